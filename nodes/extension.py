@@ -1,0 +1,45 @@
+"""The extension ComfyUI loads: collects the nodes of every family; a family that fails is left out, with its reason."""
+
+import importlib
+import logging
+
+from comfy_api.latest import ComfyExtension, io
+
+from .host.model_files import register_model_folders
+
+logger = logging.getLogger(__name__)
+
+FAMILIES = ("line_matching",)  # modules of this package; each lists its node classes in NODES
+
+
+def family_nodes(name: str) -> list[type[io.ComfyNode]]:
+    """The node classes of one family, or an empty list when the family cannot be loaded.
+
+    Every schema is built here, because an exception later would take all nodes of the pack from the server.
+    """
+    try:
+        nodes = list(importlib.import_module(f".{name}", __package__).NODES)
+        for node in nodes:
+            node.GET_SCHEMA()
+    except Exception as error:  # whatever it is, the other families must stay usable
+        logger.error(
+            "Betwixt: the nodes of '%s' are not available: %s: %s. Update ComfyUI and run "
+            "'pip install -r requirements.txt' of this pack with ComfyUI's Python.",
+            name,
+            type(error).__name__,
+            error,
+        )
+        return []
+    return nodes
+
+
+class BetwixtExtension(ComfyExtension):
+    async def on_load(self) -> None:
+        register_model_folders()
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [node for family in FAMILIES for node in family_nodes(family)]
+
+
+async def comfy_entrypoint() -> BetwixtExtension:
+    return BetwixtExtension()

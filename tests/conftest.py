@@ -1,0 +1,20 @@
+"""Shared by all tests: the pack as package ``betwixt``, one thread wherever floats are compared."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tests.bootstrap import use_host, use_pack  # noqa: E402
+
+use_pack()
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def host():
+    """ComfyUI importable in this process; returns its folder."""
+    return use_host()

@@ -1,0 +1,1 @@
+"""ToonCrafter (SIGGRAPH Asia 2024): generative inbetweening of drawings."""
