@@ -1,0 +1,58 @@
+"""2x2 windows of GMFlow's feature map: splitting with Swin shift, its attention mask, the position embedding."""
+
+import math
+
+import torch
+from torch import Tensor
+
+FEATURES_PER_AXIS = 64
+
+
+def split_windows(tokens: Tensor, size: tuple[int, int], shifted: bool) -> Tensor:
+    """[B, h*w, C] -> [4B, h/2*w/2, C]; ``shifted`` rolls the map by half a window first."""
+    height, width = size
+    grid = tokens.unflatten(1, size)
+    if shifted:
+        grid = grid.roll((-(height // 2 // 2), -(width // 2 // 2)), dims=(1, 2))
+    windows = grid.view(len(tokens), 2, height // 2, 2, width // 2, -1).permute(0, 1, 3, 2, 4, 5)
+    return windows.reshape(4 * len(tokens), height // 2 * (width // 2), -1)
+
+
+def join_windows(windows: Tensor, size: tuple[int, int], shifted: bool) -> Tensor:
+    """The inverse of :func:`split_windows`."""
+    height, width = size
+    grid = windows.view(-1, 2, 2, height // 2, width // 2, windows.shape[-1]).permute(0, 1, 3, 2, 4, 5)
+    grid = grid.reshape(-1, height, width, windows.shape[-1])
+    if shifted:
+        grid = grid.roll((height // 2 // 2, width // 2 // 2), dims=(1, 2))
+    return grid.flatten(1, 2)
+
+
+def shift_mask(size: tuple[int, int], device=None, dtype=torch.float32) -> Tensor:
+    """What is added to the attention logits of shifted windows, [4, n, n]: -100 between tokens that are neighbours
+    only because of the roll, else 0."""
+
+    def thirds(length: int) -> Tensor:
+        position = torch.arange(length, device=device)
+        return (position >= length - length // 2).int() + (position >= length - length // 2 // 2).int()
+
+    height, width = size
+    labels = (thirds(height)[:, None] * 3 + thirds(width)[None, :]).view(1, -1, 1)
+    labels = split_windows(labels, size, shifted=False)[..., 0]
+    different = labels[:, None, :] != labels[:, :, None]
+    return torch.zeros(different.shape, device=device, dtype=dtype).masked_fill_(different, -100.0)
+
+
+def sine_position(height: int, width: int, device=None, dtype=torch.float32) -> Tensor:
+    """Sine position embedding of one window, [1, 128, height, width]: 64 features of y, then 64 of x."""
+    channel = torch.arange(FEATURES_PER_AXIS, device=device)
+    frequency = 10000.0 ** (-2 * (channel // 2).float() / FEATURES_PER_AXIS)
+
+    def axis(length: int) -> Tensor:
+        value = torch.arange(1, length + 1, device=device).float() / (length + 1e-6) * 2 * math.pi
+        angle = value[:, None] * frequency
+        return torch.where(channel % 2 == 0, angle.sin(), angle.cos())  # [length, 64]
+
+    y = axis(height)[:, None, :].expand(height, width, -1)
+    x = axis(width)[None, :, :].expand(height, width, -1)
+    return torch.cat([y, x], dim=-1).permute(2, 0, 1)[None].to(dtype)

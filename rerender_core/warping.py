@@ -1,0 +1,49 @@
+"""Warping by optical flow and the forward-backward occlusion check (spec gmflow.md 6 and 7)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def warp(source: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:
+    """``out(p) = source(p + flow(p))``; positions outside the picture give 0.
+
+    Args:
+        source: float [B, C, H, W].
+        flow: float [B, 2, H, W] in pixels, channel 0 = x.
+        mode: "bilinear" or "nearest".
+
+    Returns:
+        [B, C, H, W] of the source's dtype.
+    """
+    height, width = flow.shape[-2:]
+    y, x = torch.meshgrid(
+        torch.arange(height, dtype=flow.dtype, device=flow.device),
+        torch.arange(width, dtype=flow.dtype, device=flow.device),
+        indexing="ij",
+    )
+    grid_x = 2 * (x + flow[:, 0]) / max(width - 1, 1) - 1
+    grid_y = 2 * (y + flow[:, 1]) / max(height - 1, 1) - 1
+    grid = torch.stack([grid_x, grid_y], dim=-1).to(source.dtype)
+    return F.grid_sample(source, grid, mode=mode, padding_mode="zeros", align_corners=True)
+
+
+def occlusion(flow: Tensor, reverse_flow: Tensor) -> Tensor:
+    """Pixels whose flow is not undone by the reverse flow.
+
+    Args:
+        flow: [B, 2, H, W], from the frame the mask is for to the other one, in pixels.
+        reverse_flow: [B, 2, H, W], from the other frame back.
+
+    Returns:
+        bool [B, H, W], True = occluded: ``|flow + warp(reverse)| > 0.01 (|flow| + |reverse|) + 0.5``, both magnitudes
+        read at the same pixel.
+    """
+    mismatch = torch.linalg.vector_norm(flow + warp(reverse_flow, flow), dim=1)
+    magnitude = torch.linalg.vector_norm(flow, dim=1) + torch.linalg.vector_norm(reverse_flow, dim=1)
+    return mismatch > 0.01 * magnitude + 0.5
+
+
+def latent_flow(flow: Tensor, factor: int = 8) -> Tensor:
+    """Flow of the latent grid: [B, 2, H, W] in pixels -> [B, 2, H/factor, W/factor] in latent cells."""
+    return F.interpolate(flow, scale_factor=1 / factor, mode="bilinear") / factor
