@@ -1,0 +1,1 @@
+"""Set-up of the environment, the embedded server and the commands of ``betwixt.py``."""

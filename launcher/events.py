@@ -1,0 +1,125 @@
+"""The host's websocket as a stream of events of one prompt."""
+
+import asyncio
+import json
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import aiohttp
+
+PREVIEW, PREVIEW_WITH_METADATA = 1, 4  # types of binary frames, the first four bytes
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something the server said about a prompt.
+
+    Attributes:
+        kind: "start", "cached", "node" (begins), "progress", "preview", "output", "success", "error", "interrupted" and,
+            always last, "idle": the server has nothing left to do for this prompt and its history is complete.
+        node: id of the node in the queued graph; None where no node is meant.
+        value, maximum: steps done and in all ("progress").
+        data: the message of the server; for "preview" ``{"image": bytes}``; for "cached" ``{"nodes": [ids]}``.
+    """
+
+    kind: str
+    node: str | None = None
+    value: float = 0
+    maximum: float = 0
+    data: dict = field(default_factory=dict)
+
+
+class EventStream:
+    """A websocket connection that is read synchronously.
+
+    Args:
+        url: the server's http address.
+        client_id: the id that prompts are queued with.
+    """
+
+    def __init__(self, url: str, client_id: str):
+        self._address = f"{url}/ws?clientId={client_id}".replace("http", "ws", 1)
+        self._loop = asyncio.new_event_loop()
+        self._session: aiohttp.ClientSession | None = None
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._progress: dict[str, tuple[float, float]] = {}
+
+    def connect(self, timeout: float) -> None:
+        """Open the connection, again after it broke. Raises ``OSError`` if there is no server."""
+        self._loop.run_until_complete(asyncio.wait_for(self._connect(), timeout))
+
+    async def _connect(self) -> None:
+        if self._session is None:
+            self._session = aiohttp.ClientSession()
+        self._socket = await self._session.ws_connect(self._address, max_msg_size=0)
+        await self._socket.send_json({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
+
+    @property
+    def connected(self) -> bool:
+        return self._socket is not None and not self._socket.closed
+
+    def read(self, prompt_id: str, timeout: float) -> list[Event] | None:
+        """The events of the next message that concern the prompt (often none).
+
+        Returns None when nothing arrived within ``timeout`` seconds. Raises ``ConnectionError`` on a broken connection.
+        """
+        try:
+            message = self._loop.run_until_complete(self._socket.receive(timeout))
+        except (asyncio.TimeoutError, TimeoutError):
+            return None
+        if message.type is aiohttp.WSMsgType.BINARY:
+            return list(self._preview(message.data, prompt_id))
+        if message.type is aiohttp.WSMsgType.TEXT:
+            body = json.loads(message.data)
+            return list(self._translate(body.get("type"), body.get("data") or {}, prompt_id))
+        raise ConnectionError("the websocket was closed")
+
+    def _preview(self, frame: bytes, prompt_id: str) -> Iterator[Event]:
+        kind = struct.unpack(">I", frame[:4])[0]
+        if kind == PREVIEW_WITH_METADATA:
+            length = struct.unpack(">I", frame[4:8])[0]
+            about = json.loads(frame[8 : 8 + length])
+            if about.get("prompt_id") == prompt_id:
+                yield Event(
+                    "preview", about.get("display_node_id") or about.get("node_id"), data={"image": frame[8 + length :]}
+                )
+        elif kind == PREVIEW:  # old form: four more bytes name the image format, the node is not told
+            yield Event("preview", data={"image": frame[8:]})
+
+    def _translate(self, kind: str, data: dict, prompt_id: str) -> Iterator[Event]:
+        if data.get("prompt_id") != prompt_id:
+            return
+        if kind == "execution_start":
+            self._progress.clear()
+            yield Event("start", data=data)
+        elif kind == "execution_cached":
+            yield Event("cached", data=data)
+        elif kind == "executing":
+            yield Event("node", _shown(data), data=data) if data.get("node") is not None else Event("idle", data=data)
+        elif kind == "executed":
+            yield Event("output", _shown(data), data=data)
+        elif kind == "progress_state":
+            yield from self._changes(data.get("nodes", {}))
+        elif kind in ("execution_success", "execution_error", "execution_interrupted"):
+            yield Event(kind.removeprefix("execution_"), data.get("node_id"), data=data)
+
+    def _changes(self, nodes: dict) -> Iterator[Event]:
+        """Each message repeats the state of every node; only what changed is news."""
+        for node, state in nodes.items():
+            now = (state.get("value", 0), state.get("max", 0))
+            if self._progress.get(node) != now and state.get("state") == "running" and now[0] > 0:
+                yield Event("progress", state.get("display_node_id") or node, *now, data=state)
+            self._progress[node] = now
+
+    def close(self) -> None:
+        """Close the connection and the loop. Safe to call twice."""
+        if not self._loop.is_closed():
+            if self._session is not None:
+                self._loop.run_until_complete(self._session.close())
+            self._loop.close()
+
+
+def _shown(data: dict) -> str:
+    """Nodes made by expansion report the node of the user's graph that made them."""
+    return str(data.get("display_node") or data.get("node"))
