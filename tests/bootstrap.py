@@ -11,9 +11,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def use_pack() -> None:
-    """Register the repository as the package ``betwixt`` without running its ``__init__``; pin ``tests`` to it."""
+    """Register the repository as package ``betwixt`` without running its ``__init__``; pin ``tests`` and ``tools``."""
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
-    for name, folder in (("betwixt", ROOT), ("tests", ROOT / "tests")):  # ComfyUI has a folder "tests" as well
+    for name, folder in (("betwixt", ROOT), ("tests", ROOT / "tests"), ("tools", ROOT / "tools")):  # ComfyUI has "tests"
         package = sys.modules.setdefault(name, types.ModuleType(name))
         package.__path__ = [str(folder)]
 
