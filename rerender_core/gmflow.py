@@ -17,6 +17,14 @@ IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STD = (0.229, 0.224, 0.225)
 
 
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Attention [B, windows, n, 128] -> [B, windows, n, D], D <= 128. Values are padded to the keys' width because
+    only then every backend avoids the n x n matrix."""
+    width = value.shape[-1]
+    value = F.pad(value, (0, query.shape[-1] - width))
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)[..., :width]
+
+
 class ResidualBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int, operations, **factory):
         super().__init__()
@@ -77,8 +85,8 @@ class WindowAttention(nn.Module):
         """``source`` and ``target`` [B, h*w, C] -> source plus message, same shape."""
         q, k, v = self.q_proj(source), self.k_proj(target), self.v_proj(target)
         q, k, v = (split_windows(tokens, size, shifted) for tokens in (q, k, v))
-        mask = shift_mask(size, q.device, q.dtype).repeat(source.shape[0], 1, 1) if shifted else None
-        message = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        mask = shift_mask(size, q.device, q.dtype) if shifted else None
+        message = attend(q, k, v, mask)
         message = self.norm1(self.merge(join_windows(message, size, shifted)))
         if self.mlp is not None:
             message = self.norm2(self.mlp(torch.cat([source, message], dim=-1)))
@@ -121,10 +129,10 @@ class FlowPropagation(nn.Module):
         self.k_proj = operations.Linear(CHANNELS, CHANNELS, **factory)
 
     def forward(self, features: Tensor, flow: Tensor) -> Tensor:
-        query = self.q_proj(features.flatten(2).transpose(1, 2))
+        query = self.q_proj(features.flatten(2).transpose(1, 2))[:, None]
         key = self.k_proj(query)  # of the projected query: so the published weights were trained
-        value = flow.flatten(2).transpose(1, 2)
-        return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).unflatten(2, flow.shape[-2:])
+        value = flow.flatten(2).transpose(1, 2)[:, None]
+        return attend(query, key, value)[:, 0].transpose(1, 2).unflatten(2, flow.shape[-2:])
 
 
 class GMFlow(nn.Module):
@@ -161,11 +169,11 @@ class GMFlow(nn.Module):
             torch.arange(width, device=features.device, dtype=features.dtype),
             indexing="ij",
         )
-        grid = torch.stack([x, y], dim=-1).view(1, height * width, 2)
-        query = features.flatten(2).transpose(1, 2)
+        grid = torch.stack([x, y], dim=-1).view(1, 1, height * width, 2)
+        query = features.flatten(2).transpose(1, 2)[:, None]
         key = torch.cat(query.chunk(2)[::-1])
-        expected = F.scaled_dot_product_attention(query, key, grid.expand(len(query), -1, -1))
-        return (expected - grid).transpose(1, 2).unflatten(2, (height, width))
+        expected = attend(query, key, grid.expand(len(query), -1, -1, -1))
+        return (expected - grid)[:, 0].transpose(1, 2).unflatten(2, (height, width))
 
     def upsample(self, flow: Tensor, features: Tensor) -> Tensor:
         """Convex combination of the 3x3 neighbours, [B, 2, h, w] in cells -> [B, 2, 8h, 8w] in pixels."""

@@ -9,13 +9,13 @@ FEATURES_PER_AXIS = 64
 
 
 def split_windows(tokens: Tensor, size: tuple[int, int], shifted: bool) -> Tensor:
-    """[B, h*w, C] -> [4B, h/2*w/2, C]; ``shifted`` rolls the map by half a window first."""
+    """[B, h*w, C] -> [B, 4, h/2*w/2, C]; ``shifted`` rolls the map by half a window first."""
     height, width = size
     grid = tokens.unflatten(1, size)
     if shifted:
         grid = grid.roll((-(height // 2 // 2), -(width // 2 // 2)), dims=(1, 2))
     windows = grid.view(len(tokens), 2, height // 2, 2, width // 2, -1).permute(0, 1, 3, 2, 4, 5)
-    return windows.reshape(4 * len(tokens), height // 2 * (width // 2), -1)
+    return windows.reshape(len(tokens), 4, height // 2 * (width // 2), -1)
 
 
 def join_windows(windows: Tensor, size: tuple[int, int], shifted: bool) -> Tensor:
@@ -38,7 +38,7 @@ def shift_mask(size: tuple[int, int], device=None, dtype=torch.float32) -> Tenso
 
     height, width = size
     labels = (thirds(height)[:, None] * 3 + thirds(width)[None, :]).view(1, -1, 1)
-    labels = split_windows(labels, size, shifted=False)[..., 0]
+    labels = split_windows(labels, size, shifted=False)[0, ..., 0]
     different = labels[:, None, :] != labels[:, :, None]
     return torch.zeros(different.shape, device=device, dtype=dtype).masked_fill_(different, -100.0)
 
