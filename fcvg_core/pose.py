@@ -59,6 +59,8 @@ class PoseFrame:
         for name, shape in _SHAPES.items():
             kind = bool if name == "body_visible" else np.float64
             value = np.array(getattr(self, name), dtype=kind).reshape(people, *shape)
+            if not np.isfinite(value).all():
+                raise ValueError(f"PoseFrame.{name} holds NaN or infinite values")
             value.setflags(write=False)
             object.__setattr__(self, name, value)
         object.__setattr__(self, "canvas", (int(self.canvas[0]), int(self.canvas[1])))
@@ -94,7 +96,8 @@ class PoseFrame:
         own = self.canvas[1] / self.canvas[0]
         if abs(own / (width / height) - 1) > ASPECT_TOLERANCE:
             raise BetwixtError(
-                f"The poses of '{name}' belong to a {self.canvas[1]}x{self.canvas[0]} canvas, the picture is {width}x{height}.",
+                f"The poses of '{name}' belong to a {self.canvas[1]}x{self.canvas[0]} canvas, the picture is "
+                f"{width}x{height}.",
                 "Both must have the same aspect ratio, or the figures would be squashed.",
-                f"Extract the poses from the pictures that are used here, or correct canvas_width and canvas_height of '{name}'.",
+                f"Extract the poses from the pictures used here, or correct the canvas size of '{name}'.",
             )
