@@ -5,23 +5,23 @@ calls to its own functions. Run as it is, it is the fallback; its compiled twin 
 bits, because nothing here relaxes the arithmetic.
 """
 
-import importlib.util
 import logging
-from functools import lru_cache
+from functools import cache
 from types import FunctionType, ModuleType, SimpleNamespace
 
 logger = logging.getLogger(__name__)
 
 
 def numba_available() -> bool:
-    """Whether numba can be imported; does not import it."""
+    """Whether numba is installed and works with the installed numpy (it refuses to be imported otherwise)."""
     try:
-        return importlib.util.find_spec("numba") is not None
-    except ValueError:  # a stand-in without a specification in sys.modules
+        import numba  # noqa: F401
+    except ImportError:
         return False
+    return True
 
 
-@lru_cache(maxsize=None)
+@cache
 def compiled(module: ModuleType) -> SimpleNamespace:
     """The functions of a kernel module as numba functions under the same names.
 
