@@ -2,6 +2,7 @@
 
 from betwixt.fcvg_core.line_segments import SCALES, detect_segments
 from betwixt.fcvg_core.lsd import lsd
+
 from tests.parity.case import Case, Check, max_error
 
 
