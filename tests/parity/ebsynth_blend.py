@@ -1,0 +1,68 @@
+"""Golden cases ``blend_*`` and ``guides`` of the folder ``ebsynth`` (colour order BGR)."""
+
+import numpy as np
+from betwixt.rerender_core.blend_selection import select, selection_masks, weights_of
+from betwixt.rerender_core.histogram_blend import histogram_blend
+from betwixt.rerender_core.screened_poisson import poisson_blend, poisson_blend_lab
+
+from tests.parity.case import Case, Check, max_error
+
+
+def rgb(case: Case, key: str) -> np.ndarray:
+    return np.ascontiguousarray(case.array(key)[..., ::-1])
+
+
+def differing(actual: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.mean(actual != expected))
+
+
+def histogram_case(case: Case) -> list[Check]:
+    left, right, selected = (rgb(case, key) for key in ("a", "b", "min_error"))
+    mask = case.array("mask") > 0
+    checks = [Check("selection", max_error(select(left, right, mask), selected), 0)]
+    for key in sorted(name for name in case.tensors if name.startswith("w")):
+        weight_left, weight = case.array(key).tolist()
+        assert abs(weight_left + weight - 1) < 1e-6
+        actual = histogram_blend(left, right, selected, weight)
+        checks.append(Check(f"weights {key}", max_error(actual, rgb(case, key.replace("w", "out"))), 0))
+    return checks
+
+
+def poisson_checks(actual: np.ndarray, expected: np.ndarray, name: str) -> list[Check]:
+    return [
+        Check(f"{name}, levels", max_error(actual, expected), 4),
+        Check(f"{name}, share differing", differing(actual, expected), 5e-3),
+    ]
+
+
+def poisson_case(case: Case) -> list[Check]:
+    pictures = [rgb(case, key) for key in ("blend", "a", "b")]
+    mask = case.array("mask") > 0
+    exact = max_error(poisson_blend_lab(*pictures, mask), case["out_lab_exact"])
+    return [
+        Check("exact solution", exact, 2e-3),
+        *poisson_checks(poisson_blend(*pictures, mask), rgb(case, "out"), "out"),
+    ]
+
+
+def sequence_case(case: Case) -> list[Check]:
+    left, right = rgb(case, "out_forward"), rgb(case, "out_backward")
+    errors = case.array("error_forward"), case.array("error_backward")
+    flows = case.array("flow_forward").transpose(0, 2, 3, 1)
+    weights = weights_of(len(left), published=True)
+    published = selection_masks(*errors, flows, weights, mirrored_errors=True)
+    aligned = selection_masks(*errors, flows, weights)
+    checks = [
+        Check("mask, published", max_error(published, case["mask_reference"]), 0),
+        Check("mask, aligned", max_error(aligned, case["mask_aligned"]), 0),
+    ]
+    for index, weight in enumerate(weights):
+        a, b, mask = left[index], right[index], published[index]
+        blend = histogram_blend(a, b, select(a, b, mask), weight)
+        checks.append(Check(f"mix {index}", max_error(blend, rgb(case, "hist_reference")[index]), 0))
+        final = poisson_blend(blend, a, b, mask, solver="lsqr")
+        checks += poisson_checks(final, rgb(case, "poisson_reference")[index], f"poisson {index}")
+    return checks
+
+
+BLEND_KINDS = {"blend_hist": histogram_case, "blend_poisson": poisson_case, "blend_sequence": sequence_case}
