@@ -2,6 +2,7 @@
 
 import numpy as np
 from betwixt.rerender_core.blend_selection import select, selection_masks, weights_of
+from betwixt.rerender_core.guides import carried, edge_guide, filled, position_guide
 from betwixt.rerender_core.histogram_blend import histogram_blend
 from betwixt.rerender_core.screened_poisson import poisson_blend, poisson_blend_lab
 
@@ -65,4 +66,29 @@ def sequence_case(case: Case) -> list[Check]:
     return checks
 
 
-BLEND_KINDS = {"blend_hist": histogram_case, "blend_poisson": poisson_case, "blend_sequence": sequence_case}
+def guides_case(case: Case) -> list[Check]:
+    frames, style = rgb(case, "frames"), rgb(case, "style")
+    flows = case.array("flow").transpose(0, 2, 3, 1)
+    checks = [
+        Check(f"edge {index}", max_error(edge_guide(frame), rgb(case, "edge")[index]), 0)
+        for index, frame in enumerate(frames)
+    ]
+    first = position_guide(*frames.shape[1:3])
+    checks.append(Check("position, first", max_error(first, rgb(case, "pos_first")), 0))
+    checks.append(Check("position 1", max_error(carried(first, flows[0]), rgb(case, "pos_warp1")), 0))
+    second = carried(rgb(case, "pos_inpaint1"), flows[1])
+    checks.append(Check("position 2", max_error(second, rgb(case, "pos_warp2")), 0))
+    checks.append(Check("temporal 1", max_error(carried(style, flows[0]), rgb(case, "temporal_warp1")), 0))
+    filled_in = filled(carried(style, flows[0]), case.array("occlusion")[0] > 0, radius=30)
+    checks.append(
+        Check("in-fill, mean level", float(np.abs(filled_in - rgb(case, "temporal_inpaint1").astype(float)).mean()), 1)
+    )
+    return checks
+
+
+BLEND_KINDS = {
+    "blend_hist": histogram_case,
+    "blend_poisson": poisson_case,
+    "blend_sequence": sequence_case,
+    "guides": guides_case,
+}
