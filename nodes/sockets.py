@@ -4,7 +4,7 @@ from comfy_api.latest import io
 
 LineMatcher = io.Custom("LINE_MATCHER")  # fcvg_core.line_matches.LineMatcher
 LineMatches = io.Custom("LINE_MATCHES")  # fcvg_core.line_matches.LineMatches
-PoseEstimator = io.Custom("POSE_ESTIMATOR")  # fcvg_core.dwpose.PoseEstimator
+PoseEstimator = io.Custom("POSE_ESTIMATOR")  # fcvg_core.pose_estimator.PoseEstimator
 PoseKeypoint = io.Custom("POSE_KEYPOINT")  # the ecosystem's list of OpenPose-style dicts, one per frame
 ControlNeXt = io.Custom("CONTROLNEXT")  # patcher of fcvg_core.controlnext.ControlNeXt
 FlowModel = io.Custom("FLOW_MODEL")  # rerender_core.flow.FlowModel
