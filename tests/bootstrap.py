@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent
 def use_pack() -> None:
     """Register the repository as package ``betwixt`` without running its ``__init__``; pin ``tests`` and ``tools``."""
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
-    for name, folder in (("betwixt", ROOT), ("tests", ROOT / "tests"), ("tools", ROOT / "tools")):  # ComfyUI has "tests"
+    folders = {"betwixt": ROOT, "tests": ROOT / "tests", "tools": ROOT / "tools"}  # ComfyUI has a "tests" as well
+    for name, folder in folders.items():
         package = sys.modules.setdefault(name, types.ModuleType(name))
         package.__path__ = [str(folder)]
 

@@ -1,0 +1,50 @@
+"""Every shipped workflow, queued on a real server with stand-in model files."""
+
+import av
+import pytest
+from betwixt.launcher.client import Client
+
+from tests.workflow_files import NAMES, api_graph
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    with Client(server.url) as client:
+        yield client
+
+
+def nodes_of_class(graph: dict, kind: str) -> list[str]:
+    return [node for node, entry in graph.items() if entry["class_type"] == kind]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_workflow_runs_and_is_cached_the_second_time(client, name, tmp_path):
+    graph = api_graph(name)
+    first = client.run(graph, timeout=120)  # raises when the server reports any error, for parts of the graph as well
+    assert set(first.nodes) | set(first.cached) == set(graph)
+    for node in nodes_of_class(graph, "PreviewImage") + nodes_of_class(graph, "SaveVideo"):
+        assert [file for file in first.files if file.node == node], f"node {node} put out nothing"
+    second = client.run(graph, timeout=30)
+    assert second.nodes == [] and set(second.cached) == set(graph)
+    assert second.outputs == first.outputs
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_videos_have_every_frame(client, name, tmp_path):
+    graph = api_graph(name)
+    run = client.run(graph, timeout=120)
+    for node in nodes_of_class(graph, "SaveVideo"):
+        source = graph[graph[node]["inputs"]["video"][0]]["inputs"]
+        (path,) = client.fetch_all([file for file in run.files if file.node == node], tmp_path)
+        with av.open(str(path)) as video:
+            frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+            assert video.streams.video[0].average_rate == source["fps"]
+        shown = [
+            other
+            for other in nodes_of_class(graph, "PreviewImage")
+            if graph[other]["inputs"]["images"] == source["images"]
+        ]
+        pictures = [file for file in run.files if file.node in shown]
+        assert len(pictures) == len(frames) > 1

@@ -1,0 +1,175 @@
+"""``python -m tools.author_workflow [NAME...]``: make workflows/NAME.json and .jpg from workflows/api/NAME.json.
+
+The API graph needs only what differs from the defaults; it is completed by the interface and written back. The file
+tools/layouts/NAME.json says what the interface cannot know::
+
+    {"note": ["Markdown lines"], "stages": [["title", ["node id", ...]], ...], "thumbnail": "node id" or null}
+
+The thumbnail shows the pictures which that node puts out when the graph runs on the stand-in models of the tests, or,
+with null, the graph itself. Screenshots are left in .out/workflows. Needs Chromium and playwright.
+"""
+
+import json
+import re
+import sys
+import tempfile
+import uuid
+from pathlib import Path
+
+from tests.bootstrap import ROOT, use_pack
+
+use_pack()
+
+from betwixt.betwixt import find_host  # noqa: E402
+from betwixt.launcher.client import Client  # noqa: E402
+from betwixt.launcher.server import Server  # noqa: E402
+
+from tests.stand_ins import write_base  # noqa: E402
+from tools.frontend import Frontend  # noqa: E402
+from tools.layered_layout import TITLE_BAR, Stage, arrange  # noqa: E402
+from tools.published_files import MODELS  # noqa: E402
+from tools.thumbnail import montage, write_thumbnail  # noqa: E402
+
+WORKFLOWS, LAYOUTS, SCREENSHOTS = ROOT / "workflows", ROOT / "tools" / "layouts", ROOT / ".out" / "workflows"
+MEDIA_SIZES = {  # room for the picture or player inside the node
+    "LoadImage": (300, 330),
+    "PreviewImage": (360, 270),
+    "SaveImage": (360, 320),
+    "SaveVideo": (360, 380),
+}
+NOTE_WIDTH, NOTE_GAP, LINE_HEIGHT, CHARACTERS = 420, 40, 19, 64
+NOTE_COLOURS = {"color": "#432", "bgcolor": "#653"}
+STAGE_COLOURS = ("#3f789e", "#8a6d3b", "#4f7a4f", "#7a4f78", "#8a4f4f")
+
+
+def links_of(graph: dict) -> set[tuple[str, str]]:
+    """(source id, target id) of every link of an API graph."""
+    return {
+        (value[0], node)
+        for node, entry in graph.items()
+        for value in entry["inputs"].values()
+        if isinstance(value, list) and len(value) == 2 and value[0] in graph
+    }
+
+
+def note_node(number: int, lines: list[str]) -> dict:
+    """The MarkdownNote left of the graph."""
+    height = 40 + LINE_HEIGHT * sum(1 + len(line) // CHARACTERS for line in lines)
+    return {
+        "id": number,
+        "type": "MarkdownNote",
+        "title": "What this graph does",
+        "pos": [-NOTE_WIDTH - NOTE_GAP, TITLE_BAR],
+        "size": [NOTE_WIDTH, height],
+        "flags": {},
+        "order": 0,
+        "mode": 0,
+        "inputs": [],
+        "outputs": [],
+        "properties": {},
+        "widgets_values": ["\n".join(lines)],
+        **NOTE_COLOURS,
+    }
+
+
+def without_nothing(slot: dict) -> dict:
+    """A slot without empty keys and without its name in the author's language; an absent link must stay."""
+    kept = {key: value for key, value in slot.items() if value is not None or key in ("link", "links")}
+    return {key: value for key, value in kept.items() if key != "localized_name"}
+
+
+def finished_node(node: dict, box: tuple, versions: dict[str, str]) -> dict:
+    """A serialized node at its place, with the registry name and version of its pack and the files it needs."""
+    ours = node["type"].startswith("Betwixt")
+    pack = "betwixt" if ours else "comfy-core"
+    files = [MODELS[value] for value in node.get("widgets_values") or () if isinstance(value, str) and value in MODELS]
+    node = {key: value for key, value in node.items() if value is not None}
+    node["pos"], node["size"] = [round(box[0]), round(box[1])], [round(box[2]), round(box[3])]
+    node["inputs"] = [without_nothing(slot) for slot in node.get("inputs", [])]
+    node["outputs"] = [without_nothing(slot) for slot in node.get("outputs", [])]
+    node["properties"] = {"cnr_id": pack, "ver": versions[pack], **node["properties"]}
+    if ours and files:
+        node["properties"]["models"] = files
+    return node
+
+
+def finished_workflow(name: str, serialized: dict, graph: dict, sizes: dict, layout: dict, versions: dict) -> dict:
+    """The UI-format workflow: placed nodes, groups, note, metadata."""
+    stages = [Stage(title, tuple(nodes)) for title, nodes in layout["stages"]]
+    listed = [node for stage in stages for node in stage.nodes]
+    if sorted(listed) != sorted(graph):
+        raise ValueError(f"'{name}': the layout lists the nodes {sorted(listed)}, the graph has {sorted(graph)}")
+    for node, entry in graph.items():
+        sizes[node] = tuple(map(max, sizes[node], MEDIA_SIZES.get(entry["class_type"], (0, 0))))
+    places = arrange(stages, links_of(graph), sizes)
+    nodes = [finished_node(node, places.nodes[str(node["id"])], versions) for node in serialized["nodes"]]
+    number = 1 + max(node["id"] for node in nodes)
+    return {
+        **serialized,
+        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"betwixt/{name}")),
+        "last_node_id": number,
+        "nodes": [*nodes, note_node(number, layout["note"])],
+        "groups": [
+            {
+                "id": index + 1,
+                "title": stage.title,
+                "bounding": [round(value) for value in box],
+                "color": STAGE_COLOURS[index % len(STAGE_COLOURS)],
+                "font_size": 24,
+                "flags": {},
+            }
+            for index, (stage, box) in enumerate(zip(stages, places.stages, strict=True))
+        ],
+        "extra": {},
+    }
+
+
+def as_json(value: dict) -> str:
+    """JSON with a line per key, but lists of numbers and words on one line."""
+    text = json.dumps(value, ensure_ascii=False, indent=1) + "\n"
+    return re.sub(r"\[\n\s*([^\[\]{}]*?)\n\s*\]", lambda found: "[" + re.sub(r",\n\s*", ", ", found[1]) + "]", text)
+
+
+def author(name: str, frontend: Frontend, pictures: list[bytes], versions: dict[str, str]) -> None:
+    """Write the three files of one workflow and its screenshot."""
+    source, layout = WORKFLOWS / "api" / f"{name}.json", json.loads((LAYOUTS / f"{name}.json").read_text("utf-8"))
+    frontend.load_api(json.loads(source.read_text("utf-8")), name)
+    graph = frontend.prompt()
+    workflow = finished_workflow(name, frontend.serialize(), graph, frontend.sizes(), layout, versions)
+    frontend.load_workflow(workflow)
+    faults = frontend.faults()["faults"]
+    if frontend.prompt() != graph or faults:
+        raise ValueError(f"'{name}' does not come back as it was written: {faults or 'other values'}")
+    source.write_text(as_json(graph), "utf-8")
+    (WORKFLOWS / f"{name}.json").write_text(as_json(workflow), "utf-8")
+    frontend.screenshot(SCREENSHOTS / f"{name}.png")
+    write_thumbnail(montage(pictures or [frontend.graph_picture()]), WORKFLOWS / f"{name}.jpg")
+
+
+def pictures_of(client: Client, name: str) -> list[bytes]:
+    """What the thumbnail's node puts out when the graph runs; nothing when the layout names no node."""
+    node = json.loads((LAYOUTS / f"{name}.json").read_text("utf-8"))["thumbnail"]
+    run = client.run(json.loads((WORKFLOWS / "api" / f"{name}.json").read_text("utf-8")), timeout=600)
+    return [client.fetch(file) for file in run.files if file.node == node]
+
+
+def main(names: list[str]) -> int:
+    names = names or sorted(path.stem for path in (WORKFLOWS / "api").glob("*.json"))
+    with tempfile.TemporaryDirectory() as folder:
+        base = write_base(Path(folder))
+        with Server(find_host(), base, cpu=True, threads=1) as server:
+            with Client(server.url) as client:
+                pictures = {name: pictures_of(client, name) for name in names}
+                versions = {"comfy-core": client.get("/system_stats")["system"]["comfyui_version"]}
+            versions["betwixt"] = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[
+                1
+            ]
+            with Frontend(server.url) as frontend:
+                for name in names:
+                    author(name, frontend, pictures[name], versions)
+                    print(f"workflows/{name}.json")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,122 @@
+"""ComfyUI's real interface in headless Chromium, for authoring and checking workflows."""
+
+import shutil
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+BROWSER_ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync")
+BROWSER_ARGUMENTS += ("--disable-background-networking", "--disable-component-update")
+VIEW = {"width": 1920, "height": 1080}
+CANVAS = {"x": 62, "y": 42, "width": 1600, "height": 900}  # clear of the bars on the left and above
+READY = "() => window.app && window.LiteGraph && LiteGraph.registered_node_types[{!r}] && app.graph"
+
+# The graph as it stands in the interface: nodes it does not know, and links that do not hold at both ends.
+FAULTS = """() => {
+  const nodes = app.graph._nodes, faults = []
+  for (const node of nodes)
+    if (!LiteGraph.registered_node_types[node.type] || node.has_errors) faults.push(`node ${node.id} ${node.type}`)
+  for (const link of app.graph.links.values()) {
+    const from = app.graph.getNodeById(link.origin_id), to = app.graph.getNodeById(link.target_id)
+    const output = from?.outputs?.[link.origin_slot], input = to?.inputs?.[link.target_slot]
+    if (input?.link !== link.id || !output?.links?.includes(link.id)) faults.push(`link ${link.id}`)
+  }
+  return {faults, nodes: nodes.length, links: app.graph.links.size}
+}"""
+SIZES = """() => {
+  const context = document.createElement('canvas').getContext('2d')
+  context.font = app.canvas.title_text_font
+  return Object.fromEntries(app.graph._nodes.map(node => {
+    const [width, height] = node.computeSize()
+    return [node.id, [Math.max(width, context.measureText(node.title).width + 64), height]]
+  }))
+}"""
+FIT = "() => app.extensionManager.command.execute('Comfy.Canvas.FitView')"
+
+
+def find_browser() -> str | None:
+    """Path of an installed Chromium or Chrome, or None."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+class Frontend:
+    """Context manager: one page of the interface of the server at ``url``.
+
+    While the page is open no other asyncio loop can run in this thread.
+    """
+
+    def __init__(self, url: str, known_node: str = "LoadImage"):
+        self._url, self._known_node = url, known_node
+
+    def __enter__(self) -> "Frontend":
+        browser = find_browser()
+        if browser is None:
+            raise RuntimeError(f"No browser found: install Chromium (looked for {', '.join(BROWSERS)}).")
+        self._playwright = sync_playwright().start()
+        try:
+            self._browser = self._playwright.chromium.launch(executable_path=browser, args=list(BROWSER_ARGUMENTS))
+            self.page = self._browser.new_page(viewport=VIEW)
+            self.page.goto(self._url)
+            self.page.wait_for_function(READY.format(self._known_node), timeout=90_000)
+            self.page.wait_for_timeout(1000)  # the graph is set up again shortly after it can be read
+        except BaseException:
+            self._playwright.stop()
+            raise
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._browser.close()
+        self._playwright.stop()
+
+    def use_new_renderer(self, on: bool) -> None:
+        """Switch between the classic canvas nodes and "Nodes 2.0"."""
+        self.page.evaluate("(on) => app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)", on)
+
+    def load_api(self, graph: dict, name: str) -> None:
+        """Open an API-format graph."""
+        self.page.evaluate("async ([graph, name]) => { await app.loadApiJson(graph, name) }", [graph, name])
+        self._settle()
+
+    def load_workflow(self, workflow: dict) -> None:
+        """Open a UI-format workflow."""
+        self.page.evaluate("async (workflow) => { await app.loadGraphData(workflow) }", workflow)
+        self._settle()
+
+    def _settle(self) -> None:
+        self.page.wait_for_timeout(500)  # widgets and pictures of nodes are added asynchronously
+
+    def prompt(self) -> dict:
+        """The open graph in API format, as the Run button would queue it."""
+        return self.page.evaluate("async () => (await app.graphToPrompt()).output")
+
+    def serialize(self) -> dict:
+        """The open graph in UI format."""
+        return self.page.evaluate("() => app.graph.serialize()")
+
+    def faults(self) -> dict:
+        """``{"faults": [unknown nodes and broken links], "nodes": count, "links": count}``."""
+        return self.page.evaluate(FAULTS)
+
+    def sizes(self) -> dict[str, tuple[float, float]]:
+        """Node id -> (width, height) that shows its title, slots and widgets in full; heights without the title bar."""
+        return {str(node): tuple(size) for node, size in self.page.evaluate(SIZES).items()}
+
+    def dialogs(self) -> list[str]:
+        """Texts of the dialogs and notices the interface shows."""
+        return self.page.locator(".p-dialog, .p-toast-message, [role=dialog]").all_inner_texts()
+
+    def screenshot(self, path: Path) -> None:
+        """Save a picture of the interface with the whole graph in view."""
+        self._fit()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=path)
+
+    def graph_picture(self) -> bytes:
+        """PNG of the whole graph without the bars around it."""
+        self._fit()
+        return self.page.screenshot(clip=CANVAS)
+
+    def _fit(self) -> None:
+        self.page.evaluate(FIT)
+        self.page.wait_for_timeout(700)  # the view moves there
