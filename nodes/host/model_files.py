@@ -1,11 +1,13 @@
 """Model files: where users put them, and reading them safely with errors that say what to do."""
 
 import os
+import pickle
 
 import comfy.utils
 import folder_paths
 
 from ...common.errors import BetwixtError
+from ...common.weight_pickles import ForbiddenPickle, read_tensors, refuse_other_files
 
 # Folder name under ComfyUI/models -> file extensions listed. Existing host folders are extended, never replaced.
 MODEL_FOLDERS = {
@@ -43,16 +45,40 @@ def model_path(folder: str, filename: str, published: str) -> str:
 def read_weights(path: str) -> dict:
     """Contents of a .safetensors or torch file, without ever running code from it.
 
+    Torch files may hold plain data, numpy values and settings objects beside the tensors (settings come back empty).
+    Nesting is left as the host leaves it: see :func:`.checkpoints.unwrap_state_dict`.
+
     Raises:
-        BetwixtError: unreadable, truncated, or a pickle that holds code.
+        BetwixtError: not a weight file, damaged or truncated, or a pickle that holds code.
     """
     name = os.path.basename(path)
+    refuse_other_files(path)
     try:
-        return comfy.utils.load_torch_file(path, safe_load=True)
+        contents = _read(path)
+    except ForbiddenPickle as error:
+        raise BetwixtError(
+            f"'{name}' wants to use '{error.name}' while it is opened; this may be harmful code and was not run.",
+            "Only files that hold tensors and plain settings are read.",
+            f"Get the file from the place named in the README's table, or as .safetensors: {path}",
+        ) from error
     except Exception as error:
-        reason = str(error).strip().split("\n")[0][:200]
+        reason = (str(error).strip() or "no further reason").split("\n")[0][:200]
         raise BetwixtError(
             f"'{name}' could not be read as a weight file ({type(error).__name__}: {reason}).",
             "It must be a complete .safetensors file or a PyTorch file that holds tensors only.",
             f"Download it again and compare its size with the one in the README's table: {path}",
         ) from error
+    if not isinstance(contents, dict):
+        raise BetwixtError(
+            f"'{name}' holds a {type(contents).__name__} instead of named tensors.",
+            "A weight file maps names to tensors.",
+            f"Choose another file: {path}",
+        )
+    return contents
+
+
+def _read(path: str):
+    try:
+        return comfy.utils.load_torch_file(path, safe_load=True)
+    except pickle.UnpicklingError:  # something beside the tensors that torch does not allow by itself
+        return read_tensors(path)

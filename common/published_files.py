@@ -1,0 +1,52 @@
+"""The published weight files the pack reads: one list for loaders' errors, the launcher's ``doctor`` and the README.
+
+Imports nothing but the standard library, so that the launcher can read it before anything is installed.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """One file that users place themselves.
+
+    Attributes:
+        name: file name as published.
+        folder: folder below ComfyUI's ``models``.
+        size: for people, e.g. "5.2 MB".
+        licence: of the weights.
+        source: where it is published.
+        purpose: what it is for, in the node's words.
+    """
+
+    name: str
+    folder: str
+    size: str
+    licence: str
+    source: str
+    purpose: str
+
+    @property
+    def described(self) -> str:
+        """For an error's remedy: name, source and licence in one line."""
+        return f"{self.name} ({self.source}; {self.licence})"
+
+
+SUPERPOINT = PublishedFile(
+    name="superpoint_v1.pth",
+    folder="betwixt",
+    size="5.2 MB",
+    licence="Magic Leap, non-commercial research only, no redistribution",
+    source="github.com/magicleap/SuperPointPretrainedNetwork",
+    purpose="SuperPoint, the interest points of the GlueStick line matcher",
+)
+GLUESTICK = PublishedFile(
+    name="checkpoint_GlueStick_MD.tar",
+    folder="betwixt",
+    size="70 MB of weights",
+    licence="MIT",
+    source="github.com/cvg/GlueStick, release v0.1_arxiv",
+    purpose="GlueStick, the line matcher",
+)
+
+PUBLISHED_FILES = (SUPERPOINT, GLUESTICK)
