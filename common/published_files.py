@@ -48,5 +48,22 @@ GLUESTICK = PublishedFile(
     source="github.com/cvg/GlueStick, release v0.1_arxiv",
     purpose="GlueStick, the line matcher",
 )
+YOLOX = PublishedFile(
+    name="yolox_l.onnx",
+    folder="dwpose",
+    size="217 MB",
+    licence="Apache-2.0",
+    source="huggingface.co/yzd-v/DWPose",
+    purpose="YOLOX, the person detector of DWPose",
+)
+DWPOSE = PublishedFile(
+    name="dw-ll_ucoco_384.onnx",
+    folder="dwpose",
+    size="134 MB",
+    licence="Apache-2.0",
+    source="huggingface.co/yzd-v/DWPose",
+    purpose="DWPose, the whole-body poses",
+)
 
-PUBLISHED_FILES = (SUPERPOINT, GLUESTICK)
+PUBLISHED_FILES = (SUPERPOINT, GLUESTICK, YOLOX, DWPOSE)
+MODEL_FOLDERS = tuple(dict.fromkeys(file.folder for file in PUBLISHED_FILES))

@@ -1,5 +1,6 @@
 """Client of a running ComfyUI: upload, queue, follow, fetch, interrupt, free."""
 
+import contextlib
 import json
 import mimetypes
 import shutil
@@ -123,6 +124,19 @@ class Client:
         self.post("/queue", {"delete": [prompt_id]})
         self.post("/interrupt", {"prompt_id": prompt_id})
 
+    def stop(self, prompt_id: str, timeout: float = 15) -> None:
+        """Interrupt the prompt and wait until it has stopped, for ``timeout`` seconds at most."""
+        deadline = time.monotonic() + timeout
+        with contextlib.suppress(ServerLost):  # then it has stopped for sure
+            self.interrupt(prompt_id)
+            while self.pending(prompt_id) and time.monotonic() < deadline:
+                time.sleep(0.05)
+
+    def pending(self, prompt_id: str) -> bool:
+        """Whether the prompt runs or waits."""
+        queue = self.get("/queue")
+        return any(item[1] == prompt_id for item in (*queue["queue_running"], *queue["queue_pending"]))
+
     def upload(self, path: Path, *, overwrite: bool = False) -> str:
         """Send a file to the server's input folder.
 
@@ -174,7 +188,7 @@ class Client:
         try:
             self._follow(run, watch, began + timeout if timeout else None)
         except (KeyboardInterrupt, TimeoutError):
-            self.interrupt(run.prompt_id)
+            self.stop(run.prompt_id)
             raise
         run.seconds = time.monotonic() - began
         record = self._finished(run.prompt_id)
@@ -228,7 +242,7 @@ class Client:
         try:
             if not self._events.connected:
                 self._events.connect(self.timeout)
-            known = self.history(prompt_id) is not None or prompt_id in json.dumps(self.get("/queue"))
+            known = self.pending(prompt_id) or self.history(prompt_id) is not None
         except Exception as gone:
             raise ServerLost(f"The server at {self.url} was lost while the workflow ran ({gone}).") from gone
         if not known:

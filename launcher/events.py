@@ -16,8 +16,8 @@ class Event:
     """Something the server said about a prompt.
 
     Attributes:
-        kind: "start", "cached", "node" (begins), "progress", "preview", "output", "success", "error", "interrupted" and,
-            always last, "idle": the server has nothing left to do for this prompt and its history is complete.
+        kind: "start", "cached", "node" (begins), "progress", "preview", "output", "success", "error", "interrupted" and
+            at last "idle": the server has nothing left to do for this prompt and its history is complete.
         node: id of the node in the queued graph; None where no node is meant.
         value, maximum: steps done and in all ("progress").
         data: the message of the server; for "preview" ``{"image": bytes}``; for "cached" ``{"nodes": [ids]}``.

@@ -15,9 +15,10 @@ import urllib.request
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ..common.published_files import MODEL_FOLDERS
 from .failures import ServerLost, UsageMistake
+from .folders import PACK
 
-PACK = Path(__file__).resolve().parent.parent
 HOST_ADDRESS = "127.0.0.1"
 PORT_ATTEMPTS = 3  # a free port can be taken by another process before the server binds it
 STOP_SECONDS = 10
@@ -48,6 +49,15 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def require_free_port(port: int) -> None:
+    """Raise ``UsageMistake`` if somebody listens on the port already."""
+    if not port_is_free(port):
+        raise UsageMistake(
+            f"Port {port} on {HOST_ADDRESS} is in use, perhaps by another ComfyUI. "
+            f"Stop that program or choose another port, e.g. --port {free_port()}."
+        )
+
+
 def has_accelerator(python: str = sys.executable) -> bool:
     """Whether the PyTorch of ``python`` can compute on a CUDA, Metal or XPU device of this machine."""
     return subprocess.run([python, "-c", PROBE_ACCELERATOR], capture_output=True, check=False).returncode == 0
@@ -59,7 +69,7 @@ class Server:
     Args:
         host: ComfyUI's source tree.
         base: ComfyUI's base directory (models, input, output, temp, user); default: a temporary one.
-        models: further ``models`` directories; each of their subfolders is added under its own name.
+        models: further ``models`` directories; their subfolders are searched first, each under its own name.
         port: 0 for any free port; a given port that is in use is a ``UsageMistake``.
         cpu: force the CPU (True), use the accelerator (False), or use it if there is a working one (None).
         threads: OMP_NUM_THREADS of the process; 1 makes float results repeatable.
@@ -67,7 +77,7 @@ class Server:
             only when given.
         python: interpreter that has ComfyUI's requirements.
         arguments: further command-line arguments of ComfyUI, e.g. ``["--preview-method", "latent2rgb"]``.
-        throwaway: keep nothing: no database file, no requests to the outside.
+        throwaway: keep the server's database in memory instead of in the base directory.
         ready_timeout: seconds until the server must answer.
 
     Attributes:
@@ -109,6 +119,14 @@ class Server:
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    def ended(self, within: float) -> bool:
+        """Whether the process ends by itself within so many seconds."""
+        try:
+            self._process.wait(within)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     @property
     def process_id(self) -> int | None:
         return self._process.pid if self._process else None
@@ -120,21 +138,18 @@ class Server:
             UsageMistake: the wanted port is in use.
             ServerLost: the process died or did not answer in time; the text holds the log's tail.
         """
-        if self._wanted_port and not port_is_free(self._wanted_port):
-            raise UsageMistake(
-                f"Port {self._wanted_port} on {HOST_ADDRESS} is in use, perhaps by another ComfyUI. "
-                f"Stop that program or choose another port, e.g. --port {free_port()}."
-            )
+        if self._wanted_port:
+            require_free_port(self._wanted_port)
         self._scratch = Path(tempfile.mkdtemp(prefix="betwixt-"))
         self.base = Path(self._wanted_base or self._scratch / "base").resolve()
         self.log = Path(self._wanted_log or self._scratch / "server.log").resolve()
         for folder in ("models", "custom_nodes", "input", "output", "temp", "user"):
             (self.base / folder).mkdir(parents=True, exist_ok=True)
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        if self.cpu is None:
-            self.cpu = not has_accelerator(self.python)
         began = time.monotonic()
         try:
+            if self.cpu is None:
+                self.cpu = not has_accelerator(self.python)
             for attempt in range(PORT_ATTEMPTS):
                 try:
                     self._launch(self._wanted_port or free_port())
@@ -158,7 +173,8 @@ class Server:
         command += ["--disable-all-custom-nodes", f"--whitelist-custom-nodes={PACK.name}"]
         command += ["--disable-auto-launch", "--disable-api-nodes", "--max-upload-size", "4096"]
         command += ["--cpu"] if self.cpu else []
-        command += ["--database-url", "sqlite:///:memory:"] if self.throwaway else []
+        database = ":memory:" if self.throwaway else str(self.base / "user" / "comfyui.db")  # never in the host's tree
+        command += ["--database-url", f"sqlite:///{database}"]
         environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
         environment["PYTHONUNBUFFERED"] = "1"
         if self.threads is not None:
@@ -181,11 +197,10 @@ class Server:
     def _write_search_paths(self) -> Path:
         """The configuration that makes the host load this checkout and see the given model folders."""
         folders: dict[str, list[str]] = {"custom_nodes": [str(PACK.parent)]}
-        for directory in self.models:
-            for folder in (
-                sorted(p for p in Path(directory).iterdir() if p.is_dir()) if Path(directory).is_dir() else []
-            ):
-                folders.setdefault(folder.name, []).append(str(folder.resolve()))
+        for directory in map(Path, self.models):
+            present = [path.name for path in directory.iterdir() if path.is_dir()] if directory.is_dir() else []
+            for name in sorted({*present, *MODEL_FOLDERS}):  # the pack's own ones too, for errors that name the place
+                folders.setdefault(name, []).append(str(directory.resolve() / name))
         path = self._scratch / "search_paths.yaml"
         # JSON is YAML, and its quoting is safe for any file name.
         path.write_text(json.dumps({"betwixt": {name: "\n".join(paths) for name, paths in folders.items()}}), "utf-8")

@@ -1,0 +1,139 @@
+"""The command line. First on any Python: check the arguments and prepare; then with the prepared Python: do it."""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from . import failures
+from .console import say
+from .folders import PACK
+from .setup import Ready, prepare
+
+INSIDE = "inside"  # first argument of the second stage, followed by the host's folder and the base directory
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="betwixt.py",
+        description="Run ComfyUI-Betwixt with a real ComfyUI. What is missing is installed first, into this folder's "
+        ".venv and a cache folder (BETWIXT_CACHE). COMFYUI_PATH names a ComfyUI installation to use instead.",
+        epilog=failures.EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="demo | test | run | serve | doctor")
+
+    demo = commands.add_parser("demo", help="run the pack's graphs on pictures it draws, without any model file")
+    demo.add_argument("--out", type=Path, default=Path("betwixt-demo"), help="folder for videos and the contact sheet")
+
+    test = commands.add_parser("test", help="run all tests (installs the test requirements)")
+    test.add_argument("--no-frontend", action="store_true", help="leave out the tests that need Chromium")
+
+    run = commands.add_parser(
+        "run",
+        help="queue an API-format workflow and fetch what it makes",
+        epilog=failures.EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    run.add_argument("workflow", type=Path, metavar="WORKFLOW.json", help="workflow in API format")
+    run.add_argument(
+        "--set", action="append", default=[], metavar="NODE.INPUT=VALUE", help="change one input; repeatable"
+    )
+    run.add_argument(
+        "--input", nargs="+", action="extend", default=[], type=Path, metavar="FILE", help="files to upload"
+    )
+    run.add_argument("--server", metavar="URL", help="a running ComfyUI (default: an own one, ended afterwards)")
+    run.add_argument("--out", type=Path, default=Path("betwixt-output"), metavar="DIR", help="folder for what is made")
+    _add_base(run)
+
+    serve = commands.add_parser("serve", help="start the user interface with the pack")
+    serve.add_argument("--port", type=int, default=8188, help="port on 127.0.0.1 (default: 8188)")
+    _add_base(serve)
+
+    _add_base(commands.add_parser("doctor", help="say what is installed and which model files are missing"))
+    return top
+
+
+def _add_base(command: argparse.ArgumentParser) -> None:
+    text = "ComfyUI folder whose models (and, for serve, input, output and user folders) are used"
+    command.add_argument("--base", type=Path, metavar="DIR", help=text)
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse what can be seen to be wrong before anything is installed or started."""
+    if args.command == "run":
+        from .graph import apply_settings, load_graph
+
+        apply_settings(load_graph(args.workflow), args.set)
+        for path in args.input:
+            if not path.is_file():
+                raise failures.UsageMistake(f"--input {path}: there is no such file.")
+    elif args.command == "serve":
+        from .server import require_free_port
+
+        require_free_port(args.port)
+    elif args.command == "test":
+        from .suite import check_browser
+
+        check_browser(args)
+    if getattr(args, "base", None) and not args.base.is_dir():
+        raise failures.UsageMistake(f"--base {args.base}: there is no such folder.")
+
+
+def perform(args: argparse.Namespace, host: Path, base: Path) -> int:
+    """Run the command in the prepared Python; returns its exit code."""
+    if args.command == "run":
+        from .run import run
+
+        run(args, host, base)
+    elif args.command == "serve":
+        from .serve import serve
+
+        serve(args, host, base)
+    elif args.command == "demo":
+        from .demo import demo
+
+        demo(args, host)
+    else:
+        from .suite import test
+
+        return test(args, host)
+    return 0
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code of ``betwixt.py`` with these arguments."""
+    try:
+        if arguments[:1] == [INSIDE]:
+            host, base = Path(arguments[1]), Path(arguments[2])
+            return perform(parser().parse_args(arguments[3:]), host, base)
+        args = parser().parse_args(arguments)
+        check(args)
+        if args.command == "doctor":
+            from .doctor import doctor
+
+            return doctor(args)
+        ready = prepare(tests=args.command == "test")
+        return continue_inside(ready, getattr(args, "base", None) or ready.base, arguments)
+    except failures.Failure as failure:
+        say(f"\nbetwixt.py: {failure}")
+        return failure.exit_code
+    except KeyboardInterrupt:
+        say("\nbetwixt.py: stopped by Ctrl-C.")
+        return failures.Interrupted.exit_code
+
+
+def continue_inside(ready: Ready, base: Path, arguments: list[str]) -> int:
+    """Go on as the prepared Python, in this very process where the platform allows it."""
+    stage = [INSIDE, str(ready.host.path), str(base.resolve())]
+    command = [ready.python, str(PACK / "betwixt.py"), *stage, *arguments]
+    if os.name != "nt":
+        sys.stdout.flush()
+        os.execv(ready.python, command)
+    process = subprocess.Popen(command)
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # the console sends it to the child as well, which ends in its own way
+            continue

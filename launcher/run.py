@@ -1,0 +1,150 @@
+"""``betwixt.py run``: queue a graph, show its progress, fetch what it makes."""
+
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+
+from .client import Client, Run, output_files
+from .console import say
+from .events import Event
+from .failures import ExecutionFailed, ServerLost, UsageMistake
+from .graph import apply_settings, file_inputs, find_file, load_graph, title
+from .server import Server
+
+LINE_SECONDS = 5  # without a terminal a node's progress is printed at most so often
+
+
+class Progress:
+    """Prints one line per node, rewritten in place while it works if there is a terminal."""
+
+    def __init__(self, graph: dict):
+        self.graph, self.total = graph, len(graph)
+        self.node: str | None = None
+        self.count, self.began, self.printed = 0, 0.0, 0.0
+        self.live = sys.stdout.isatty()
+
+    def __call__(self, event: Event) -> None:
+        if event.kind == "cached" and event.data.get("nodes"):
+            self.count = len(event.data["nodes"])
+            say(f"  {self.count} of {self.total} nodes need not run again")
+        elif event.kind == "node" and event.node != self.node:
+            self.finish()
+            self.node, self.began, self.printed = event.node, time.monotonic(), time.monotonic()
+            self.count = min(self.count + 1, self.total)
+            self._show("")
+        elif event.kind == "progress" and event.node == self.node:
+            self._show(f" {event.value:.0f}/{event.maximum:.0f}")
+
+    def _show(self, steps: str) -> None:
+        line = f"  [{self.count}/{self.total}] {title(self.graph, self.node)}{steps}"
+        if self.live:
+            print(f"\r{line}", end="\033[K", flush=True)
+        elif steps and time.monotonic() - self.printed > LINE_SECONDS:
+            self.printed = time.monotonic()
+            say(line)
+
+    def finish(self) -> None:
+        """Close the line of the node that ran last."""
+        if self.node is not None:
+            seconds = time.monotonic() - self.began
+            line = f"  [{self.count}/{self.total}] {title(self.graph, self.node)}  {seconds:.1f} s"
+            print(f"\r{line}\033[K" if self.live else line, flush=True)
+            self.node = None
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """Ctrl-C and a termination signal both raise ``KeyboardInterrupt``, even in a background job of a shell."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def server_address(url: str | None, host: Path, base: Path) -> Iterator[str]:
+    """The address of the running server ``url``, or of an embedded one that lives as long as the context."""
+    if url is not None:
+        yield url
+        return
+    say(f"Starting ComfyUI from {host} ...")
+    with Server(host, models=[base / "models"]) as server:
+        say(f"ComfyUI is ready after {server.ready_seconds:.0f} s on the {'CPU' if server.cpu else 'accelerator'}")
+        try:
+            yield server.url
+        except ServerLost as error:
+            if not server.ended(within=2):
+                raise
+            raise ServerLost(f"{error}\nThe end of ComfyUI's log:\n{server.tail()}") from error
+
+
+def send_files(client: Client, graph: dict, given: Sequence[Path], folders: Sequence[Path], schema) -> None:
+    """Upload every given file and every local file the graph refers to; the graph then uses the server's names."""
+    sent = {path: client.upload(path) for path in given}
+    for node, name, value in list(file_inputs(graph, schema)):
+        path = find_file(value, given, folders)
+        if path is not None:
+            if path not in sent:
+                sent[path] = client.upload(path)
+            graph[node]["inputs"][name] = sent[path]
+        elif value not in _offered(schema(graph[node]["class_type"]), name):
+            tried = ", ".join(str(folder) for folder in folders)
+            raise UsageMistake(
+                f"The input file '{value}' of node {node} ({title(graph, node)}) was not found in {tried} or on the "
+                f"server. Name it with --input FILE, or choose another one with --set {node}.{name}=FILE."
+            )
+
+
+def _offered(schema: dict, name: str) -> list:
+    """The values a combo offers, in either of the host's two ways to declare one."""
+    for group in schema.get("input", {}).values():
+        if name in group:
+            kind, *options = group[name]
+            return kind if isinstance(kind, list) else (options[0].get("options") or [] if options else [])
+    return []
+
+
+def run_graph(client: Client, graph: dict, out: Path) -> tuple[Run, list[Path]]:
+    """Run a graph with progress and fetch its files into ``out``.
+
+    When a node fails, the files of those that were finished are fetched before the failure is raised again.
+    """
+    progress = Progress(graph)
+    try:
+        run = client.run(graph, progress)
+    except ExecutionFailed as failure:
+        progress.finish()
+        record = client.history(failure.prompt_id) or {}
+        _report(client.fetch_all(output_files(record.get("outputs", {})), out))
+        raise
+    except KeyboardInterrupt:
+        progress.finish()
+        say("The workflow was interrupted.")
+        raise
+    progress.finish()
+    for node, output in run.outputs.items():
+        for text in output.get("text", ()):
+            say(f"  {title(graph, node)}: {text}")
+    return run, client.fetch_all(run.files, out)
+
+
+def _report(paths: Sequence[Path]) -> None:
+    for path in paths:
+        say(f"Wrote {path}")
+
+
+def run(args, host: Path, base: Path) -> None:
+    """The command. ``args``: workflow, set, input, server, out as declared in ``commands``."""
+    with stoppable(), server_address(args.server, host, base) as url, Client(url) as client:
+        schema = cache(lambda kind: client.object_info(kind).get(kind, {}))
+        graph = apply_settings(load_graph(args.workflow), args.set, schema)
+        send_files(client, graph, args.input, (Path.cwd(), args.workflow.resolve().parent), schema)
+        done, paths = run_graph(client, graph, args.out)
+        _report(paths)
+        say(f"Done in {done.seconds:.1f} s" + ("" if paths else "; the workflow wrote no files"))

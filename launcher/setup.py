@@ -1,0 +1,117 @@
+"""Makes ready what a command needs: a ComfyUI tree and a Python that can run it. Quick when all is there."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .console import say
+from .environment import EXTRAS, PACK_REQUIREMENTS, Environment
+from .failures import SetupFailed
+from .folders import ENVIRONMENT, OWN_BASE, cache_folder, only_one
+from .host_tree import Host, fetch_host, locate_host
+from .torch_build import nvidia_driver
+
+HAS_HOST_PACKAGES = (
+    "import importlib.util as u; raise SystemExit(not all(u.find_spec(n) for n in ('torch', 'aiohttp')))"
+)
+# Module -> the line of requirements.txt that brings it.
+PACK_MODULES = {"einops": "einops", "kornia": "kornia", "cv2": "opencv-python-headless", "safetensors": "safetensors"}
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A ComfyUI tree, the interpreter to run it with, and the base directory whose models are used."""
+
+    host: Host
+    python: str
+    base: Path
+
+
+def prepare(tests: bool = False) -> Ready:
+    """Find or make everything; says what it does, and nothing when there is nothing to do.
+
+    Args:
+        tests: also install the test requirements; always into the checkout's own environment.
+
+    Raises:
+        SetupFailed: names the step and the remedy.
+    """
+    host = locate_host()
+    if host is not None and host.origin != "cache" and not tests:
+        python = installation_python(host.path)
+        if python is not None:
+            require_pack_modules(python)
+            return Ready(host, python, host.path)
+    environment = Environment(ENVIRONMENT, nvidia_driver())
+    if host is None or not environment.complete(host, tests):
+        host = set_up(environment, host, tests)
+    return Ready(host, environment.python, base_directory(host))
+
+
+def set_up(environment: Environment, host: Host | None, tests: bool) -> Host:
+    """Go through all steps; each one keeps what an earlier, perhaps interrupted, set-up left complete."""
+    waiting = "Another set-up is running; waiting for it to finish ..."
+    with only_one(cache_folder() / "setup.lock", waiting):
+        host = host or locate_host()
+        if host is not None and environment.complete(host, tests):
+            return host
+        say("Setting up (only missing parts are installed):")
+        environment.make()
+        environment.drop_half_installed()
+        host = host or fetch_host(environment.pip)
+        environment.install_torch()
+        environment.install_requirements(host, tests)
+        environment.repair_and_check()
+        environment.finish(host, tests)
+        say(f"Ready: ComfyUI {host.version} in {host.path}, Python environment in {environment.folder}")
+    return host
+
+
+def base_directory(host: Host) -> Path:
+    """Where models, input, output and user files are: the user's installation, or a folder of this checkout."""
+    return OWN_BASE if host.origin == "cache" else host.path
+
+
+def installation_python(host: Path) -> str | None:
+    """The interpreter of a ComfyUI installation, or None if it cannot be told."""
+    return next((python for python in _candidates(host) if _quietly(python, HAS_HOST_PACKAGES)), None)
+
+
+def _candidates(host: Path) -> Iterator[str]:
+    for parent in (host, host.parent):
+        for name in ("venv", ".venv", "python_embeded", "python_embedded"):
+            for inside in ("bin/python", "Scripts/python.exe", "python.exe"):
+                if (parent / name / inside).exists():
+                    yield str(parent / name / inside)
+    if Path(sys.prefix).resolve() != ENVIRONMENT.resolve():
+        yield sys.executable
+    active = os.environ.get("CONDA_PREFIX") or os.environ.get("VIRTUAL_ENV")
+    if active and (
+        python := shutil.which("python", path=os.pathsep.join((f"{active}/bin", f"{active}/Scripts", active)))
+    ):
+        yield python
+
+
+def _quietly(python: str, code: str) -> bool:
+    try:
+        return subprocess.run([python, "-c", code], capture_output=True, check=False, cwd="/").returncode == 0
+    except OSError:
+        return False
+
+
+def require_pack_modules(python: str) -> None:
+    """Refuse an installation that lacks a requirement of the pack; it is the user's to change."""
+    code = "import importlib.util as u, sys; print(*(n for n in sys.argv[1:] if u.find_spec(n) is None))"
+    answer = subprocess.run([python, "-c", code, *PACK_MODULES], capture_output=True, text=True, check=True)
+    missing = [PACK_MODULES[module] for module in answer.stdout.split()]
+    if missing:
+        raise SetupFailed(
+            "Check ComfyUI's Python",
+            f"{python} lacks {', '.join(missing)}, which the pack requires. Nothing was changed.",
+            f"Install the pack's requirements there: '{python} -m pip install -r {PACK_REQUIREMENTS}' "
+            f"(and, for speed on the CPU, {', '.join(EXTRAS)}).",
+        )
