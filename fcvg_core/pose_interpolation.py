@@ -39,12 +39,12 @@ def interpolate_poses(
     """
     if published_hands:
         count = min(len(first), len(last))
-        chosen = _closest(first.select(range(count)), last.select(range(count)))
+        chosen = closest_people(first.select(range(count)), last.select(range(count)))
         start = _published_selection(first, range(count), range(2 * count))
         end = _published_selection(last, chosen, [*chosen, *(j + count for j in chosen)])
         leaving, arriving = first.select([]), last.select([])
     else:
-        pairs = _pairs(first, last)
+        pairs = pair_people(first, last)
         start, end = first.select([i for i, _ in pairs]), last.select([j for _, j in pairs])
         leaving = first.select(sorted(set(range(len(first))) - {i for i, _ in pairs}))
         arriving = last.select(sorted(set(range(len(last))) - {j for _, j in pairs}))
@@ -57,14 +57,14 @@ def interpolate_poses(
     return [replace(frame, body_visible=frame.body_visible & (frame.body_score > joint_threshold)) for frame in frames]
 
 
-def _pairs(first: PoseFrame, last: PoseFrame) -> list[tuple[int, int]]:
+def pair_people(first: PoseFrame, last: PoseFrame) -> list[tuple[int, int]]:
     """(index in first, index in last) of the same person; the frame with fewer people chooses, on a tie the first."""
     if len(first) <= len(last):
-        return list(enumerate(_closest(first, last)))
-    return sorted((i, j) for j, i in enumerate(_closest(last, first)))
+        return list(enumerate(closest_people(first, last)))
+    return sorted((i, j) for j, i in enumerate(closest_people(last, first)))
 
 
-def _closest(choosing: PoseFrame, offered: PoseFrame) -> list[int]:
+def closest_people(choosing: PoseFrame, offered: PoseFrame) -> list[int]:
     """For each person in turn, the person of ``offered`` not yet taken whose body is nearest on average."""
     taken: list[int] = []
     for person in range(len(choosing)):

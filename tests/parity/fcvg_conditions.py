@@ -1,11 +1,15 @@
-"""Parity of the condition pictures: palette, line motion and line drawing."""
+"""Parity of the condition pictures: palette, motion and drawing of lines and poses, fusion."""
 
 import numpy as np
+from betwixt.fcvg_core.condition_frames import fuse_conditions
 from betwixt.fcvg_core.line_drawing import draw_segments
 from betwixt.fcvg_core.line_interpolation import interpolate_segments
 from betwixt.fcvg_core.palette import husl_palette, line_colours
+from betwixt.fcvg_core.pose_drawing import draw_poses
+from betwixt.fcvg_core.pose_interpolation import interpolate_poses
 from betwixt.fcvg_core.timing import published_fractions
 
+from tests.parity import pose_dicts
 from tests.parity.case import Case, Check, max_error
 
 
@@ -66,4 +70,25 @@ def line_interpolation_case(case: Case) -> list[Check]:
     ]
 
 
+def poses_case(case: Case) -> list[Check]:
+    """Poses drawn alone (``frame_*``) and, where the case has lines, over them (``fused_*``)."""
+    size, count = (case.parameters["height"], case.parameters["width"]), case.parameters["interp_frames"]
+    first, last = (pose_dicts.pose_of(case, f"{side}_", size, pose_dicts.FCVG_BODY) for side in "ab")
+    fractions = published_fractions(count + 2)
+    between = interpolate_poses(first, last, fractions[1:-1], published_hands=True)
+    pictures = draw_poses([first, *between, last], *size)
+    checks = [
+        Check(key, max_error(pictures[index], case.png(key)), 0) for key, index in _numbered(case, "frame_").items()
+    ]
+    fused = _numbered(case, "fused_")
+    if fused:
+        segments = interpolate_segments(case.array("lines0"), case.array("lines1"), fractions)
+        colours = case.array("colors")[:, ::-1]
+    for key, index in fused.items():
+        lines = draw_segments(segments[index], colours, *size, case.parameters.get("thickness", 1))
+        checks.append(Check(key, max_error(fuse_conditions(lines, pictures[index]), case.png(key)), 0))
+    return checks
+
+
 LINE_KINDS = {"cond_lines_": lines_case, "palette": palette_case}
+POSE_KINDS = {"cond_pose_": poses_case}
