@@ -133,9 +133,9 @@ def as_json(value: dict) -> str:
 def author(name: str, frontend: Frontend, pictures: list[bytes], versions: dict[str, str]) -> None:
     """Write the three files of one workflow and its screenshot."""
     source, layout = WORKFLOWS / "api" / f"{name}.json", json.loads((LAYOUTS / f"{name}.json").read_text("utf-8"))
-    frontend.load_api(json.loads(source.read_text("utf-8")), name)
+    sizes = frontend.sizes(json.loads(source.read_text("utf-8")), name)
     graph = frontend.prompt()
-    workflow = finished_workflow(name, frontend.serialize(), graph, frontend.sizes(), layout, versions)
+    workflow = finished_workflow(name, frontend.serialize(), graph, sizes, layout, versions)
     frontend.load_workflow(workflow)
     faults = frontend.faults()["faults"]
     if frontend.prompt() != graph or faults:

@@ -1,11 +1,10 @@
 """ComfyUI's real interface in headless Chromium, for authoring and checking workflows."""
 
-import shutil
 from pathlib import Path
 
+from betwixt.launcher.browser import find_browser
 from playwright.sync_api import sync_playwright
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 BROWSER_ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync")
 BROWSER_ARGUMENTS += ("--disable-background-networking", "--disable-component-update")
 VIEW = {"width": 1920, "height": 1080}
@@ -32,12 +31,11 @@ SIZES = """() => {
     return [node.id, [Math.max(width, context.measureText(node.title).width + 64), height]]
   }))
 }"""
+NEW_RENDERER_SIZES = """() => Object.fromEntries(app.graph._nodes.map(node => {
+  const element = document.querySelector(`[data-node-id="${node.id}"]`)
+  return [node.id, [element.offsetWidth, element.offsetHeight - LiteGraph.NODE_TITLE_HEIGHT]]
+}))"""
 FIT = "() => app.extensionManager.command.execute('Comfy.Canvas.FitView')"
-
-
-def find_browser() -> str | None:
-    """Path of an installed Chromium or Chrome, or None."""
-    return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 class Frontend:
@@ -52,7 +50,7 @@ class Frontend:
     def __enter__(self) -> "Frontend":
         browser = find_browser()
         if browser is None:
-            raise RuntimeError(f"No browser found: install Chromium (looked for {', '.join(BROWSERS)}).")
+            raise RuntimeError("No browser found: install Chromium, so that the command 'chromium' exists.")
         self._playwright = sync_playwright().start()
         try:
             self._browser = self._playwright.chromium.launch(executable_path=browser, args=list(BROWSER_ARGUMENTS))
@@ -98,9 +96,16 @@ class Frontend:
         """``{"faults": [unknown nodes and broken links], "nodes": count, "links": count}``."""
         return self.page.evaluate(FAULTS)
 
-    def sizes(self) -> dict[str, tuple[float, float]]:
-        """Node id -> (width, height) that shows its title, slots and widgets in full; heights without the title bar."""
-        return {str(node): tuple(size) for node, size in self.page.evaluate(SIZES).items()}
+    def sizes(self, graph: dict, name: str) -> dict[str, tuple[float, float]]:
+        """Node id -> (width, height) that shows title, slots and widgets of an API graph in full in either renderer;
+        heights without the title bar. Leaves the graph open in the classic renderer."""
+        self.use_new_renderer(True)
+        self.load_api(graph, name)
+        self._fit()  # nodes out of view are not laid out
+        tall = self.page.evaluate(NEW_RENDERER_SIZES)
+        self.use_new_renderer(False)
+        self.load_api(graph, name)
+        return {str(node): tuple(map(max, size, tall[node])) for node, size in self.page.evaluate(SIZES).items()}
 
     def dialogs(self) -> list[str]:
         """Texts of the dialogs and notices the interface shows."""
