@@ -22,6 +22,18 @@ def register_model_folders() -> None:
         folder_paths.add_model_folder_path(name, os.path.join(folder_paths.models_dir, name))
         paths, known = folder_paths.folder_names_and_paths[name]
         folder_paths.folder_names_and_paths[name] = (paths, set(known) | extensions)
+    for folder in _other_dwpose_folders():
+        folder_paths.add_model_folder_path("dwpose", folder)
+
+
+def _other_dwpose_folders() -> list[str]:
+    """Where the host's detectors and other packs keep the same ONNX files."""
+    known = folder_paths.folder_names_and_paths
+    folders = [os.path.join(folder_paths.models_dir, name) for name in ("detection", "onnx")]
+    folders += [path for name in ("detection", "onnx") if name in known for path in known[name][0]]
+    packs = folder_paths.get_folder_paths("custom_nodes")
+    folders += [os.path.join(pack, "comfyui_controlnet_aux", "ckpts", "yzd-v", "DWPose") for pack in packs]
+    return folders
 
 
 def model_path(folder: str, filename: str, published: str) -> str:
