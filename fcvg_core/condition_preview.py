@@ -24,7 +24,7 @@ def overlay_conditions(
         float32 (F, H, W, 3), 0..1.
     """
     preview = torch.empty_like(conditions)
-    first, last = (side.numpy() for side in (start, end))
+    first, last = (np.ascontiguousarray(side.cpu().numpy()) for side in (start, end))
     for index, fraction in enumerate(fractions):
         weight = float(np.clip(fraction, 0, 1))
         picture = preview[index].numpy()

@@ -14,12 +14,16 @@ def line_tracks(segments: np.ndarray, points: str = "midpoints") -> np.ndarray:
     """Points of moving segments.
 
     Args:
-        segments: (F, M, 2, 2), pixel (x, y), endpoints in the same order in all frames.
+        segments: (F, M, 2, 2), F >= 2, pixel (x, y), endpoints in the same order in all frames but the last, which may
+            be the key frame verbatim.
         points: one of :data:`TRACK_POINTS`.
 
     Returns:
         float32 (F, N, 2).
     """
+    before, last = segments[-2:]
+    turned = np.sum((before[:, 1] - before[:, 0]) * (last[:, 1] - last[:, 0]), axis=-1) < 0
+    segments = np.concatenate([segments[:-1], np.where(turned[:, None, None], last[:, ::-1], last)[None]])
     parts = [segments.mean(axis=2)] if "midpoints" in points else []
     if "endpoints" in points:
         parts += [segments[:, :, 0], segments[:, :, 1]]

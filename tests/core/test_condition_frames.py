@@ -80,6 +80,12 @@ def test_line_tracks_follow_the_chosen_points():
     assert line_tracks(segments, "midpoints and endpoints")[:, 3:6].tolist() == segments[:, :, 0].tolist()
 
 
+def test_endpoint_tracks_do_not_swap_ends_at_the_last_key_frame():
+    start, end = np.float32([[[0, 0], [9, 0]]]), np.float32([[[9, 4], [0, 4]]])
+    path = line_tracks(interpolate_segments(start, end, [0, 0.5, 1]), "endpoints")
+    assert path.tolist() == [[[0, 0], [9, 0]], [[0, 2], [9, 2]], [[0, 4], [9, 4]]]
+
+
 def test_joint_tracks_are_pixels_with_the_estimators_confidence():
     path, seen = joint_tracks([one_person(0.25), one_person(0.5)], 1, CANVAS)
     assert path.shape == (2, 18, 2) and path[0, 0].tolist() == [20, 12] and path[1, 0].tolist() == [40, 12]
