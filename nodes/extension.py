@@ -9,7 +9,7 @@ from .host.model_files import register_model_folders
 
 logger = logging.getLogger(__name__)
 
-FAMILIES = ("line_matching", "poses")  # modules of this package; each lists its node classes in NODES
+FAMILIES = ("line_matching", "poses", "conditions")  # modules of this package; each lists its node classes in NODES
 
 
 def family_nodes(name: str) -> list[type[io.ComfyNode]]:
