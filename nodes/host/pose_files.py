@@ -40,7 +40,8 @@ def save_json(value: object, filename_prefix: str) -> str:
             json.dump(value, file, default=_plain)
         os.replace(f"{path}.tmp", path)
     except BaseException:
-        os.unlink(f"{path}.tmp")
+        if os.path.exists(f"{path}.tmp"):
+            os.unlink(f"{path}.tmp")
         raise
     return os.path.join(subfolder, filename)
 

@@ -47,6 +47,7 @@ def test_the_other_families_stay(extension, monkeypatch, caplog, families):
 def test_every_family_of_the_pack_loads(host, caplog):
     from betwixt.nodes import extension
 
+    asyncio.run(extension.BetwixtExtension().on_load())  # loaders list the folders it registers
     for family in extension.FAMILIES:
         assert extension.family_nodes(family), family
     assert caplog.text == ""
