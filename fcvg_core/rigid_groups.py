@@ -9,6 +9,8 @@ Points are complex numbers x + iy in pixels; a similarity is ``w = factor * z + 
 angle turns clockwise on the screen.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 TOLERANCE = 0.01  # of the picture's diagonal: how far a midpoint may be off its group's motion
@@ -56,23 +58,33 @@ def _fit(middle0: np.ndarray, middle1: np.ndarray) -> tuple[complex, complex]:
     return factor, middle1.mean() - factor * middle0.mean()
 
 
-def group_factors(start: np.ndarray, end: np.ndarray, diagonal: float) -> np.ndarray:
-    """Turn and zoom of the rigid group each matched segment belongs to.
+@dataclass(frozen=True)
+class RigidGroups:
+    """Which group each of M segments belongs to, and how the groups move.
+
+    Attributes:
+        label: int (M,), number of the group, the largest one 0; -1 = none.
+        factor: complex128 (M,), zoom * exp(i * turn) of the segment's group; NaN = none.
+    """
+
+    label: np.ndarray
+    factor: np.ndarray
+
+
+def find_groups(start: np.ndarray, end: np.ndarray, diagonal: float) -> RigidGroups:
+    """The rigid groups among matched segments.
 
     Args:
         start, end: (M, 2, 2), pixel (x, y) of both endpoints; their order does not matter.
         diagonal: of the picture in pixels.
-
-    Returns:
-        complex128 (M,): zoom * exp(i * turn), equal for all members of a group; NaN for segments without one.
     """
     points = [np.asarray(side, np.float64) @ (1, 1j) for side in (start, end)]
     middles = [side.mean(axis=1) for side in points]
     spans = [side[:, 1] - side[:, 0] for side in points]
     spans = [np.where(np.abs(span) > 1e-6, span, 1e-6) for span in spans]  # a segment of no length has no direction
-    result = np.full(len(start), complex("nan"))
+    groups = RigidGroups(np.full(len(start), -1), np.full(len(start), complex("nan")))
     if len(start) < MIN_MEMBERS:
-        return result
+        return groups
     tolerance = TOLERANCE * diagonal
     factors, shifts = _candidates(*middles, *spans)
     table = _members(factors, shifts, *middles, *spans, tolerance)
@@ -89,6 +101,7 @@ def group_factors(start: np.ndarray, end: np.ndarray, diagonal: float) -> np.nda
             if grown.sum() < members.sum():
                 break
             members, factor = grown, refined
-        result[members] = factor
+        groups.label[members] = groups.label.max() + 1
+        groups.factor[members] = factor
         free &= ~members
-    return result
+    return groups

@@ -9,6 +9,7 @@ from ..common.errors import BetwixtError
 from ..fcvg_core.coordinate_paths import parse_coordinates
 from ..fcvg_core.drawn_paths import DrawnPath, paths_from_tracks
 from ..fcvg_core.easing import EASING_NAMES, cubic_bezier, named_easing
+from ..fcvg_core.line_arcs import PIVOTS
 from ..fcvg_core.timing import charted_fractions, eased_fractions, held_fractions, published_fractions
 from .host.curves import curve_function, curve_options
 
@@ -94,11 +95,18 @@ def path_input() -> io.DynamicCombo.Input:
         ),
         io.Tracks.Input("tracks", optional=True, tooltip="Paths as TRACKS, e.g. from 'Generate Video Tracks'."),
     ]
+    pivot = io.Combo.Input(
+        "pivot",
+        options=list(PIVOTS),
+        default=PIVOTS[0],
+        tooltip="fixed point: things swing about the point that stays in place, like a door or an arm; own centre: the "
+        "centre of each thing moves straight while it turns, like a wheel.",
+    )
     return io.DynamicCombo.Input(
         "path",
-        options=[option("straight", []), option("arc", []), option("drawn", drawn)],
-        tooltip="Where things move. straight: as published; arc: lines turn about the centre of their motion instead "
-        "of shrinking; drawn: what starts and ends near a drawn path follows its bends.",
+        options=[option("straight", []), option("arc", [pivot]), option("drawn", drawn)],
+        tooltip="Where things move. straight: as published; arc: lines that move together turn as one rigid thing "
+        "instead of shrinking; drawn: what starts and ends near a drawn path follows its bends.",
     )
 
 

@@ -254,7 +254,7 @@ def _moved_lines(matches: LineMatches, fractions: np.ndarray, path: Mapping) -> 
         case "straight":
             return interpolate_segments(matches.start, matches.end, fractions)
         case "arc":
-            return arc_segments(matches.start, matches.end, fractions, matches.canvas)
+            return arc_segments(matches.start, matches.end, fractions, matches.canvas, path["pivot"])
         case _:
             return pull_segments(paths_of(path), matches.start, matches.end, fractions, path["radius"])
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from betwixt.fcvg_core.line_arcs import arc_segments
 from betwixt.fcvg_core.line_interpolation import interpolate_segments
-from betwixt.fcvg_core.rigid_groups import group_factors
+from betwixt.fcvg_core.rigid_groups import find_groups
 
 CANVAS = (576, 1024)
 TIMES = [0, 0.25, 0.5, 0.75, 1]
@@ -71,13 +71,34 @@ def test_two_things_and_a_background_move_on_their_own():
     rng = np.random.default_rng(5)
     end = flipped(np.concatenate([moved_by(part, *motion) for part, motion in zip(parts, motions, strict=True)]))
     end += rng.normal(0, 0.5, end.shape)
-    factors = group_factors(start, end, np.hypot(*CANVAS))
+    factors = find_groups(start, end, np.hypot(*CANVAS)).factor
     expected = [zoom * np.exp(1j * np.radians(degrees)) for degrees, zoom, *_ in motions]
     for rows, factor in zip(np.split(factors, [24, 48]), expected, strict=True):
         assert np.mean(np.abs(rows - factor) < 0.02) > 0.9
     middle = arc_segments(start.astype("f"), end.astype("f"), [0.5], CANVAS)[0]
     turned = np.abs(factors[:24] - expected[0]) < 0.02
     assert undirected_error(middle[:24][turned], moved_by(parts[0], 60, 1.0, (420, 280))[turned]) < 3
+
+
+def test_a_rolling_thing_keeps_its_centre_on_the_straight_way():
+    start = thing()
+    centre = start.mean(axis=(0, 1))
+    end = flipped(moved_by(start, 120, 1.2, centre, (300, 20)))
+    moved = arc_segments(start.astype("f"), end.astype("f"), TIMES, CANVAS, pivot="own centre")
+    for frame, t in zip(moved, TIMES, strict=True):
+        expected = moved_by(start, 120 * t, 1.2**t, centre, (300 * t, 20 * t))
+        assert undirected_error(frame, expected) < 0.05
+
+
+def test_rolling_ends_where_the_lines_were_matched():
+    start = thing()
+    end = moved_by(start, 70, 1.0, (400, 300)) + np.random.default_rng(8).normal(0, 1.5, start.shape)
+    late = arc_segments(start.astype("f"), end.astype("f"), [1, 0.5], CANVAS, pivot="own centre")[0]
+    assert (
+        undirected_error(late.mean(axis=1, keepdims=True).repeat(2, 1), end.mean(axis=1, keepdims=True).repeat(2, 1))
+        < 1e-3
+    )
+    assert undirected_error(late, end) < 1e-3
 
 
 def test_false_matches_do_not_spin():

@@ -126,11 +126,17 @@ def test_without_the_hosts_curves_only_that_timing_is_missing(conditions, monkey
     assert [option.key for option in condition_inputs.timing_input().options] == [k for k in all_keys if k != "curve"]
 
 
-def test_arcs_are_drawn(conditions):
-    lines = matches()
-    frames, _, _ = run(conditions.InterpolateConditions, line_matches=lines, path="arc", timing="even", frame_count=7)
-    segments = arc_segments(lines.start, lines.end, np.arange(7) / 6, lines.canvas)
+@pytest.mark.parametrize("pivot", ["fixed point", "own centre"])
+def test_arcs_are_drawn(conditions, pivot):
+    start = matches().start
+    lines = LineMatches(
+        start, start[..., ::-1] * np.float32([-1, 1]) + np.float32([280, 0]), np.ones(12), (HEIGHT, WIDTH)
+    )
+    inputs = {"line_matches": lines, "timing": "even", "frame_count": 7}
+    frames, _, _ = run(conditions.InterpolateConditions, path="arc", **{"path.pivot": pivot}, **inputs)
+    segments = arc_segments(lines.start, lines.end, np.arange(7) / 6, lines.canvas, pivot)
     assert (frames == draw_conditions(segments, line_colours(12, 0), None, lines.canvas)).all()
+    assert (frames != run(conditions.InterpolateConditions, **inputs)[0]).any()
 
 
 def pulled(conditions, **path):
