@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .line_interpolation import interpolate_segments, keep_key_frames
 from .pose import PoseFrame
 
 
@@ -83,16 +82,24 @@ def pull(
 
 
 def pull_segments(
-    paths: Sequence[DrawnPath], start: np.ndarray, end: np.ndarray, fractions: Sequence[float], radius: float
+    paths: Sequence[DrawnPath],
+    moved: np.ndarray,
+    start: np.ndarray,
+    end: np.ndarray,
+    fractions: Sequence[float],
+    radius: float,
 ) -> np.ndarray:
-    """Straight motion of segments (see :func:`.interpolate_segments`), every segment displaced as a whole.
+    """Displace segments as wholes.
+
+    Args:
+        moved: (F, M, 2, 2), pixel (x, y), the segments on their way without paths.
+        start, end: float32 (M, 2, 2), the segments in the key frames.
 
     Returns:
         float32 (F, M, 2, 2).
     """
-    moved = interpolate_segments(start, end, fractions)
     offset = pull(paths, start.mean(axis=1), end.mean(axis=1), fractions, radius)
-    return keep_key_frames(moved + offset[:, :, None].astype(np.float32), start, end, fractions)
+    return moved + offset[:, :, None].astype(np.float32)
 
 
 def pull_poses(

@@ -106,7 +106,8 @@ def path_input() -> io.DynamicCombo.Input:
         "path",
         options=[option("straight", []), option("arc", [pivot]), option("drawn", drawn)],
         tooltip="Where things move. straight: as published; arc: lines that move together turn as one rigid thing "
-        "instead of shrinking; drawn: what starts and ends near a drawn path follows its bends.",
+        "instead of shrinking; drawn: as arc about the own centre, and what starts and ends near a drawn path follows "
+        "its bends.",
     )
 
 

@@ -250,13 +250,15 @@ def _canvas(line_matches: LineMatches | None, key_poses: KeyPoses | None, images
 
 def _moved_lines(matches: LineMatches, fractions: np.ndarray, path: Mapping) -> np.ndarray:
     """float32 (F, M, 2, 2)."""
+    ends = matches.start, matches.end
     match path["path"]:
         case "straight":
-            return interpolate_segments(matches.start, matches.end, fractions)
+            return interpolate_segments(*ends, fractions)
         case "arc":
-            return arc_segments(matches.start, matches.end, fractions, matches.canvas, path["pivot"])
+            return arc_segments(*ends, fractions, matches.canvas, path["pivot"])
         case _:
-            return pull_segments(paths_of(path), matches.start, matches.end, fractions, path["radius"])
+            rolling = arc_segments(*ends, fractions, matches.canvas, "own centre")
+            return pull_segments(paths_of(path), rolling, *ends, fractions, path["radius"])
 
 
 def _moved_poses(

@@ -88,8 +88,8 @@ def test_segments_are_displaced_as_wholes():
     start = np.array([[[90, 290], [110, 310]], [[700, 90], [720, 90]]], np.float32)
     end = start + np.float32([[[200, 0]], [[30, 0]]])
     fractions = [0, 0.25, 0.5, 1]
-    moved = pull_segments([HOP], start, end, fractions, 150)
     straight = interpolate_segments(start, end, fractions)
+    moved = pull_segments([HOP], straight, start, end, fractions, 150)
     assert (moved[:, 0] - straight[:, 0])[:, :, 1].tolist() == [[0, 0], [-100, -100], [-200, -200], [0, 0]]
     assert (moved[:, 1] == straight[:, 1]).all()
 
