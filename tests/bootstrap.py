@@ -19,10 +19,11 @@ def use_pack() -> None:
         package.__path__ = [str(folder)]
 
 
-def use_host(base_directory: str | None = None) -> Path:
-    """Put the ComfyUI tree first on ``sys.path`` and set it to CPU, before anything imports ``comfy``.
+def use_host(base_directory: str | None = None, cpu: bool = True) -> Path:
+    """Put the ComfyUI tree first on ``sys.path`` and set it up, before anything imports ``comfy``.
 
-    Returns the tree's folder. ``base_directory``: where models, input and output live (default: the tree's own).
+    Returns the tree's folder. ``base_directory``: where models, input and output live (default: the tree's own);
+    ``cpu``: compute there even where the host would find an accelerator.
     """
     use_pack()
     from betwixt.betwixt import find_host
@@ -34,7 +35,7 @@ def use_host(base_directory: str | None = None) -> Path:
         sys.path.insert(0, str(host))
         from comfy.cli_args import args
 
-        args.cpu = True
+        args.cpu = cpu
         args.use_pytorch_cross_attention = True
         if base_directory is not None:
             args.base_directory = base_directory
