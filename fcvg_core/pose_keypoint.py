@@ -44,7 +44,7 @@ def read_pose_keypoints(value: object, name: str = "poses") -> list[PoseFrame]:
     if not isinstance(frames, Sequence) or isinstance(frames, str) or not frames:
         kind = "is empty" if isinstance(frames, Sequence) and not frames else f"holds a {type(value).__name__}"
         raise BetwixtError(f"'{name}' {kind}.", "A list with one dictionary per frame is needed.", f"{PRODUCER}.")
-    return [_read_frame(frame, f"Frame {index} of '{name}'") for index, frame in enumerate(frames)]
+    return [_read_frame(frame, f"frame {index} of '{name}'") for index, frame in enumerate(frames)]
 
 
 def write_pose_keypoints(poses: Sequence[PoseFrame]) -> list[dict]:
@@ -66,11 +66,11 @@ def write_pose_keypoints(poses: Sequence[PoseFrame]) -> list[dict]:
 def _read_frame(entry: object, where: str) -> PoseFrame:
     if not isinstance(entry, Mapping) or not ("people" in entry or "animals" in entry):
         raise BetwixtError(
-            f"{where} has no 'people'.", "It must be a dictionary with a list of people.", f"{PRODUCER}."
+            f"There is no 'people' in {where}.", "It must be a dictionary with a list of people.", f"{PRODUCER}."
         )
     if entry.get("animals") or "people" not in entry:
         raise BetwixtError(
-            f"{where} holds animal poses (AP10K).",
+            f"There are animal poses (AP10K) in {where}.",
             "Only human poses can be drawn for FCVG.",
             "Use a human pose estimator, e.g. 'Extract Poses'.",
         )
@@ -78,12 +78,12 @@ def _read_frame(entry: object, where: str) -> PoseFrame:
     people = entry["people"] or []
     if not isinstance(people, Sequence) or not all(isinstance(person, Mapping) for person in people):
         raise BetwixtError(
-            f"'people' of {where} is no list of people.", "It must be a list of dictionaries.", f"{PRODUCER}."
+            f"'people' in {where} is no list of people.", "It must be a list of dictionaries.", f"{PRODUCER}."
         )
     if not people:
         return PoseFrame.empty(canvas)
     points = {
-        part: np.stack([_read_part(person, part, f"person {index} of {where}") for index, person in enumerate(people)])
+        part: np.stack([_read_part(person, part, f"person {index} in {where}") for index, person in enumerate(people)])
         for part in PARTS
     }
     if not _is_normalised(people, points):
@@ -105,7 +105,7 @@ def _read_canvas(entry: Mapping, where: str) -> tuple[int, int]:
     for size in sizes:
         if isinstance(size, bool) or not isinstance(size, numbers.Real) or not math.isfinite(size) or int(size) < 1:
             raise BetwixtError(
-                f"{where} says canvas_width = {sizes[1]!r}, canvas_height = {sizes[0]!r}.",
+                f"The canvas in {where} is canvas_width = {sizes[1]!r}, canvas_height = {sizes[0]!r}.",
                 "Both must be the size in pixels, at least 1, of the picture the poses were found in.",
                 "Write that size into the POSE_KEYPOINT data or extract the poses again.",
             )
@@ -156,7 +156,7 @@ def _read_scores(people: Sequence[Mapping], part: str, written: np.ndarray, wher
     for index, person in enumerate(people):
         if not isinstance(person.get("scores"), Mapping):
             continue
-        kept = _numbers(person["scores"].get(PARTS[part][1]), f"'scores' of person {index} of {where}")[
+        kept = _numbers(person["scores"].get(PARTS[part][1]), f"'scores' of person {index} in {where}")[
             : written.shape[1]
         ]
         own = result[index, : len(kept)]
