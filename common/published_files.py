@@ -64,6 +64,14 @@ DWPOSE = PublishedFile(
     source="huggingface.co/yzd-v/DWPose",
     purpose="DWPose, the whole-body poses",
 )
+GMFLOW = PublishedFile(
+    name="gmflow_sintel-0c07dcb3.pth",
+    folder="optical_flow",
+    size="19 MB",
+    licence="code Apache-2.0, weights without a statement of their own",
+    source="huggingface.co/PKUWilliamYang/Rerender, folder models",
+    purpose="GMFlow, the optical flow of Rerender-A-Video",
+)
 
-PUBLISHED_FILES = (SUPERPOINT, GLUESTICK, YOLOX, DWPOSE)
+PUBLISHED_FILES = (SUPERPOINT, GLUESTICK, YOLOX, DWPOSE, GMFLOW)
 MODEL_FOLDERS = tuple(dict.fromkeys(file.folder for file in PUBLISHED_FILES))

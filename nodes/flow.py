@@ -1,14 +1,16 @@
 """Optical flow: choose an estimator, estimate the flow of frame pairs."""
 
-import folder_paths
+import os
+
 from comfy_api.latest import io
 
 from ..common.errors import BetwixtError
 from ..common.images import rgb_frames
+from ..common.published_files import GMFLOW
 from ..rerender_core.flow import DenseInverseSearch, estimate_flow, neighbour_pairs, pairs_from, parse_pairs
-from ..rerender_core.flow_loading import PUBLISHED
 from ..rerender_core.flow_preview import colour_wheel, warp_preview
 from . import sockets
+from .file_inputs import published_file_input
 from .host.flow_models import GMFlowModel, RAFTModel
 from .host.model_files import model_path, read_weights
 from .host.progress import NodeProgress
@@ -33,10 +35,10 @@ class LoadFlowModel(io.ComfyNode):
         gmflow = io.DynamicCombo.Option(
             "GMFlow",
             [
-                io.Combo.Input(
+                published_file_input(
                     "file",
-                    options=folder_paths.get_filename_list("betwixt"),
-                    tooltip="gmflow_sintel-0c07dcb3.pth or a safetensors conversion of it, in models/betwixt.",
+                    GMFLOW,
+                    "gmflow_sintel-0c07dcb3.pth or a safetensors conversion of it, in models/optical_flow.",
                 )
             ],
         )
@@ -73,8 +75,8 @@ class LoadFlowModel(io.ComfyNode):
             case "DIS":
                 return io.NodeOutput(DenseInverseSearch(method["preset"]))
             case "GMFlow":
-                path = model_path("betwixt", method["file"], f"{PUBLISHED}, Apache-2.0 code")
-                return io.NodeOutput(GMFlowModel(read_weights(path)))
+                path = model_path(GMFLOW.folder, method["file"], GMFLOW.described)
+                return io.NodeOutput(GMFlowModel(read_weights(path), f"'{os.path.basename(path)}'"))
             case _:
                 return io.NodeOutput(RAFTModel(method["optical_flow"]))
 

@@ -2,37 +2,30 @@
 
 import torch
 
+from ..common.checkpoints import describe_state_dict, load_strict, unwrap_state_dict, wrong_weights
 from ..common.errors import BetwixtError
+from ..common.published_files import GMFLOW
 from .gmflow import GMFlow
 
-PUBLISHED = "gmflow_sintel-0c07dcb3.pth (Hugging Face PKUWilliamYang/Rerender, folder models)"
 
+def load_gmflow(contents: dict, file: str = "The file", operations=torch.nn) -> GMFlow:
+    """The GMFlow network of the published checkpoint, a conversion of it, or its bare state dict; float32.
 
-def load_gmflow(contents: dict, operations=torch.nn, device=None) -> GMFlow:
-    """The GMFlow network of a published checkpoint, a safetensors conversion of it, or its bare state dict.
+    Args:
+        contents: of the file, nested as they are.
+        file: what to call it in an error.
 
     Raises:
-        BetwixtError: the weights are not those of one-scale GMFlow.
+        BetwixtError: other or incomplete weights; says what they are.
     """
-    state_dict = contents.get("model", contents)
-    state_dict = {key.removeprefix("model.").removeprefix("module."): value for key, value in state_dict.items()}
-    if "backbone.trident_conv.weight" in state_dict:
+    weights, wanted, remedy = unwrap_state_dict(contents), "GMFlow", f"Choose {GMFLOW.described}."
+    weights = {name.removeprefix("model."): value for name, value in weights.items()}
+    if describe_state_dict(weights) != wanted:
+        raise wrong_weights(weights, wanted, remedy, file)
+    if "backbone.trident_conv.weight" in weights:
         raise BetwixtError(
-            "The file holds GMFlow with refinement (two scales).",
-            "GMFlow without refinement is needed.",
-            f"Choose {PUBLISHED}.",
+            f"{file} holds GMFlow with refinement (two scales).", "GMFlow without refinement is needed.", remedy
         )
-    with torch.device("meta"):
-        expected = GMFlow().state_dict()
-    wrong = [key for key, value in expected.items() if key not in state_dict or state_dict[key].shape != value.shape]
-    surplus = [key for key in state_dict if key not in expected]
-    if wrong or surplus:
-        raise BetwixtError(
-            f"The file does not hold GMFlow weights: {len(wrong)} of {len(expected)} tensors are missing or of another "
-            f"shape (first: {wrong[:1]}), {len(surplus)} are unknown (first: {surplus[:1]}).",
-            "The 123 tensors of one-scale GMFlow are needed.",
-            f"Choose {PUBLISHED}.",
-        )
-    model = GMFlow(operations=operations, device=device, dtype=torch.float32)
-    model.load_state_dict(state_dict)
-    return model.eval()
+    network = GMFlow(operations=operations, dtype=torch.float32)
+    load_strict(network, weights, wanted, remedy, file)
+    return network.eval().requires_grad_(False)

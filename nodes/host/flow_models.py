@@ -8,8 +8,6 @@ import torch.nn.functional as F
 
 from ...rerender_core.flow_loading import load_gmflow
 
-MIB = 1024**2
-
 
 class NetworkFlow:
     """Base of both models below: loads the network, runs chunks on the host's device, returns to the CPU.
@@ -38,8 +36,8 @@ class NetworkFlow:
 class GMFlowModel(NetworkFlow):
     """GMFlow from a published file's contents; always float32 (spec gmflow.md 9)."""
 
-    def __init__(self, contents: dict):
-        network = load_gmflow(contents, operations=comfy.ops.disable_weight_init)
+    def __init__(self, contents: dict, file: str):
+        network = load_gmflow(contents, file, operations=comfy.ops.disable_weight_init)
         patcher = comfy.model_patcher.CoreModelPatcher(
             network, load_device=management.get_torch_device(), offload_device=management.unet_offload_device()
         )
