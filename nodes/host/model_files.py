@@ -13,6 +13,7 @@ from ...common.weight_pickles import ForbiddenPickle, read_tensors, refuse_other
 MODEL_FOLDERS = {
     "betwixt": {".pth", ".tar", ".pt", ".bin", ".ckpt", ".safetensors"},
     "dwpose": {".onnx"},
+    "optical_flow": {".pth", ".safetensors"},
 }
 
 
