@@ -17,7 +17,7 @@ class ControlMap:
 
     Attributes:
         pooled: [F, C, h, w], average-pooled to the trunk's size.
-        mean, std: float32 [F, 1, 1, 1] of the map before pooling, over channels and space; std with Bessel's correction.
+        mean, std: float32 [F, 1, 1, 1] of the map before pooling, over channels and space; Bessel's correction.
     """
 
     pooled: torch.Tensor

@@ -44,7 +44,7 @@ def fit(picture: np.ndarray, width: int, height: int, mode: str = "crop") -> np.
     image = Image.fromarray(picture)
     if mode == "crop":
         image = image.crop(_centre_box(source_width, source_height, width, height))
-    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
+    return np.array(image.resize((width, height), Image.Resampling.BICUBIC))
 
 
 def _centre_box(source_width: int, source_height: int, width: int, height: int) -> tuple[int, int, int, int]:
@@ -65,7 +65,7 @@ def _padded(picture: np.ndarray, width: int, height: int) -> np.ndarray:
         Image.fromarray(picture).resize(inner, Image.Resampling.BICUBIC),
         ((width - inner[0]) // 2, (height - inner[1]) // 2),
     )
-    return np.asarray(canvas)
+    return np.array(canvas)
 
 
 def clip_picture(picture: torch.Tensor) -> torch.Tensor:

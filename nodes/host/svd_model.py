@@ -1,0 +1,199 @@
+"""Stable Video Diffusion UNets: files in any naming to the host's native MODEL, and telling SVD from other models."""
+
+import os
+from dataclasses import dataclass
+
+import comfy.ldm.modules.diffusionmodules.openaimodel
+import comfy.model_base
+import comfy.model_detection
+import comfy.model_management
+import comfy.ops
+import comfy.sd
+import comfy.supported_models
+import comfy.utils
+import torch
+
+from ...common.errors import BetwixtError
+from ...common.weight_files import describe_weights
+from ...fcvg_core.svd_keys import is_diffusers, to_ldm
+from .model_files import read_weights
+
+WEIGHT_DTYPES = {  # the choice shown -> stored precision; None = the host decides
+    "default": None,
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+    "fp32": torch.float32,
+    "fp8_e4m3fn": torch.float8_e4m3fn,
+    "fp8_e4m3fn_fast": torch.float8_e4m3fn,
+    "fp8_e5m2": torch.float8_e5m2,
+}
+PUBLISHED = "FCVG's README (unet.safetensors, 6.1 GB) or Stable Video Diffusion XT 1.1"
+
+
+@dataclass(frozen=True)
+class SvdUnet:
+    """A file's tensors in ldm names, compared with the UNet they belong to.
+
+    Attributes:
+        tensors: the tensors that belong to the UNet, ldm names without prefix.
+        unknown: the file's names that belong to no SVD UNet.
+        naming: "diffusers" or "ldm".
+    """
+
+    tensors: dict
+    unknown: list[str]
+    naming: str
+
+    @classmethod
+    def of(cls, state_dict: dict) -> "SvdUnet":
+        tensors, unknown = to_ldm(state_dict)
+        return cls(tensors, unknown, "diffusers" if is_diffusers(state_dict) else "ldm")
+
+    def config(self):
+        """The host's configuration of a complete UNet; None if it is not recognised as SVD."""
+        try:
+            config = comfy.model_detection.model_config_from_unet(self.tensors, "")
+        except KeyError:  # the host's detection reads keys that a partial file lacks
+            return None
+        return config if type(config) is comfy.supported_models.SVD_img2vid else None
+
+
+def expected_shapes(config) -> dict[str, torch.Size]:
+    """Names and shapes of all parameters of the UNet a configuration describes."""
+    unet = comfy.ldm.modules.diffusionmodules.openaimodel.UNetModel(
+        **config.unet_config, device="meta", operations=comfy.ops.disable_weight_init
+    )
+    return {key: value.shape for key, value in unet.state_dict().items()}
+
+
+def model_from(state_dict: dict, name: str, weight_dtype: str = "default", base=None, disable_dynamic: bool = False):
+    """A MODEL from the contents of a weight file.
+
+    Args:
+        state_dict: SVD UNet in diffusers or ldm names, complete or partial; a whole SVD checkpoint.
+        name: the file's name, for errors and the report.
+        weight_dtype: key of :data:`WEIGHT_DTYPES`.
+        base: SVD MODEL whose weights a partial file replaces; not used for a complete file.
+
+    Returns:
+        the ModelPatcher, and a report of what the file held.
+
+    Raises:
+        BetwixtError: another kind of file, tensors missing without a base, or tensors of another shape.
+    """
+    unet = SvdUnet.of(state_dict)
+    config = unet.config()
+    if config is not None:
+        shapes = expected_shapes(config)
+        missing = [key for key in shapes if key not in unet.tensors]
+        if not missing:
+            return _complete(unet, config, shapes, name, weight_dtype, disable_dynamic)
+    elif base is None:
+        raise BetwixtError(
+            f"'{name}' looks like {describe_weights(state_dict)}.",
+            "A complete Stable Video Diffusion UNet is needed, or a partial one over a MODEL on 'base'.",
+            f"Choose the file from {PUBLISHED}, or connect an SVD MODEL to 'base'.",
+        )
+    if base is None:
+        raise BetwixtError(
+            f"'{name}' lacks {len(missing)} of the UNet's {len(shapes)} tensors (first: {missing[0]}).",
+            "A partial file replaces weights of another SVD model.",
+            "Connect the MODEL of svd_xt_1_1.safetensors to 'base', or download the file again.",
+        )
+    return _partial(unet, name, base)
+
+
+def _complete(unet: SvdUnet, config, shapes: dict, name: str, weight_dtype: str, disable_dynamic: bool):
+    _check_shapes(unet.tensors, shapes, name)
+    stored = comfy.utils.weight_dtype(unet.tensors)
+    parameters = comfy.utils.calculate_parameters(unet.tensors)
+    target = WEIGHT_DTYPES[weight_dtype] or comfy.model_management.unet_dtype(
+        model_params=parameters, supported_dtypes=list(config.supported_inference_dtypes), weight_dtype=stored
+    )
+    # Cast here: the host's dynamic loader would keep the file's float32 tensors, twice the memory.
+    tensors = {key: unet.tensors[key].to(target) for key in shapes}
+    options = {"dtype": target, "fp8_optimizations": weight_dtype.endswith("_fast")}
+    model = comfy.sd.load_diffusion_model_state_dict(tensors, model_options=options, disable_dynamic=disable_dynamic)
+    surplus = [key for key in unet.tensors if key not in shapes] + unet.unknown
+    report = [
+        f"{name}: complete Stable Video Diffusion UNet in {unet.naming} names.",
+        f"{len(shapes)} of {len(shapes)} tensors, {parameters / 1e6:.0f} million parameters, stored as "
+        f"{_dtype_name(stored)}, loaded as {_dtype_name(target)}.",
+        f"Missing: none. Not part of the UNet: {_listed(surplus)}.",
+    ]
+    return model, "\n".join(report)
+
+
+def _partial(unet: SvdUnet, name: str, base):
+    require_svd(base, "base")
+    shapes = {
+        key.removeprefix("diffusion_model."): value.shape
+        for key, value in base.model.state_dict().items()
+        if key.startswith("diffusion_model.")
+    }
+    known = {key: value for key, value in unet.tensors.items() if key in shapes}
+    if not known:
+        raise BetwixtError(
+            f"'{name}' looks like {describe_weights(unet.tensors)} and shares no tensor with the model on 'base'.",
+            "A file with weights of a Stable Video Diffusion UNet is needed.",
+            f"Choose the file from {PUBLISHED}.",
+        )
+    _check_shapes(known, shapes, name)
+    patched = base.clone()
+    # "set" replaces; the reference loads a partial file the same way, tensor by tensor, never adding.
+    patches = {f"diffusion_model.{key}": ("set", (value,)) for key, value in known.items()}
+    refused = set(patches) - set(patched.add_patches(patches))
+    if refused:
+        raise RuntimeError(f"The host refused {len(refused)} weights of '{name}': {sorted(refused)[:3]}")
+    surplus = [key for key in unet.tensors if key not in shapes] + unet.unknown
+    report = [
+        f"{name}: partial Stable Video Diffusion UNet in {unet.naming} names over the model on 'base'.",
+        f"{len(known)} of {len(shapes)} tensors replaced.",
+        f"Kept from the base: {len(shapes) - len(known)}. Not part of the UNet: {_listed(surplus)}.",
+    ]
+    return patched, "\n".join(report)
+
+
+def _check_shapes(tensors: dict, shapes: dict, name: str) -> None:
+    wrong = [key for key, shape in shapes.items() if key in tensors and tensors[key].shape != shape]
+    if wrong:
+        raise BetwixtError(
+            f"{len(wrong)} tensors of '{name}' have another shape than the UNet's (first: {wrong[0]}, "
+            f"{list(tensors[wrong[0]].shape)} instead of {list(shapes[wrong[0]])}).",
+            "The file must belong to the same kind of Stable Video Diffusion UNet.",
+            f"Choose the file from {PUBLISHED}.",
+        )
+
+
+def _dtype_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _listed(keys: list[str]) -> str:
+    return "none" if not keys else f"{len(keys)} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
+
+
+def load_model(path: str, weight_dtype: str = "default", base=None):
+    """:func:`model_from` for a file."""
+    model, report = model_from(read_weights(path), os.path.basename(path), weight_dtype, base)
+    if base is None:  # lets the host rebuild the model for another device or without dynamic loading
+        model.cached_patcher_init = (_reload, (path, weight_dtype))
+    return model, report
+
+
+def _reload(path: str, weight_dtype: str, disable_dynamic: bool = False):
+    return model_from(read_weights(path), os.path.basename(path), weight_dtype, disable_dynamic=disable_dynamic)[0]
+
+
+def require_svd(model, name: str) -> None:
+    """Raises:
+    BetwixtError: the MODEL on input ``name`` is not a Stable Video Diffusion UNet conditioned on one picture.
+    """
+    inner = model.model
+    other = (comfy.model_base.SV3D_u, comfy.model_base.SV3D_p)
+    if not isinstance(inner, comfy.model_base.SVD_img2vid) or isinstance(inner, other):
+        raise BetwixtError(
+            f"The model on '{name}' is {type(inner).__name__}.",
+            "A Stable Video Diffusion model (SVD, SVD-XT, FCVG) is needed.",
+            "Use 'Load FCVG Model', or 'Image Only Checkpoint Loader' with svd_xt_1_1.safetensors.",
+        )
