@@ -53,7 +53,7 @@ def _drawing_inputs() -> list[io.Input]:
             default=0,
             min=0,
             max=0xFFFFFFFFFFFFFFFF,
-            control_after_generate=True,
+            control_after_generate=io.ControlAfterGenerate.fixed,
             tooltip="Shuffles the colours among the lines. Only a line's constancy over the frames matters.",
         ),
         io.Float.Input(

@@ -1,0 +1,90 @@
+"""'Interpolate Conditions' at 25 frames of 1024x576: time and peak memory of the whole node.
+
+``python -m benchmarks.condition_frames``: 300 matched lines, two people with hands and faces. Times are medians;
+memory is what the process holds at most above what it held before, outputs included.
+"""
+
+import statistics
+import threading
+import time
+
+import psutil
+
+from tests.bootstrap import use_host
+
+use_host()
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from betwixt.fcvg_core.line_matches import LineMatches  # noqa: E402
+from betwixt.fcvg_core.pose_keypoint import write_pose_keypoints  # noqa: E402
+from betwixt.nodes.conditions import InterpolateConditions  # noqa: E402
+
+from tests.random_poses import random_pose  # noqa: E402
+
+HEIGHT, WIDTH, FRAMES, LINES, PEOPLE = 576, 1024, 25, 300, 2
+REPEATS = 5
+MEBIBYTE = 2**20
+
+
+class PeakMemory:
+    """Context manager: the most resident memory the process had inside, above that at entry, in MiB."""
+
+    def __enter__(self) -> "PeakMemory":
+        self._process = psutil.Process()
+        self._start = self._peak = self._process.memory_info().rss
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.002):
+            self._peak = max(self._peak, self._process.memory_info().rss)
+
+    def __exit__(self, *_) -> None:
+        self._done.set()
+        self._thread.join()
+        self.mebibytes = (self._peak - self._start) / MEBIBYTE
+
+
+def inputs() -> dict[str, dict]:
+    """Inputs of the node by the name of the row."""
+    random = np.random.default_rng(0)
+    start = random.uniform(0, 1, (LINES, 1, 2)) * (WIDTH, HEIGHT) + random.normal(0, 25, (LINES, 2, 2))
+    end = start + random.normal(0, 3, (LINES, 2, 2)) + (20, -8)
+    lines = LineMatches(start, end, np.ones(LINES), (HEIGHT, WIDTH))
+    canvas = {"canvas": (HEIGHT, WIDTH)}
+    people = [random_pose(seed, PEOPLE, **canvas) for seed in (1, 2)]
+    images = torch.rand(2, 1, HEIGHT, WIDTH, 3)
+    both = {"line_matches": lines, "start_poses": write_pose_keypoints(people)}
+    straight = {"path": {"path": "straight"}}
+    return {
+        "lines": {"line_matches": lines} | straight,
+        "lines and poses": both | straight,
+        "lines and poses, along arcs": both | {"path": {"path": "arc", "pivot": "fixed point"}},
+        "lines and poses, previewed over key frames": both
+        | straight
+        | {"start_image": images[0], "end_image": images[1]},
+    }
+
+
+def main() -> None:
+    node = InterpolateConditions.PREPARE_CLASS_CLONE(None)
+    common = {"frame_count": FRAMES, "timing": {"timing": "published"}, "hold": 1, "thickness": 1, "seed": 0}
+    common |= {"joint_threshold": 0.0, "published_hands": False, "track_points": "midpoints"}
+    print(f"{FRAMES} x {WIDTH}x{HEIGHT}, {LINES} lines, {PEOPLE} people, {torch.get_num_threads()} threads\n")
+    print("| conditions from | seconds | peak memory, MiB |\n|---|---|---|")
+    for name, own in inputs().items():
+        times, peaks = [], []
+        for _ in range(REPEATS):
+            with PeakMemory() as memory, torch.inference_mode():
+                begin = time.perf_counter()
+                node.execute(**common, **own)
+                times.append(time.perf_counter() - begin)
+            peaks.append(memory.mebibytes)
+        print(f"| {name} | {statistics.median(times):.2f} | {max(peaks):.0f} |")
+
+
+if __name__ == "__main__":
+    main()
