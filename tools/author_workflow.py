@@ -5,6 +5,7 @@ tools/layouts/NAME.json says what the interface cannot know::
 
     {"note": ["Markdown lines"], "stages": [["title", ["node id", ...]], ...], "thumbnail": "node id" or null}
 
+A stage's nodes stand by topological depth; a list of lists says the columns instead.
 The thumbnail shows the pictures which that node puts out when the graph runs on the stand-in models of the tests, or,
 with null, the graph itself. Screenshots are left in .out/workflows. Needs Chromium and playwright.
 """
@@ -26,7 +27,7 @@ from betwixt.launcher.server import Server  # noqa: E402
 
 from tests.stand_ins import write_base  # noqa: E402
 from tools.frontend import Frontend  # noqa: E402
-from tools.layered_layout import TITLE_BAR, Stage, arrange  # noqa: E402
+from tools.layered_layout import TITLE_BAR, Box, Stage, arrange, columns_by_depth  # noqa: E402
 from tools.published_files import MODELS  # noqa: E402
 from tools.thumbnail import montage, write_thumbnail  # noqa: E402
 
@@ -37,7 +38,7 @@ MEDIA_SIZES = {  # room for the picture or player inside the node
     "SaveImage": (360, 320),
     "SaveVideo": (360, 380),
 }
-NOTE_WIDTH, NOTE_GAP, LINE_HEIGHT, CHARACTERS = 420, 40, 19, 64
+NOTE_WIDTH, NOTE_GAP, LINE_HEIGHT, CHARACTERS = 420, 40, 18, 62
 NOTE_COLOURS = {"color": "#432", "bgcolor": "#653"}
 STAGE_COLOURS = ("#3f789e", "#8a6d3b", "#4f7a4f", "#7a4f78", "#8a4f4f")
 
@@ -54,13 +55,12 @@ def links_of(graph: dict) -> set[tuple[str, str]]:
 
 def note_node(number: int, lines: list[str]) -> dict:
     """The MarkdownNote left of the graph."""
-    height = 40 + LINE_HEIGHT * sum(1 + len(line) // CHARACTERS for line in lines)
     return {
         "id": number,
         "type": "MarkdownNote",
         "title": "What this graph does",
         "pos": [-NOTE_WIDTH - NOTE_GAP, TITLE_BAR],
-        "size": [NOTE_WIDTH, height],
+        "size": [NOTE_WIDTH, 40 + LINE_HEIGHT * sum(1 + len(line) // CHARACTERS for line in lines)],
         "flags": {},
         "order": 0,
         "mode": 0,
@@ -72,13 +72,25 @@ def note_node(number: int, lines: list[str]) -> dict:
     }
 
 
+def stages_of(layout: dict, graph: dict) -> list[Stage]:
+    """The stages of a layout file; nodes that it does not put into columns stand by topological depth."""
+    links = links_of(graph)
+    return [
+        Stage(
+            title,
+            tuple(map(tuple, nodes)) if isinstance(nodes[0], list) else columns_by_depth(nodes, links),
+        )
+        for title, nodes in layout["stages"]
+    ]
+
+
 def without_nothing(slot: dict) -> dict:
     """A slot without empty keys and without its name in the author's language; an absent link must stay."""
     kept = {key: value for key, value in slot.items() if value is not None or key in ("link", "links")}
     return {key: value for key, value in kept.items() if key != "localized_name"}
 
 
-def finished_node(node: dict, box: tuple, versions: dict[str, str]) -> dict:
+def finished_node(node: dict, box: Box, versions: dict[str, str]) -> dict:
     """A serialized node at its place, with the registry name and version of its pack and the files it needs."""
     ours = node["type"].startswith("Betwixt")
     pack = "betwixt" if ours else "comfy-core"
@@ -87,6 +99,8 @@ def finished_node(node: dict, box: tuple, versions: dict[str, str]) -> dict:
     node["pos"], node["size"] = [round(box[0]), round(box[1])], [round(box[2]), round(box[3])]
     node["inputs"] = [without_nothing(slot) for slot in node.get("inputs", [])]
     node["outputs"] = [without_nothing(slot) for slot in node.get("outputs", [])]
+    if "widgets_values" in node:  # a seed that changes by itself would compute everything again on every run
+        node["widgets_values"] = ["fixed" if value == "randomize" else value for value in node["widgets_values"]]
     node["properties"] = {"cnr_id": pack, "ver": versions[pack], **node["properties"]}
     if ours and files:
         node["properties"]["models"] = files
@@ -95,13 +109,13 @@ def finished_node(node: dict, box: tuple, versions: dict[str, str]) -> dict:
 
 def finished_workflow(name: str, serialized: dict, graph: dict, sizes: dict, layout: dict, versions: dict) -> dict:
     """The UI-format workflow: placed nodes, groups, note, metadata."""
-    stages = [Stage(title, tuple(nodes)) for title, nodes in layout["stages"]]
+    stages = stages_of(layout, graph)
     listed = [node for stage in stages for node in stage.nodes]
     if sorted(listed) != sorted(graph):
         raise ValueError(f"'{name}': the layout lists the nodes {sorted(listed)}, the graph has {sorted(graph)}")
     for node, entry in graph.items():
         sizes[node] = tuple(map(max, sizes[node], MEDIA_SIZES.get(entry["class_type"], (0, 0))))
-    places = arrange(stages, links_of(graph), sizes)
+    places = arrange(stages, sizes)
     nodes = [finished_node(node, places.nodes[str(node["id"])], versions) for node in serialized["nodes"]]
     number = 1 + max(node["id"] for node in nodes)
     return {

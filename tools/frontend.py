@@ -7,8 +7,8 @@ from playwright.sync_api import sync_playwright
 
 BROWSER_ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync")
 BROWSER_ARGUMENTS += ("--disable-background-networking", "--disable-component-update")
-VIEW = {"width": 1920, "height": 1080}
-CANVAS = {"x": 62, "y": 42, "width": 1600, "height": 900}  # clear of the bars on the left and above
+VIEW = {"width": 2560, "height": 1440}
+CANVAS = {"x": 62, "y": 42, "width": 2480, "height": 1395}  # clear of the bars on the left and above
 READY = "() => window.app && window.LiteGraph && LiteGraph.registered_node_types[{!r}] && app.graph"
 
 # The graph as it stands in the interface: nodes it does not know, and links that do not hold at both ends.

@@ -7,7 +7,6 @@ import urllib.parse
 import urllib.request
 
 import pytest
-from betwixt.launcher.client import Client
 from PIL import Image
 
 from tests.bootstrap import ROOT
@@ -16,12 +15,6 @@ from tests.workflow_files import NAMES, WORKFLOWS
 pytestmark = pytest.mark.server
 FOLDER = ROOT.name
 PAGES = sorted(path.stem for path in (ROOT / "web" / "docs").glob("*.md"))
-
-
-@pytest.fixture(scope="module")
-def client(server):
-    with Client(server.url) as client:
-        yield client
 
 
 def fetch(server, path: str) -> bytes:

@@ -2,17 +2,10 @@
 
 import av
 import pytest
-from betwixt.launcher.client import Client
 
 from tests.workflow_files import NAMES, api_graph
 
 pytestmark = pytest.mark.server
-
-
-@pytest.fixture(scope="module")
-def client(server):
-    with Client(server.url) as client:
-        yield client
 
 
 def nodes_of_class(graph: dict, kind: str) -> list[str]:
