@@ -1,15 +1,15 @@
 """Remarks shown on a node while the graph goes on."""
 
 import logging
-
-from server import PromptServer
+import sys
 
 logger = logging.getLogger(__name__)
 
 
 def show_notice(node_id: str | None, text: str) -> None:
-    """Write ``text`` to the log and, where an interface is connected, under the node."""
+    """Write ``text`` to the log and, where a server runs, under the node in the interface."""
     logger.warning("Betwixt: %s", text)
-    server = getattr(PromptServer, "instance", None)
+    module = sys.modules.get("server")  # ComfyUI's; absent when the nodes run without a server
+    server = getattr(getattr(module, "PromptServer", None), "instance", None)
     if server is not None and node_id is not None:
         server.send_progress_text(text, node_id)

@@ -1,5 +1,8 @@
 """'Interpolate Conditions' and 'Chain Conditions', fed as the host feeds them."""
 
+import sys
+import types
+
 import numpy as np
 import pytest
 import torch
@@ -159,6 +162,17 @@ def test_coordinates_and_tracks_pull_lines_and_people_alike(conditions):
     assert (by_text[2, 1:, 1] == by_text[0, 1:, 1]).all()
 
 
+def test_turning_things_stay_rigid_on_drawn_paths(conditions):
+    start = matches().start
+    turned = np.stack([300 - start[..., 1], start[..., 0]], axis=-1)  # a quarter turn
+    lines = LineMatches(start, turned, np.ones(12), (HEIGHT, WIDTH))
+    inputs = {"line_matches": lines, "frame_count": 3, "timing": "even", "track_points": "endpoints"}
+    path = {"path": "drawn", "path.radius": 1, "path.coordinates": HOP}
+    ends = run(conditions.InterpolateConditions, **inputs, **path)[1]["track_path"].numpy()
+    lengths = np.linalg.norm(ends[:, 12:] - ends[:, :12], axis=-1)
+    assert lengths[1] == pytest.approx(lengths[0], rel=1e-4)
+
+
 def test_the_hosts_generated_tracks_are_understood(conditions):
     from comfy_extras.nodes_wanmove import GenerateTracks
 
@@ -261,6 +275,23 @@ def test_nothing_matched_gives_black_frames_and_says_so(conditions, caplog):
         assert "the conditions are black" in caplog.text
     for path in ({"path": "arc"}, {"path": "drawn", "path.coordinates": HOP}):
         assert not run(conditions.InterpolateConditions, line_matches=nothing, **path)[0].any()
+
+
+def test_a_notice_is_shown_on_the_node(conditions, monkeypatch):
+    shown = []
+
+    class Instance:
+        def send_progress_text(self, text, node_id):
+            shown.append((node_id, text))
+
+    class PromptServer:
+        instance = Instance()
+
+    module = types.ModuleType("server")
+    module.PromptServer = PromptServer
+    monkeypatch.setitem(sys.modules, "server", module)
+    conditions.show_notice("7", "Nothing to see.")
+    assert shown == [("7", "Nothing to see.")]
 
 
 @pytest.mark.parametrize(
