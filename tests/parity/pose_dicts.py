@@ -48,7 +48,8 @@ def arrays_of(pose: PoseFrame) -> dict[str, np.ndarray]:
 
 def error(actual, expected) -> float:
     """Largest absolute difference of numbers, arrays or tensors, in double precision."""
-    return max_error(*(torch.from_numpy(np.array(value)) for value in (actual, expected)))
+    tensors = (v if isinstance(v, torch.Tensor) else torch.from_numpy(np.array(v)) for v in (actual, expected))
+    return max_error(*tensors)
 
 
 def compare(pose: PoseFrame, case: Case, prefix: str, point_tolerance: float, score_tolerance: float) -> list[Check]:
