@@ -161,7 +161,7 @@ def main() -> None:
     print(f"{name}, torch {torch.__version__}, {ARGUMENTS.width}x{ARGUMENTS.height}x{ARGUMENTS.frames}")
     start = time.perf_counter()
     weights = random_svd.from_manifest(UNET, torch.float16, device)
-    encoder = controlnext_from(random_svd.from_manifest(random_svd.CONTROLNEXT, torch.float32, device), "controlnext")
+    encoder = controlnext_from(random_svd.from_manifest(random_svd.CONTROLNEXT, torch.float32, device))
     pictures = torch.rand(ARGUMENTS.frames, ARGUMENTS.height, ARGUMENTS.width, 3)
     dtype = "fp32" if ARGUMENTS.tiny else "fp16"
     model, report = model_from(weights, "unet", dtype)

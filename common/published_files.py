@@ -72,6 +72,47 @@ GMFLOW = PublishedFile(
     source="huggingface.co/PKUWilliamYang/Rerender, folder models",
     purpose="GMFlow, the optical flow of Rerender-A-Video",
 )
+FCVG_UNET = PublishedFile(
+    name="unet.safetensors",
+    folder="diffusion_models",
+    size="6.1 GB",
+    licence="none stated; derived from SVD-XT 1.1, so its Stability AI licence",
+    source="huggingface.co/melmass/FCVG, or the Google Drive folder 1qIvr9WO8qk3NUdztxweTmexfkHt8oRDB of FCVG's README",
+    purpose="FCVG's fine-tuned Stable Video Diffusion UNet",
+)
+FCVG_CONTROLNEXT = PublishedFile(
+    name="controlnext.safetensors",
+    folder="controlnet",
+    size="14 MB",
+    licence="none stated; derived from SVD-XT 1.1, so its Stability AI licence",
+    source="huggingface.co/melmass/FCVG, or the Google Drive folder 1qIvr9WO8qk3NUdztxweTmexfkHt8oRDB of FCVG's README",
+    purpose="ControlNeXt, the encoder of FCVG's condition pictures",
+)
+SVD_XT = PublishedFile(
+    name="svd_xt_1_1.safetensors",
+    folder="checkpoints",
+    size="4.8 GB",
+    licence="Stability AI Community",
+    source="huggingface.co/stabilityai/stable-video-diffusion-img2vid-xt-1-1",
+    purpose="Stable Video Diffusion XT 1.1: image encoder and temporal VAE for FCVG, TRF, GI and ViBiD",
+)
+GI_UNET = PublishedFile(
+    name="svd_reverse_motion_with_attnflip.safetensors",
+    folder="diffusion_models",
+    size="3.1 or 6.1 GB",
+    licence="Apache-2.0; derived from SVD, so its Stability AI licence",
+    source="the Google Drive folder in the README of github.com/jeanne-wang/svd_keyframe_interpolation, its file "
+    "unet/diffusion_pytorch_model.safetensors",
+    purpose="GI's UNet fine-tuned for backward motion",
+)
+SVD_14 = PublishedFile(
+    name="svd.safetensors",
+    folder="checkpoints",
+    size="9.6 GB",
+    licence="Stability AI Community",
+    source="huggingface.co/stabilityai/stable-video-diffusion-img2vid",
+    purpose="Stable Video Diffusion for 14 frames, what GI's UNet was fine-tuned from",
+)
 
-PUBLISHED_FILES = (SUPERPOINT, GLUESTICK, YOLOX, DWPOSE, GMFLOW)
+PUBLISHED_FILES = (SUPERPOINT, GLUESTICK, YOLOX, DWPOSE, GMFLOW, FCVG_UNET, FCVG_CONTROLNEXT, SVD_XT, GI_UNET, SVD_14)
 MODEL_FOLDERS = tuple(dict.fromkeys(file.folder for file in PUBLISHED_FILES))

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ..common.errors import BetwixtError
+from ..common.published_files import GI_UNET, SVD_14
 from .svd_keys import to_ldm
 
 _PROJECTION = re.compile(r"(?P<layer>.+\.time_stack\.0\.attn1)\.(?P<part>to_v\.weight|to_out\.0\.(weight|bias))")
@@ -75,14 +76,14 @@ def delta_weights(finetuned: dict, base: dict | None, name: str) -> dict[str, di
         raise BetwixtError(
             f"'{name}' holds {count} of GI's {TRANSFORMER_COUNT * len(PARTS)} fine-tuned projections.",
             "The value and output projections of all temporal self-attentions are needed.",
-            "Choose GI's checkpoint (svd_reverse_motion_with_attnflip, its unet file), or a file of the differences.",
+            f"Choose {GI_UNET.described}, or a file of the differences.",
         )
     if base is None:
         if len(finetuned) > TRANSFORMER_COUNT * len(PARTS):
             raise BetwixtError(
                 f"'{name}' is a whole UNet, not the difference to one.",
                 "GI adds the difference between its fine-tuned UNet and the 14-frame SVD it started from.",
-                "Choose svd.safetensors (14 frames, not XT) for 'base'.",
+                f"Choose {SVD_14.described} for 'base'; not SVD-XT.",
             )
         return {layer: {part: value.float() for part, value in parts.items()} for layer, parts in new.items()}
     old = projections(base)
@@ -92,7 +93,7 @@ def delta_weights(finetuned: dict, base: dict | None, name: str) -> dict[str, di
         raise BetwixtError(
             f"The base of '{name}' has other temporal self-attentions than it.",
             "Both must be Stable Video Diffusion UNets of the same width.",
-            "Choose svd.safetensors (14 frames, not XT) for 'base'.",
+            f"Choose {SVD_14.described} for 'base'; not SVD-XT.",
         )
     return {
         layer: {part: value.float() - old[layer][part].float() for part, value in parts.items()}

@@ -7,14 +7,15 @@ import comfy.ldm.modules.diffusionmodules.openaimodel
 import comfy.model_base
 import comfy.model_detection
 import comfy.model_management
+import comfy.model_patcher
 import comfy.ops
-import comfy.sd
 import comfy.supported_models
 import comfy.utils
 import torch
 
+from ...common.checkpoints import describe_state_dict, unwrap_state_dict
 from ...common.errors import BetwixtError
-from ...common.weight_files import describe_weights
+from ...common.published_files import FCVG_UNET, SVD_XT
 from ...fcvg_core.svd_keys import is_diffusers, to_ldm
 from .model_files import read_weights
 
@@ -27,7 +28,7 @@ WEIGHT_DTYPES = {  # the choice shown -> stored precision; None = the host decid
     "fp8_e4m3fn_fast": torch.float8_e4m3fn,
     "fp8_e5m2": torch.float8_e5m2,
 }
-PUBLISHED = "FCVG's README (unet.safetensors, 6.1 GB) or Stable Video Diffusion XT 1.1"
+CHOICES = f"Choose {FCVG_UNET.described}, or {SVD_XT.described}."
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,15 @@ class SvdUnet:
         return cls(tensors, unknown, "diffusers" if is_diffusers(state_dict) else "ldm")
 
     def config(self):
-        """The host's configuration of a complete UNet; None if it is not recognised as SVD."""
+        """The host's configuration of a complete UNet of any width; None if it is not recognised as SVD."""
         try:
-            config = comfy.model_detection.model_config_from_unet(self.tensors, "")
+            detected = comfy.model_detection.detect_unet_config(self.tensors, "")
         except KeyError:  # the host's detection reads keys that a partial file lacks
             return None
-        return config if type(config) is comfy.supported_models.SVD_img2vid else None
+        svd = comfy.supported_models.SVD_img2vid
+        if detected is None or not svd.matches({**detected, "model_channels": svd.unet_config["model_channels"]}):
+            return None
+        return svd(detected)
 
 
 def expected_shapes(config) -> dict[str, torch.Size]:
@@ -66,11 +70,11 @@ def expected_shapes(config) -> dict[str, torch.Size]:
     return {key: value.shape for key, value in unet.state_dict().items()}
 
 
-def model_from(state_dict: dict, name: str, weight_dtype: str = "default", base=None, disable_dynamic: bool = False):
+def model_from(contents: dict, name: str, weight_dtype: str = "default", base=None, disable_dynamic: bool = False):
     """A MODEL from the contents of a weight file.
 
     Args:
-        state_dict: SVD UNet in diffusers or ldm names, complete or partial; a whole SVD checkpoint.
+        contents: SVD UNet in diffusers or ldm names, complete or partial; a whole SVD checkpoint.
         name: the file's name, for errors and the report.
         weight_dtype: key of :data:`WEIGHT_DTYPES`.
         base: SVD MODEL whose weights a partial file replaces; not used for a complete file.
@@ -81,6 +85,7 @@ def model_from(state_dict: dict, name: str, weight_dtype: str = "default", base=
     Raises:
         BetwixtError: another kind of file, tensors missing without a base, or tensors of another shape.
     """
+    state_dict = unwrap_state_dict(contents)
     unet = SvdUnet.of(state_dict)
     config = unet.config()
     if config is not None:
@@ -90,15 +95,15 @@ def model_from(state_dict: dict, name: str, weight_dtype: str = "default", base=
             return _complete(unet, config, shapes, name, weight_dtype, disable_dynamic)
     elif base is None:
         raise BetwixtError(
-            f"'{name}' looks like {describe_weights(state_dict)}.",
+            f"'{name}' holds {describe_state_dict(state_dict)}.",
             "A complete Stable Video Diffusion UNet is needed, or a partial one over a MODEL on 'base'.",
-            f"Choose the file from {PUBLISHED}, or connect an SVD MODEL to 'base'.",
+            CHOICES,
         )
     if base is None:
         raise BetwixtError(
             f"'{name}' lacks {len(missing)} of the UNet's {len(shapes)} tensors (first: {missing[0]}).",
             "A partial file replaces weights of another SVD model.",
-            "Connect the MODEL of svd_xt_1_1.safetensors to 'base', or download the file again.",
+            f"Connect the MODEL of {SVD_XT.name} to 'base', or download the file again.",
         )
     return _partial(unet, name, base)
 
@@ -107,13 +112,20 @@ def _complete(unet: SvdUnet, config, shapes: dict, name: str, weight_dtype: str,
     _check_shapes(unet.tensors, shapes, name)
     stored = comfy.utils.weight_dtype(unet.tensors)
     parameters = comfy.utils.calculate_parameters(unet.tensors)
-    target = WEIGHT_DTYPES[weight_dtype] or comfy.model_management.unet_dtype(
-        model_params=parameters, supported_dtypes=list(config.supported_inference_dtypes), weight_dtype=stored
+    management, device = comfy.model_management, comfy.model_management.get_torch_device()
+    supported = list(config.supported_inference_dtypes)
+    target = WEIGHT_DTYPES[weight_dtype] or management.unet_dtype(
+        model_params=parameters, supported_dtypes=supported, weight_dtype=stored
     )
-    # Cast here: the host's dynamic loader would keep the file's float32 tensors, twice the memory.
+    config.set_inference_dtype(target, management.unet_manual_cast(target, device, supported))
+    if weight_dtype.endswith("_fast"):
+        config.optimizations = {**config.optimizations, "fp8": True}
+    network = config.get_model(unet.tensors, "")
+    patcher_class = comfy.model_patcher.ModelPatcher if disable_dynamic else comfy.model_patcher.CoreModelPatcher
+    model = patcher_class(network, load_device=device, offload_device=management.unet_offload_device())
+    # Cast here: with dynamic loading the host would keep the file's float32 tensors, twice the memory.
     tensors = {key: unet.tensors[key].to(target) for key in shapes}
-    options = {"dtype": target, "fp8_optimizations": weight_dtype.endswith("_fast")}
-    model = comfy.sd.load_diffusion_model_state_dict(tensors, model_options=options, disable_dynamic=disable_dynamic)
+    network.load_model_weights(tensors, "", assign=model.is_dynamic())
     surplus = [key for key in unet.tensors if key not in shapes] + unet.unknown
     report = [
         f"{name}: complete Stable Video Diffusion UNet in {unet.naming} names.",
@@ -134,9 +146,9 @@ def _partial(unet: SvdUnet, name: str, base):
     known = {key: value for key, value in unet.tensors.items() if key in shapes}
     if not known:
         raise BetwixtError(
-            f"'{name}' looks like {describe_weights(unet.tensors)} and shares no tensor with the model on 'base'.",
+            f"'{name}' holds {describe_state_dict(unet.tensors)}, nothing of the model on 'base'.",
             "A file with weights of a Stable Video Diffusion UNet is needed.",
-            f"Choose the file from {PUBLISHED}.",
+            CHOICES,
         )
     _check_shapes(known, shapes, name)
     patched = base.clone()
@@ -161,7 +173,7 @@ def _check_shapes(tensors: dict, shapes: dict, name: str) -> None:
             f"{len(wrong)} tensors of '{name}' have another shape than the UNet's (first: {wrong[0]}, "
             f"{list(tensors[wrong[0]].shape)} instead of {list(shapes[wrong[0]])}).",
             "The file must belong to the same kind of Stable Video Diffusion UNet.",
-            f"Choose the file from {PUBLISHED}.",
+            CHOICES,
         )
 
 
@@ -195,5 +207,5 @@ def require_svd(model, name: str) -> None:
         raise BetwixtError(
             f"The model on '{name}' is {type(inner).__name__}.",
             "A Stable Video Diffusion model (SVD, SVD-XT, FCVG) is needed.",
-            "Use 'Load FCVG Model', or 'Image Only Checkpoint Loader' with svd_xt_1_1.safetensors.",
+            f"Use 'Load FCVG Model', or 'Image Only Checkpoint Loader' with {SVD_XT.name}.",
         )

@@ -5,6 +5,7 @@ import torch
 from comfy.ldm.modules.temporal_ae import VideoDecoder
 
 from ...common.errors import BetwixtError
+from ...common.published_files import SVD_XT
 
 
 def require_temporal_vae(vae, name: str) -> None:
@@ -15,7 +16,7 @@ def require_temporal_vae(vae, name: str) -> None:
         raise BetwixtError(
             f"The VAE on '{name}' decodes single pictures ({type(vae.first_stage_model).__name__}).",
             "Stable Video Diffusion's temporal VAE is needed.",
-            "Connect the VAE of 'Image Only Checkpoint Loader' with svd_xt_1_1.safetensors.",
+            f"Connect the VAE of 'Image Only Checkpoint Loader' with {SVD_XT.name}.",
         )
 
 

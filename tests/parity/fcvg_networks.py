@@ -37,7 +37,7 @@ def encoder(case: Case):
     from betwixt.nodes.host.controlnext_model import controlnext_from
 
     manifest = case.manifest("controlnext.manifest.json.gz")
-    return controlnext_from(synthetic_weights.state_dict(manifest), "controlnext")
+    return controlnext_from(synthetic_weights.state_dict(manifest))
 
 
 def with_control(case: Case, model, pictures: torch.Tensor, strength: float):
