@@ -25,10 +25,13 @@ FAULTS = """() => {
 }"""
 SIZES = """() => {
   const context = document.createElement('canvas').getContext('2d')
-  context.font = app.canvas.title_text_font
+  const width = (text, font) => { context.font = font; return context.measureText(text).width }
   return Object.fromEntries(app.graph._nodes.map(node => {
-    const [width, height] = node.computeSize()
-    return [node.id, [Math.max(width, context.measureText(node.title).width + 64), height]]
+    const title = width(node.title, app.canvas.title_text_font) + 64
+    const widgets = (node.widgets ?? []).filter(widget => ['combo', 'text', 'string'].includes(widget.type))
+      .map(widget => width(`${widget.label ?? widget.name} ${widget.value}`, '12px Arial') + 90)
+    const [natural, height] = node.computeSize()
+    return [node.id, [Math.max(natural, title, ...widgets), height]]
   }))
 }"""
 NEW_RENDERER_SIZES = """() => Object.fromEntries(app.graph._nodes.map(node => {

@@ -1,19 +1,11 @@
-"""Published model files with a public link, as the interface's missing-model dialog wants them."""
+"""Where the published model files can be downloaded, as the interface's missing-model dialog wants it."""
 
-MODELS = {
-    name: {"name": name, "url": url, "directory": directory}
-    for name, directory, url in (
-        (
-            "checkpoint_GlueStick_MD.tar",
-            "betwixt",
-            "https://github.com/cvg/GlueStick/releases/download/v0.1_arxiv/checkpoint_GlueStick_MD.tar",
-        ),
-        (
-            "superpoint_v1.pth",
-            "betwixt",
-            "https://github.com/magicleap/SuperPointPretrainedNetwork/raw/master/superpoint_v1.pth",
-        ),
-        ("yolox_l.onnx", "dwpose", "https://huggingface.co/yzd-v/DWPose/resolve/main/yolox_l.onnx"),
-        ("dw-ll_ucoco_384.onnx", "dwpose", "https://huggingface.co/yzd-v/DWPose/resolve/main/dw-ll_ucoco_384.onnx"),
-    )
-}
+from betwixt.common.published_files import DWPOSE, GLUESTICK, SUPERPOINT, YOLOX
+
+_LINKS = (
+    (SUPERPOINT, "https://github.com/magicleap/SuperPointPretrainedNetwork/raw/master/superpoint_v1.pth"),
+    (GLUESTICK, "https://github.com/cvg/GlueStick/releases/download/v0.1_arxiv/checkpoint_GlueStick_MD.tar"),
+    (YOLOX, "https://huggingface.co/yzd-v/DWPose/resolve/main/yolox_l.onnx"),
+    (DWPOSE, "https://huggingface.co/yzd-v/DWPose/resolve/main/dw-ll_ucoco_384.onnx"),
+)
+MODELS = {file.name: {"name": file.name, "url": url, "directory": file.folder} for file, url in _LINKS}
