@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .events import Event, EventStream
-from .failures import ExecutionFailed, Interrupted, ServerLost, ValidationFailed
+from .failures import ExecutionFailed, Failure, Interrupted, ServerLost, ServerRefused, ValidationFailed
 
 QUIET_SECONDS = 20  # after so long without a message the history is asked whether the prompt is still there
 REFUSALS = 4  # unanswered questions in a row until a server counts as lost
@@ -86,14 +86,14 @@ class Client:
     # Requests
 
     def _open(self, path: str, data: bytes | None = None, content_type: str = "application/json"):
-        """The open answer. Raises ``HTTPError`` for a refusal and ``ServerLost`` when nobody answers."""
+        """The open answer. Raises ``ServerRefused`` for an HTTP error and ``ServerLost`` when nobody answers."""
         request = urllib.request.Request(self.url + path, data)
         if data is not None:
             request.add_header("Content-Type", content_type)
         try:
             return self._opener.open(request, timeout=self.timeout)
-        except urllib.error.HTTPError:
-            raise
+        except urllib.error.HTTPError as error:
+            raise ServerRefused(self.url + path, error.code, error.read()) from error
         except (OSError, ValueError) as error:
             raise ServerLost(f"No answer from the server at {self.url} ({getattr(error, 'reason', error)}).") from error
 
@@ -164,12 +164,14 @@ class Client:
         body = {"prompt": graph, "client_id": self.client_id}
         try:
             answer = json.loads(self.post("/prompt", body))
-        except urllib.error.HTTPError as error:
-            refusal = _json_or_nothing(error.read())
-            raise ValidationFailed(_explain(graph, refusal, error.code), refusal.get("node_errors")) from error
+        except ServerRefused as refused:
+            report = _json_or_nothing(refused.body)
+            if refused.status != 400 or "error" not in report:
+                raise
+            raise ValidationFailed(_explain(graph, report), report.get("node_errors")) from refused
         if answer.get("node_errors"):  # the host would run the valid outputs and say nothing about the others
             self.interrupt(answer["prompt_id"])
-            raise ValidationFailed(_explain(graph, answer, 200), answer["node_errors"])
+            raise ValidationFailed(_explain(graph, answer), answer["node_errors"])
         return answer["prompt_id"]
 
     def run(self, graph: dict, watch: Callable[[Event], None] | None = None, timeout: float | None = None) -> Run:
@@ -237,7 +239,8 @@ class Client:
 
     def _recover(self, prompt_id: str, refusals: int, error: Exception) -> None:
         """Connect again, or raise ``ServerLost`` when the server is gone or has forgotten the prompt."""
-        if isinstance(error, ServerLost) and refusals < REFUSALS and "timed out" in str(error):
+        cause = error.__cause__
+        if refusals < REFUSALS and isinstance(getattr(cause, "reason", cause), TimeoutError):
             return  # busy, not gone
         try:
             if not self._events.connected:
@@ -269,11 +272,19 @@ class Client:
         paths = []
         for file in files:
             target = unused_path((folder / "previews" if file.folder == "temp" else folder) / file.filename)
+            self._copy(file, target)
+            paths.append(target)
+        return paths
+
+    def _copy(self, file: OutputFile, target: Path) -> None:
+        try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with self._view(file) as answer, open(target, "xb") as out:
                 shutil.copyfileobj(answer, out)
-            paths.append(target)
-        return paths
+        except OSError as error:
+            target.unlink(missing_ok=True)
+            reason = error.strerror or error
+            raise Failure(f"{target} could not be written ({reason}). Choose another folder with --out.") from error
 
     def _view(self, file: OutputFile):
         query = {"filename": file.filename, "subfolder": file.subfolder, "type": file.folder}
@@ -320,7 +331,7 @@ def _json_or_nothing(body: bytes) -> dict:
     return answer if isinstance(answer, dict) else {}
 
 
-def _explain(graph: dict, answer: dict, code: int) -> str:
+def _explain(graph: dict, answer: dict) -> str:
     """One line per error the server reported, each naming the node and the input."""
     lines = []
     for node, report in (answer.get("node_errors") or {}).items():
@@ -330,4 +341,6 @@ def _explain(graph: dict, answer: dict, code: int) -> str:
     error = answer.get("error")
     if not lines and isinstance(error, dict):
         lines.append(f"  {error.get('message')}: {error.get('details') or error.get('extra_info') or ''}".rstrip(": "))
-    return "\n".join(["The server refused the workflow:", *(lines or [f"  HTTP status {code} {error or ''}"])])
+    elif not lines:
+        lines.append(f"  {error}")
+    return "\n".join(["The server refused the workflow:", *lines])

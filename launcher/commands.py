@@ -74,9 +74,9 @@ def check(args: argparse.Namespace) -> None:
 
         require_free_port(args.port)
     elif args.command == "test":
-        from .suite import check_browser
+        from .suite import check_complete
 
-        check_browser(args)
+        check_complete(args)
     if getattr(args, "base", None) and not args.base.is_dir():
         raise failures.UsageMistake(f"--base {args.base}: there is no such folder.")
 

@@ -14,7 +14,7 @@ from ..demo.contact_sheet import Row, contact_sheet
 from ..demo.scene import write_inputs
 from .client import Client
 from .console import say
-from .folders import PACK, cache_folder
+from .folders import PACK
 from .graph import load_graph
 from .run import run_graph, server_address, stoppable
 
@@ -49,7 +49,7 @@ def demo(args, host: Path, graphs: Sequence[DemoGraph] = GRAPHS) -> Path:
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="betwixt-demo-") as scratch:
         inputs = write_inputs(Path(scratch) / "input")
-        with stoppable(), server_address(None, host, cache_folder()) as url, Client(url) as client:
+        with stoppable(), server_address(None, host) as url, Client(url) as client:
             say(f"Computing begins {time.monotonic() - began:.0f} s after the start")
             for path in inputs:
                 client.upload(path)

@@ -24,6 +24,7 @@ EXTRAS = ("numba",)  # the pack's optional extra "cpu"
 # Lines of the host's requirements that a headless server does not need (0.5 GB), and the trio installed before.
 LEFT_OUT = ("comfyui-workflow-templates", "comfyui-embedded-docs", "pyopengl", "comfy-angle")
 TRIO = ("torch", "torchvision", "torchaudio")
+INSTALL = ("install", "--no-compile")  # most modules are never imported; Python compiles the others when they are
 PROBE = "import torch, torchvision, torchaudio, torchsde, transformers, aiohttp, av, cv2, kornia, numba"
 STEPS = ("Make the Python environment", "Install PyTorch", "Install the requirements", "Check the environment")
 
@@ -152,9 +153,9 @@ class Environment:
     def _install(self, build: TorchBuild) -> tuple[bool, str]:
         source = [*build.index, "--timeout", "20", "--retries", "1"] if build.index else []
         alone = ["--no-deps"] if "--index-url" in build.index else []
-        succeeded, output = self.pip.attempt(["install", *alone, *source, build.torch])
+        succeeded, output = self.pip.attempt([*INSTALL, *alone, *source, build.torch])
         if succeeded:
-            succeeded, output = self.pip.attempt(["install", "--no-deps", *source, *build.companions])
+            succeeded, output = self.pip.attempt([*INSTALL, "--no-deps", *source, *build.companions])
         return succeeded, output
 
     def _check_space(self, gigabytes: float) -> None:
@@ -176,7 +177,7 @@ class Environment:
         if host.version == VERSION:  # the versions are known to work with that release; another may want others
             arguments += ["--constraint", str(CONSTRAINTS)]
         with step(f"{STEPS[2]}{' and those of the tests' if tests else ''}"):
-            self.pip.run(STEPS[2], ["install", *arguments])
+            self.pip.run(STEPS[2], [*INSTALL, *arguments])
 
     def repair_and_check(self) -> None:
         """Repair the light CPU build where needed, then import what the server cannot start without."""

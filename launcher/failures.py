@@ -78,6 +78,16 @@ class ServerLost(Failure):
     exit_code = 5
 
 
+class ServerRefused(Failure):
+    """The server answered a request with an HTTP error. ``status`` and ``body`` are its answer's."""
+
+    exit_code = 5
+
+    def __init__(self, url: str, status: int, body: bytes):
+        self.status, self.body = status, body
+        super().__init__(f"The server answered {url} with HTTP status {status}; is it a ComfyUI?")
+
+
 class Interrupted(Failure):
     """The prompt was interrupted, by Ctrl-C here or by somebody else on the same server."""
 

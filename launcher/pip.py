@@ -38,7 +38,8 @@ CAUSES = (
     (
         r"No matching distribution found|Could not find a version that satisfies",
         "the package index has no build of this package for this Python ({version}) and platform.",
-        "Use Python 3.11 or 3.12 (remove the folder .venv first), or an index that has the package.",
+        "Use Python 3.11 or 3.12 (remove the folder .venv first), or an index that has the package; "
+        "'{python} -m pip config list' shows which one is asked.",
     ),
     (
         r"Permission denied|Errno 13|Access is denied",

@@ -68,13 +68,13 @@ def stoppable() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def server_address(url: str | None, host: Path, base: Path) -> Iterator[str]:
+def server_address(url: str | None, host: Path, models: Sequence[Path] = ()) -> Iterator[str]:
     """The address of the running server ``url``, or of an embedded one that lives as long as the context."""
     if url is not None:
         yield url
         return
     say(f"Starting ComfyUI from {host} ...")
-    with Server(host, models=[base / "models"]) as server:
+    with Server(host, models=models) as server:
         say(f"ComfyUI is ready after {server.ready_seconds:.0f} s on the {'CPU' if server.cpu else 'accelerator'}")
         try:
             yield server.url
@@ -141,7 +141,7 @@ def _report(paths: Sequence[Path]) -> None:
 
 def run(args, host: Path, base: Path) -> None:
     """The command. ``args``: workflow, set, input, server, out as declared in ``commands``."""
-    with stoppable(), server_address(args.server, host, base) as url, Client(url) as client:
+    with stoppable(), server_address(args.server, host, [base / "models"]) as url, Client(url) as client:
         schema = cache(lambda kind: client.object_info(kind).get(kind, {}))
         graph = apply_settings(load_graph(args.workflow), args.set, schema)
         send_files(client, graph, args.input, (Path.cwd(), args.workflow.resolve().parent), schema)

@@ -1,5 +1,6 @@
 """A real ComfyUI server with this pack and no other, on the loopback address."""
 
+import importlib.metadata
 import json
 import os
 import re
@@ -60,6 +61,8 @@ def require_free_port(port: int) -> None:
 
 def has_accelerator(python: str = sys.executable) -> bool:
     """Whether the PyTorch of ``python`` can compute on a CUDA, Metal or XPU device of this machine."""
+    if python == sys.executable and importlib.metadata.version("torch").endswith("+cpu"):
+        return False  # told without seconds of importing it
     return subprocess.run([python, "-c", PROBE_ACCELERATOR], capture_output=True, check=False).returncode == 0
 
 
@@ -99,7 +102,7 @@ class Server:
         python: str = sys.executable,
         arguments: Sequence[str] = (),
         throwaway: bool = True,
-        ready_timeout: float = 120,
+        ready_timeout: float = 180,
     ):
         self.host, self.python = Path(host), python
         self.models, self.arguments, self.throwaway = list(models), list(arguments), throwaway

@@ -83,7 +83,7 @@ def matches(requirement: str, installed: dict[str, str]) -> bool:
 
 
 def repair_light_build(site_packages: Path, installed: dict[str, str]) -> bool:
-    """Make CUDA-linked torchvision and torchaudio importable beside a CPU-only torch; returns whether it was needed.
+    """Make CUDA-linked torchvision and torchaudio importable beside a CPU-only torch; returns whether anything changed.
 
     torchvision registers fakes for two operators that its missing library would define, and torchaudio takes a library
     that cannot be loaded for an error (but a missing one for "no extension"). Only this environment is changed.
@@ -93,8 +93,9 @@ def repair_light_build(site_packages: Path, installed: dict[str, str]) -> bool:
         return False
     extension = site_packages / "torchvision" / "extension.py"
     source = extension.read_text("utf-8")
+    libraries = list((site_packages / "torchaudio" / "lib").glob("*.so"))
     if REPAIR_NOTE not in source:
         extension.write_text(source.rstrip("\n") + REPAIR, "utf-8")
-    for library in (site_packages / "torchaudio" / "lib").glob("*.so"):
+    for library in libraries:
         library.unlink()
-    return True
+    return bool(libraries) or REPAIR_NOTE not in source

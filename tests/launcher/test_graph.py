@@ -1,0 +1,116 @@
+"""Reading API-format graphs, changing inputs, finding the files they name."""
+
+import json
+
+import pytest
+from betwixt.launcher.failures import UsageMistake
+from betwixt.launcher.graph import apply_settings, file_inputs, find_file, load_graph, parse_setting
+
+GRAPH = {
+    "1": {"class_type": "LoadImage", "inputs": {"image": "a.png"}, "_meta": {"title": "Start"}},
+    "2": {"class_type": "Blur", "inputs": {"image": ["1", 0], "radius": 3, "name": "7", "codec.quality": 1.5}},
+    "2.3": {"class_type": "Blur", "inputs": {"image": ["1", 0], "radius": 3}},
+}
+SCHEMAS = {
+    "LoadImage": {"input": {"required": {"image": [["a.png"], {"image_upload": True}]}}},
+    "Blur": {
+        "input": {
+            "required": {"image": ["IMAGE", {}], "radius": ["INT", {}], "name": ["STRING"]},
+            "optional": {"codec": ["COMFY_DYNAMICCOMBO_V3", {}], "sound": ["COMBO", {"audio_upload": True}]},
+        }
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ('{"1": ', "is not valid JSON: Expecting value: line 1"),
+        ("[]", "holds no nodes"),
+        ("{}", "holds no nodes"),
+        ('{"nodes": [], "links": []}', "user interface's format"),
+        ('{"1": {"inputs": {}}}', "entry '1' has no class_type"),
+        ('{"1": {"class_type": "A", "inputs": []}}', "inputs of node '1' are not a mapping"),
+    ],
+)
+def test_files_that_are_no_api_workflow_are_refused(tmp_path, content, complaint):
+    path = tmp_path / "graph.json"
+    path.write_text(content)
+    with pytest.raises(UsageMistake, match=complaint) as refusal:
+        load_graph(path)
+    assert str(path) in str(refusal.value) and refusal.value.exit_code == 2
+
+
+def test_a_missing_or_unreadable_file_is_refused(tmp_path):
+    with pytest.raises(UsageMistake, match="No such file"):
+        load_graph(tmp_path / "nothing.json")
+    with pytest.raises(UsageMistake, match="cannot be read"):
+        load_graph(tmp_path)
+    (tmp_path / "bytes.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageMistake, match="not valid JSON"):
+        load_graph(tmp_path / "bytes.json")
+
+
+def test_an_api_workflow_is_read_as_it_is(tmp_path):
+    (tmp_path / "graph.json").write_text(json.dumps(GRAPH))
+    assert load_graph(tmp_path / "graph.json") == GRAPH
+
+
+@pytest.mark.parametrize(
+    ("setting", "result"),
+    [
+        ("2.radius=5", ("2", "radius", 5)),
+        ("2.radius=0.5", ("2", "radius", 0.5)),
+        ("2.radius=true", ("2", "radius", True)),
+        ("2.3.radius=5", ("2.3", "radius", 5)),  # the longer node id wins
+        ("2.name=12", ("2", "name", "12")),  # text stays text
+        ("2.codec.quality=2", ("2", "codec.quality", 2)),
+        ("Start.image=b = c.png", ("1", "image", "b = c.png")),
+        ("LoadImage.image=b.png", ("1", "image", "b.png")),
+        ("2.new=plain text", ("2", "new", "plain text")),
+    ],
+)
+def test_settings_name_a_node_an_input_and_a_value(setting, result):
+    assert parse_setting(GRAPH, setting) == result
+
+
+@pytest.mark.parametrize(
+    ("setting", "complaint"),
+    [
+        ("2.radius", "expected node.input=value"),
+        ("9.radius=1", "expected node.input=value with one of these nodes: 1 .Start., 2 .Blur., 2.3 .Blur."),
+        ("Blur.radius=1", "could be any of the nodes 2, 2.3"),
+        ("2.image=1", "linked to node 1"),
+    ],
+)
+def test_wrong_settings_are_refused(setting, complaint):
+    with pytest.raises(UsageMistake, match=complaint):
+        parse_setting(GRAPH, setting)
+
+
+def test_settings_are_applied_to_a_copy_and_checked_against_the_schema():
+    before = json.dumps(GRAPH)
+    changed = apply_settings(GRAPH, ["2.radius=5", "2.codec=auto", "2.codec.size=4", "1.image=b.png"], SCHEMAS.get)
+    assert changed["2"]["inputs"]["radius"] == 5 and changed["2"]["inputs"]["codec.size"] == 4
+    assert changed["1"]["inputs"] == {"image": "b.png"}
+    assert json.dumps(GRAPH) == before
+    with pytest.raises(UsageMistake, match="node 2 has no input 'radios'. It has: image, radius, name"):
+        apply_settings(GRAPH, ["2.radios=5"], SCHEMAS.get)
+
+
+def test_inputs_that_name_uploaded_files_are_found():
+    graph = apply_settings(GRAPH, ["2.sound=x.wav", "1.image=sub/a.png [input]"])
+    assert list(file_inputs(graph, SCHEMAS.get)) == [("1", "image", "sub/a.png"), ("2", "sound", "x.wav")]
+    assert list(file_inputs(apply_settings(GRAPH, ["1.image=a.png [output]"]), SCHEMAS.get)) == []
+
+
+def test_local_files_are_looked_up_by_name_then_in_the_folders(tmp_path):
+    for folder in ("given", "first", "second"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.png").touch()
+    (tmp_path / "second" / "b.png").touch()
+    folders = [tmp_path / "first", tmp_path / "second"]
+    assert find_file("sub/a.png", [tmp_path / "given" / "a.png"], folders) == tmp_path / "given" / "a.png"
+    assert find_file("a.png", [], folders) == tmp_path / "first" / "a.png"
+    assert find_file("b.png", [], folders) == tmp_path / "second" / "b.png"
+    assert find_file("c.png", [], folders) is None
