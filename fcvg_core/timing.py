@@ -8,8 +8,10 @@ from .timing_chart import parse_chart
 
 
 def check_frame_count(frame_count: int) -> None:
-    """Raises:
-    BetwixtError: fewer than the two key frames.
+    """Refuse clips too short for both key frames.
+
+    Raises:
+        BetwixtError: fewer than two frames.
     """
     if frame_count < 2:
         raise BetwixtError(
