@@ -1,0 +1,95 @@
+"""The sampler of Rerender-A-Video: deterministic DDIM with injection of the input frame, pixel-aware fusion before a
+step and control of the predicted clean latent after it (spec rerender.md 5)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .pixel_fusion import fused
+from .x0_control import noised
+
+TRAIN_STEPS = 1000
+
+
+def published_timesteps(steps: int) -> list[int]:
+    """Training steps visited, noisiest first; more than ``steps`` where 1000 does not divide evenly."""
+    return [step + 1 for step in range(0, TRAIN_STEPS, TRAIN_STEPS // steps) if step + 1 < TRAIN_STEPS][::-1]
+
+
+@dataclass(frozen=True)
+class Injection:
+    """The noised input frame replaces the sample at ``step``.
+
+    Attributes:
+        latent: clean latent of the input frame; noise: the same tensor for all frames.
+    """
+
+    step: int
+    latent: Tensor
+    noise: Tensor
+
+
+@dataclass(frozen=True)
+class PixelTarget:
+    """What pixel-aware fusion holds the sample to.
+
+    Attributes:
+        latent: clean target; weight: keep mask times strength; flat: see :func:`.pixel_fusion.fused`.
+        noises: step -> noise, for the steps at which fusion acts.
+        inner: inner strength, 0..1.
+    """
+
+    latent: Tensor
+    weight: Tensor
+    flat: Tensor
+    noises: Mapping[int, Tensor]
+    inner: float
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a pass stands before a step: the sample and its noise part, to go on from with another constraint."""
+
+    step: int
+    x: Tensor
+    direction: Tensor
+
+
+def sample(
+    predict: Callable[[Tensor, int], tuple[Tensor, Tensor]],
+    alphas: Sequence[float],
+    start: State,
+    control: Callable[[int, Tensor], Tensor],
+    injection: Injection | None = None,
+    target: PixelTarget | None = None,
+    keep_before: int | None = None,
+) -> tuple[Tensor, State | None]:
+    """Run a pass from ``start`` to the end.
+
+    Args:
+        predict: (x in variance-preserving scale, step) -> predicted noise and clean latent.
+        alphas: cumulative alpha of every step and, last, of where the last step leads.
+        start: usually step 0 with pure noise and a direction of 0. Steps before the injection need not be run.
+        control: (step, clean latent) -> clean latent.
+        keep_before: the state before this step is returned as well.
+
+    Returns:
+        the final sample, and the kept state or None.
+    """
+    x, direction, kept = start.x, start.direction, None
+    for step in range(start.step, len(alphas) - 1):
+        alpha, following = (torch.tensor(value, dtype=torch.float64) for value in alphas[step : step + 2])
+        if injection is not None and step == injection.step:
+            x = noised(injection.latent, injection.noise, alpha)
+        if step == keep_before:
+            kept = State(step, x, direction)
+        if target is not None and step in target.noises:
+            aim = noised(target.latent, target.noises[step], alpha)
+            x = fused(x, direction, aim, target.weight, target.flat, target.inner)
+        noise, clean = predict(x, step)
+        clean = control(step, clean)
+        direction = float((1 - following).sqrt()) * noise  # of the prediction, not of the controlled latent
+        x = float(following.sqrt()) * clean + direction
+    return x, kept

@@ -1,0 +1,21 @@
+"""When each constraint of Rerender-A-Video acts (spec rerender.md 4). Steps count from 0, the noisiest."""
+
+
+def active_closed(step: int, total: int, start: float, end: float) -> bool:
+    """Cross-frame attention, shape-aware fusion and adaptive latent adjustment: both ends inclusive."""
+    return total * start <= step <= total * end
+
+
+def active_open(step: int, nominal: int, start: float, end: float) -> bool:
+    """Pixel-aware fusion: both ends exclusive, counted in nominal steps."""
+    return nominal * start < step < nominal * end
+
+
+def injection_step(total: int, strength: float) -> int | None:
+    """The step at which the noised input frame replaces the sample; None = never (start from pure noise).
+
+    Args:
+        strength: SDEdit amount; 1 keeps only the noise level of the first step, above 1 or below 0 nothing.
+    """
+    step = int(total * (1 - strength))  # truncation of a double, as published: 0.8 of 20 steps gives 3
+    return step if 0 <= 1 - strength and step < total else None
