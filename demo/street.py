@@ -43,6 +43,7 @@ def part_motion(part: str, time: float) -> np.ndarray:
 
 
 HUB = np.array([742.0, 196.0])
+SAILS = ((246, 238, 220), (214, 120, 96), (132, 166, 196), (238, 196, 104))  # unlike, so that a turn is unambiguous
 
 
 def _polygon(part, points, fill, outline=3.0) -> Shape:
@@ -89,7 +90,7 @@ def _windmill() -> list[Shape]:
         angle = math.radians(18 + 90 * quarter)
         along, across = np.array([math.cos(angle), math.sin(angle)]), np.array([-math.sin(angle), math.cos(angle)])
         corners = [HUB + along * a + across * b for a, b in ((30, 4), (158, 4), (158, 42), (30, 42))]
-        shapes.append(_polygon("sails", corners, (246, 238, 220)))
+        shapes.append(_polygon("sails", corners, SAILS[quarter]))
         shapes.append(_polygon("sails", [HUB, HUB + along * 164], None, 5.0))
         for step in range(1, 4):
             a = 30 + 32 * step
