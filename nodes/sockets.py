@@ -7,5 +7,6 @@ LineMatches = io.Custom("LINE_MATCHES")  # fcvg_core.line_matches.LineMatches
 PoseEstimator = io.Custom("POSE_ESTIMATOR")  # fcvg_core.pose_estimator.PoseEstimator
 PoseKeypoint = io.Custom("POSE_KEYPOINT")  # the ecosystem's list of OpenPose-style dicts, one per frame
 ControlNeXt = io.Custom("CONTROLNEXT")  # patcher of fcvg_core.controlnext.ControlNeXt
+InbetweenConditioning = io.Custom("INBETWEEN_CONDITIONING")  # fcvg_core.inbetween_conditioning
 FlowModel = io.Custom("FLOW_MODEL")  # rerender_core.flow.FlowModel
 Flow = io.Custom("FLOW")  # rerender_core.flow.Flow
