@@ -1,0 +1,71 @@
+"""Weighted squared difference of matched patches (spec ebsynth.md 2.2)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+ROWS_AT_A_TIME = 1 << 15  # patch rows gathered at once: bounds the working memory to some tens of megabytes
+
+
+def replicate(picture: Tensor, margin: int) -> Tensor:
+    """[B, H, W, C] with its borders repeated outwards by ``margin`` pixels, same type."""
+    if margin == 0:
+        return picture
+    moved = picture.movedim(-1, 1)
+    kind = moved.dtype
+    padded = F.pad(moved if kind.is_floating_point else moved.float(), (margin,) * 4, mode="replicate")
+    return padded.to(kind).movedim(1, -1).contiguous()
+
+
+def patch_rows(picture: Tensor, patch: int) -> Tensor:
+    """A view of all runs of ``patch`` pixels: contiguous [B, H, W, C] to [B * H * W - patch + 1, patch * C].
+
+    Row i starts at flat pixel i. A run that starts in the last ``patch - 1`` columns goes on in the next image row.
+    """
+    b, h, w, c = picture.shape
+    return picture.as_strided((b * h * w - patch + 1, patch * c), (c, 1))
+
+
+def patch_error(
+    source: Tensor, target: Tensor, weights: Tensor, nnf: Tensor, patch: int, modulation: Tensor | None = None
+) -> Tensor:
+    """The patch error of every match.
+
+    Args:
+        source: uint8 [B, Hs, Ws, C], style and guides of the key frame.
+        target: uint8 [B, Ht, Wt, C], the same channels of the frame that is made.
+        weights: float32 [C].
+        nnf: integer [B, Ht, Wt, 2], (x, y) of the centre of the matched source patch; negative = no match.
+        patch: side of the square patch, odd.
+        modulation: uint8 [B, Ht, Wt, C], scales the weights by its value / 255 at the target pixel; None = 255.
+
+    Returns:
+        float32 [B, Ht, Wt]: sum over patch and channels of weight * modulation * difference^2, in squared grey levels
+        of 0..255; 0 where there is no match. Positions outside a picture read its border.
+    """
+    radius = patch // 2
+    b, ht, wt, _ = target.shape
+    source, target = replicate(source, radius), replicate(target, radius)
+    source_rows, target_rows = patch_rows(source, patch), patch_rows(target, patch)
+    scale_rows = None if modulation is None else patch_rows(replicate(modulation, radius), patch)
+    row_weights = weights.float().repeat(patch)
+    (hs, ws), wide = source.shape[1:3], target.shape[2]
+
+    matched = nnf[..., 0] >= 0
+    batch, y, x = torch.nonzero(matched, as_tuple=True)
+    match = nnf[matched].long()
+    first_source = batch * (hs * ws) + match[:, 1] * ws + match[:, 0]  # top left corners, in the padded pictures
+    first_target = batch * (target.shape[1] * wide) + y * wide + x
+    error = torch.zeros(len(y), device=target.device)
+    for start in range(0, len(y), ROWS_AT_A_TIME):
+        part = slice(start, start + ROWS_AT_A_TIME)
+        for row in range(patch):
+            here = first_target[part] + row * wide
+            difference = source_rows[first_source[part] + row * ws].float() - target_rows[here].float()
+            difference *= difference
+            if scale_rows is not None:
+                difference *= scale_rows[here].float() / 255.0
+            error[part] += difference @ row_weights
+    result = torch.zeros(b, ht, wt, device=target.device)
+    result[matched] = error
+    return result

@@ -1,0 +1,256 @@
+"""Scanline PatchMatch and voting over a band of rows (spec ebsynth.md 2.7, 2.9, 8.3).
+
+Kernel module, see common/compiled_kernels.py; far too slow to be used uncompiled. Everything is flat:
+
+- Pictures are int16, each grey level scaled by ``root of the channel's weight * resolution`` and rounded, so that a
+  patch error is a sum of squares, which compiles to 16-bit multiply-adds. Errors and costs are in units of
+  ``1 / resolution^2``. The target has a margin of half a patch.
+- A match is the flat index of a source pixel, -1 for none. Index arithmetic is unsigned where arrays are read, which
+  spares the test for negative indices.
+- ``means`` hold the patch mean of every channel, ``MEANS`` int16 per pixel of which the last ones may be 0. By
+  Jensen's inequality patch^2 times their squared distance bounds the patch error from below, at one cache line per
+  candidate. With more channels than that, the bound is that of the first ones.
+- ``occupied`` holds, per source pixel, the uses of all pixels of the patch around it; about ``BLOCKED`` where no
+  patch may be centred. Half a patch and one of extra rows on either side, and the blocked columns, take what runs over.
+"""
+
+import numpy as np
+
+MULTIPLIER = np.uint64(6364136223846793005)  # Knuth's linear congruential generator MMIX
+INCREMENT = np.uint64(1442695040888963407)
+MIXER = np.uint64(0x9E3779B97F4A7C15)
+LOW_21 = np.uint64(0x1FFFFF)
+U = np.uint64
+MEANS = 16
+BLOCKED = 1 << 30
+NEVER = 1 << 62
+
+
+def seeded(seed, row):
+    """Generator state for one row of one iteration, so that results do not depend on the bands."""
+    state = (U(seed) + MIXER * U(row + 1)) * MULTIPLIER
+    state ^= state >> U(29)
+    return state * MULTIPLIER + INCREMENT
+
+
+def row_error(source, first, target, offset, length):
+    """Sum of squared differences of two runs of ``length`` values."""
+    ours = source[first : first + length]
+    theirs = target[offset : offset + length]
+    total = np.int32(0)
+    for i in range(length):
+        difference = np.int16(ours[i] - theirs[i])
+        total = np.int32(total + np.int32(np.int32(difference) * np.int32(difference)))
+    return np.int64(total)
+
+
+def scaled_row_error(source, first, target, scales, offset, length):
+    """The same with differences scaled by ``scales / 256``."""
+    ours = source[first : first + length]
+    theirs = target[offset : offset + length]
+    scale = scales[offset : offset + length]
+    total = np.int32(0)
+    for i in range(length):
+        difference = np.int32((np.int32(ours[i]) - np.int32(theirs[i])) * np.int32(scale[i])) >> np.int32(8)
+        total = np.int32(total + np.int32(np.int32(difference) * np.int32(difference)))
+    return np.int64(total)
+
+
+def mean_error(ours, first, theirs, offset):
+    """Squared distance of two pixels' patch means."""
+    ours = ours[first : first + MEANS]
+    theirs = theirs[offset : offset + MEANS]
+    total = np.int32(0)
+    for i in range(MEANS):
+        difference = np.int16(ours[i] - theirs[i])
+        total = np.int32(total + np.int32(np.int32(difference) * np.int32(difference)))
+    return np.int64(total)
+
+
+def error_below(limit, source, first, source_row, target, scales, scaled, offset, target_row, patch, length):
+    """The error of a patch whose corners lie at ``first`` and ``offset``; gives up as soon as it reaches ``limit``."""
+    total = np.int64(0)
+    for row in range(patch):
+        ours = first + row * source_row
+        theirs = offset + row * target_row
+        if scaled:
+            total += scaled_row_error(source, ours, target, scales, theirs, length)
+        else:
+            total += row_error(source, ours, target, theirs, length)
+        if total >= limit:
+            break
+    return total
+
+
+def add_patch(occupied, centre, row, patch, sign):
+    """Note that the patch centred at index ``centre`` of the map is used once more (``sign`` 1) or less (-1)."""
+    for dy in range(1 - patch, patch):
+        high = (patch - abs(dy)) * sign
+        start = centre + dy * row + 1 - patch
+        line = occupied[start : start + 2 * patch - 1]
+        for dx in range(2 * patch - 1):
+            line[dx] += np.int32(high * (patch - abs(dx + 1 - patch)))
+
+
+def match_errors(source, source_width, target, scales, scaled, width, channels, patch, matches, error, top, bottom):
+    """Fill ``error`` for the rows top..bottom - 1."""
+    radius = patch // 2
+    for y in range(top, bottom):
+        for x in range(width):
+            t = y * width + x
+            match = np.int64(matches[U(t)])
+            if match >= 0:
+                error[U(t)] = error_below(
+                    NEVER,
+                    source,
+                    (match - radius * source_width - radius) * channels,
+                    source_width * channels,
+                    target,
+                    scales,
+                    scaled[U(t)],
+                    (y * (width + 2 * radius) + x) * channels,
+                    (width + 2 * radius) * channels,
+                    patch,
+                    patch * channels,
+                )
+
+
+def search(
+    source, source_means, source_width, target, target_means, scales, scaled, width, height, channels, patch,
+    matches, before, error, occupied, cost, active, radii, bounds, seed, forward, top, bottom,
+):  # fmt: skip
+    """One PatchMatch iteration over the rows top..bottom - 1, in place.
+
+    Args:
+        source, source_means, source_width, target, target_means, scales, width, height, channels: the pictures;
+            ``scaled``: uint8 per target pixel, nonzero where its patch has scales other than 256.
+        matches: int32 per target pixel; ``before``: as they were before the iteration, read outside the band.
+        error: int64, the errors of ``matches``.
+        occupied: int32, this band's own map; ``cost``: of one unit in it.
+        active: uint8, nonzero where the random search takes place.
+        radii: of the random search, in the order in which they are tried.
+        bounds: least x, least y, most x + 1, most y + 1 of a match.
+        forward: scan from the top left, else from the bottom right.
+
+    Returns:
+        A number without meaning, which keeps the compiler from leaving out loads that are made ahead of time.
+    """
+    radius = patch // 2
+    source_row = source_width * channels
+    target_row = (width + 2 * radius) * channels
+    corner = radius * source_width + radius
+    shift = (radius + 1) * source_width  # from a match to its place in the map
+    length = patch * channels
+    area = patch * patch
+    step = 1 if forward else -1
+    candidates = np.empty(len(radii), np.int64)
+    bound = np.empty(len(radii), np.int64)
+    sink = 0
+    for i in range(bottom - top):
+        y = top + i if forward else bottom - 1 - i
+        state = seeded(seed, y)
+        field = matches if top <= y - step < bottom else before
+        at_edge = y - step < 0 or y - step >= height
+        for j in range(width):
+            x = j if forward else width - 1 - j
+            t = y * width + x
+            match = np.int64(matches[U(t)])
+            if match < 0:
+                continue
+            offset = y * target_row + x * channels
+            best = error[U(t)]
+            used = occupied[U(match + shift)]
+
+            for k in range(2):
+                if k == 0:
+                    if j == 0:
+                        continue
+                    candidate = np.int64(matches[U(t - step)])
+                    move = step
+                else:
+                    if at_edge:
+                        continue
+                    candidate = np.int64(field[U(t - step * width)])
+                    move = step * source_width
+                if candidate < 0 or candidate + move == match:
+                    continue
+                candidate += move
+                new_used = occupied[U(candidate + shift)]
+                limit = best + cost * (used - new_used)
+                if new_used >= BLOCKED // 2 or limit <= 0:
+                    continue
+                if not scaled[U(t)] and (
+                    area * mean_error(source_means, candidate * MEANS, target_means, t * MEANS) >= limit
+                ):
+                    continue
+                value = error_below(
+                    limit, source, (candidate - corner) * channels, source_row,
+                    target, scales, scaled[U(t)], offset, target_row, patch, length,
+                )  # fmt: skip
+                if value < limit:
+                    add_patch(occupied, candidate + shift, source_width, patch, 1)
+                    add_patch(occupied, match + shift, source_width, patch, -1)
+                    best = value
+                    match = candidate
+                    used = occupied[U(match + shift)]
+
+            if active[U(t)]:
+                match_y = match // source_width
+                match_x = match - match_y * source_width
+                for k in range(len(radii)):
+                    low_x = max(match_x - radii[U(k)], bounds[0])
+                    low_y = max(match_y - radii[U(k)], bounds[1])
+                    wide = min(match_x + radii[U(k)], bounds[2]) - low_x
+                    high = min(match_y + radii[U(k)], bounds[3]) - low_y
+                    state = state * MULTIPLIER + INCREMENT
+                    new_x = low_x + ((np.int64(state >> U(43)) * wide) >> 21)
+                    new_y = low_y + ((np.int64((state >> U(22)) & LOW_21) * high) >> 21)
+                    candidates[U(k)] = new_y * source_width + new_x
+                    # All candidates' memory is asked for before any is looked at.
+                    sink += source_means[U(candidates[U(k)] * MEANS)]
+                for k in range(len(radii)):
+                    bound[U(k)] = 0
+                    if not scaled[U(t)]:
+                        bound[U(k)] = area * mean_error(source_means, candidates[U(k)] * MEANS, target_means, t * MEANS)
+                for k in range(len(radii)):
+                    candidate = candidates[U(k)]
+                    if bound[U(k)] >= best + cost * used or candidate == match:
+                        continue
+                    new_used = occupied[U(candidate + shift)]
+                    limit = best + cost * (used - new_used)
+                    if bound[U(k)] >= limit or new_used >= BLOCKED // 2:
+                        continue
+                    value = error_below(
+                        limit, source, (candidate - corner) * channels, source_row,
+                        target, scales, scaled[U(t)], offset, target_row, patch, length,
+                    )  # fmt: skip
+                    if value < limit:
+                        add_patch(occupied, candidate + shift, source_width, patch, 1)
+                        add_patch(occupied, match + shift, source_width, patch, -1)
+                        best = value
+                        match = candidate
+                        used = occupied[U(match + shift)]
+            matches[U(t)] = match
+            error[U(t)] = best
+    return sink
+
+
+def vote(style, source_width, matches, width, height, channels, patch, out, top, bottom):
+    """Plain votes for the rows top..bottom - 1: ``style`` and ``out`` are uint8, ``channels`` per pixel."""
+    radius = patch // 2
+    sums = np.zeros(channels, np.int32)
+    for y in range(top, bottom):
+        for x in range(width):
+            sums[:] = 0
+            votes = 0
+            for v in range(max(y - radius, 0), min(y + radius, height - 1) + 1):
+                for u in range(max(x - radius, 0), min(x + radius, width - 1) + 1):
+                    match = np.int64(matches[U(v * width + u)])
+                    if match < 0:
+                        continue
+                    said = (match + (y - v) * source_width + (x - u)) * channels
+                    for channel in range(channels):
+                        sums[U(channel)] += style[U(said + channel)]
+                    votes += 1
+            for channel in range(channels):
+                out[U((y * width + x) * channels + channel)] = sums[U(channel)] // max(votes, 1)

@@ -1,0 +1,48 @@
+"""How evenly matches use the source picture: the uniformity term of patch synthesis (spec ebsynth.md 2.3)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def match_count(nnf: Tensor, source_size: tuple[int, int]) -> Tensor:
+    """How many target pixels are matched to each source pixel.
+
+    Args:
+        nnf: integer [B, Ht, Wt, 2], (x, y); negative = no match, not counted.
+        source_size: (Hs, Ws).
+
+    Returns:
+        int64 [B, Hs, Ws].
+    """
+    b, area = nnf.shape[0], source_size[0] * source_size[1]
+    flat = nnf[..., 1].long() * source_size[1] + nnf[..., 0].long()
+    flat = flat + torch.arange(b, device=nnf.device).view(b, 1, 1) * area
+    return torch.bincount(flat[nnf[..., 0] >= 0], minlength=b * area).view(b, *source_size)
+
+
+def covered(count: Tensor, patch: int) -> Tensor:
+    """Sum of [B, H, W] over the patch around each pixel, 0 outside: of match counts this is Omega, the number of
+    patches that cover a pixel; of Omega it is the patch sum that occupancy is made of. Same type."""
+    if count.dtype.is_floating_point:
+        return F.avg_pool2d(count[:, None], patch, 1, patch // 2, divisor_override=1)[:, 0]
+    return covered(count.double(), patch).round().to(count.dtype)
+
+
+def occupancy(nnf: Tensor, source_size: tuple[int, int], patch: int) -> Tensor:
+    """Occupancy of the patch around every source pixel: 1 = used as often as all others, on average.
+
+    Returns:
+        float32 [B, Hs, Ws]. The mean at the target's matches, ``total``'s occupancy term, is
+        ``at_matches(occupancy(...), nnf).mean()``.
+    """
+    count = match_count(nnf, source_size).double()
+    matches = (nnf[..., 0] >= 0).sum(dim=(1, 2)).clamp(min=1).view(-1, 1, 1)
+    area = source_size[0] * source_size[1]
+    return (covered(covered(count, patch), patch) / patch**4 * area / matches).float()
+
+
+def at_matches(field: Tensor, nnf: Tensor) -> Tensor:
+    """Values of a source field [B, Hs, Ws] at the matches [B, Ht, Wt, 2]: [B, Ht, Wt]; all must be matched."""
+    b = torch.arange(nnf.shape[0], device=nnf.device).view(-1, 1, 1)
+    return field[b, nnf[..., 1].long(), nnf[..., 0].long()]
