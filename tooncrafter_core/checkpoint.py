@@ -50,17 +50,18 @@ def detect_variant(state_dict: Mapping[str, Tensor], file: str = "The file") -> 
     Raises:
         BetwixtError: another kind of file; says what it is instead.
     """
-    if f"{UNET}init_attn.0.norm.weight" not in state_dict:
+    names = {name.removeprefix(DEEPSPEED): name for name in state_dict}
+    if f"{UNET}init_attn.0.norm.weight" not in names:
         raise BetwixtError(
-            f"{file} holds {describe_state_dict(state_dict)}.",
+            f"{file} holds {describe_state_dict(names)}.",
             "A ToonCrafter or DynamiCrafter checkpoint is needed here.",
             f"Choose {PUBLISHED}.",
         )
-    if any(key.startswith(f"{UNET}framestride_embed.") or key.endswith(".attn2.alpha") for key in state_dict):
+    if any(key.startswith(f"{UNET}framestride_embed.") or key.endswith(".attn2.alpha") for key in names):
         return Variant("DynamiCrafter 256", Schedule(zero_snr=False, final_scale=1.0), False, True, 3)
-    if any(key.startswith(f"{FIRST_STAGE}decoder.attn_refinement.") for key in state_dict):
+    if any(key.startswith(f"{FIRST_STAGE}decoder.attn_refinement.") for key in names):
         return Variant("ToonCrafter", Schedule(), True, False, 10)
-    scales = state_dict.get("scale_arr")  # rounded, because repackaged files hold it in half precision
+    scales = state_dict.get(names.get("scale_arr", ""))  # rounded, because repackaged files hold it in half precision
     final = 0.7 if scales is None else round(float(scales[-1]), 2)
     if final not in SCALES:
         raise BetwixtError(

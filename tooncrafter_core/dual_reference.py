@@ -1,12 +1,14 @@
 """Decoding a clip with detail copied from its two key frames (spec tooncrafter.md 6).
 
 Encoder and decoder themselves are the ones of Stable (Video) Diffusion and come in as objects; what is ToonCrafter's
-own, the taps of the encoder and the injection of references, is here.
+own, the taps of the encoder and the injection of references, is here; the decoder that takes them is evaluated in
+:mod:`.clip_decoder`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -104,41 +106,6 @@ def build_refinements(state_dict, attention: Attention = scaled_dot_product, ope
             inner, width = query.shape
             modules.append(ReferenceAttention(width, inner, attention, operations, **factory))
     return nn.ModuleList(modules)
-
-
-def decode_with_references(
-    decoder: nn.Module,
-    refinements: nn.ModuleList | None,
-    latents: Tensor,
-    references: References | None,
-    frames_at_once: int = 1,
-) -> Tensor:
-    """Decode a whole clip; it must not be split in time, since its first and last frames receive the references.
-
-    Args:
-        decoder: SVD's temporal decoder with time mode "conv-only" (``conv_in``, ``mid``, ``up``, ``norm_out``,
-            ``conv_out``).
-        refinements: of :func:`build_refinements`; None decodes without references.
-        latents: [T, 4, h, w], unscaled (already divided by 0.18215).
-        frames_at_once: of the attention to the references; does not change the result.
-
-    Returns:
-        [T, 3, 8h, 8w], about -1..1, not clamped.
-    """
-
-    def refined(h: Tensor, index: int) -> Tensor:
-        return h if references is None else refinements[index](h, references.levels[index], frames_at_once)
-
-    h = decoder.conv_in(latents)
-    h = decoder.mid.block_2(decoder.mid.attn_1(decoder.mid.block_1(h, None)), None)
-    for level in reversed(range(len(decoder.up))):
-        for block in decoder.up[level].block:
-            h = block(h, None)  # no time embedding
-        h = refined(h, level)
-        if level:
-            h = decoder.up[level].upsample(h)
-    h = F.silu(decoder.norm_out(h), inplace=True)
-    return decoder.conv_out(refined(h, LAST))
 
 
 def decode_in_two_passes(decode: Callable[[Tensor], Tensor], latents: Tensor) -> Tensor:

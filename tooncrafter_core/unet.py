@@ -2,6 +2,7 @@
 other video models have them. Parameter names are the published ones."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,19 @@ def sinusoid(values: Tensor, width: int) -> Tensor:
     frequency = torch.exp(-math.log(10000) * torch.arange(half, device=values.device, dtype=torch.float32) / half)
     angle = values.float()[:, None] * frequency
     return torch.cat([angle.cos(), angle.sin()], dim=-1)
+
+
+@dataclass(frozen=True)
+class Constants:
+    """What a run evaluates once.
+
+    Attributes:
+        contexts: keys and values of every cross-attention in the order of use.
+        fps: embedding of the frame-rate number, [b*T, 4 * model_channels].
+    """
+
+    contexts: tuple[tuple[Tensor, ...], ...]
+    fps: Tensor
 
 
 class VideoUNet(nn.Module):
@@ -97,25 +111,24 @@ class VideoUNet(nn.Module):
             operations.Conv2d(channels, config.out_channels, 3, padding=1, **factory),
         )
 
-    def embed(self, timesteps: Tensor, fps: Tensor, dtype: torch.dtype) -> Tensor:
-        """Sum of the time and frame-rate embeddings, [N, 4 * model_channels]."""
-        width = self.config.model_channels
-        return self.time_embed(sinusoid(timesteps, width).to(dtype)) + self.fps_embedding(
-            sinusoid(fps, width).to(dtype)
-        )
+    def constants(self, text: Tensor, image: Tensor, fps: Tensor) -> "Constants":
+        """What does not change over the steps of a run, see :class:`Constants`.
 
-    def contexts(self, text: Tensor, image: Tensor) -> list[tuple[Tensor, ...]]:
-        """Keys and values of all cross-attentions in the order of use: constant over a run, see ``forward``."""
+        Args:
+            text: tokens [b, 77, C].
+            image: tokens [b*T, k, C], each frame's own: 16 per frame at 16 frames, all 256 for every frame otherwise.
+            fps: [b*T], the number the frame-rate embedding takes.
+        """
         blocks = [*self.input_blocks, self.middle_block, *self.output_blocks]
         layers = [layer for block in blocks for layer in block if isinstance(layer, SpatialTransformer)]
-        return [layer.keys_and_values(text, image) for layer in layers]
+        rate = self.fps_embedding(sinusoid(fps, self.config.model_channels).to(text.dtype))
+        return Constants(tuple(layer.keys_and_values(text, image) for layer in layers), rate)
 
     def forward(
         self,
         x: Tensor,
         timesteps: Tensor,
-        contexts: list[tuple[Tensor, ...]],
-        fps: Tensor,
+        constants: "Constants",
         frames: int,
         control: dict[str, list] | None = None,
     ) -> Tensor:
@@ -124,18 +137,16 @@ class VideoUNet(nn.Module):
         Args:
             x: [b*T, in_channels, h, w], h and w multiples of 8; noisy latent first, then the concatenated one.
             timesteps: [b*T].
-            contexts: of :meth:`contexts` for text tokens [b, 77, C] and image tokens [b*T, k, C] (each frame its own;
-                16 per frame at 16 frames, all 256 for every frame otherwise).
-            fps: [b*T], the number the frame-rate embedding takes.
+            constants: of :meth:`constants`.
             frames: T.
             control: residuals of a ControlNet, lists "middle" and "output" in reverse order of use.
 
         Returns:
             [b*T, out_channels, h, w].
         """
-        remaining = iter(contexts)
+        remaining = iter(constants.contexts)
         residuals = {name: list(values) for name, values in (control or {}).items()}
-        embedding = self.embed(timesteps, fps, x.dtype)
+        embedding = self.time_embed(sinusoid(timesteps, self.config.model_channels).to(x.dtype)) + constants.fps
 
         def run(block: nn.ModuleList, h: Tensor) -> Tensor:
             for layer in block:

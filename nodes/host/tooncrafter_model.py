@@ -12,7 +12,7 @@ import comfy.utils
 import torch
 
 from ...tooncrafter_core.schedule import Schedule
-from ...tooncrafter_core.unet import VideoUNet
+from ...tooncrafter_core.unet import Constants, VideoUNet
 from ...tooncrafter_core.unet_config import UNetConfig
 from .tooncrafter_sampling import RescaledEps, RescaledV
 
@@ -39,17 +39,18 @@ class NativeUNet(VideoUNet):
         return executor.execute(x, timesteps, context, control, options, **extra)
 
     def _evaluate(self, x, timesteps, context, control, options, image_tokens, fs, num_video_frames, **_):
-        contexts = self._cached_contexts(context, image_tokens, num_video_frames, options)
-        return VideoUNet.forward(self, x, timesteps, contexts, fs.flatten(), num_video_frames, control)
+        constants = self._cached_constants(context, image_tokens, fs.flatten(), num_video_frames, options)
+        return VideoUNet.forward(self, x, timesteps, constants, num_video_frames, control)
 
-    def _cached_contexts(self, context, image_tokens, frames: int, options: dict):
+    def _cached_constants(self, context, image_tokens, fs, frames: int, options: dict) -> Constants:
         text = context[::frames, :TEXT_TOKENS]  # the host repeats it for every frame
         cache = options.get(KEY)
         if cache is None:
-            return self.contexts(text, image_tokens)
-        key = tuple(options.get("uuids", ()))  # of the conditionings in this batch, new in every run
+            return self.constants(text, image_tokens, fs)
+        window = getattr(options.get("context_window"), "index_list", ())  # the host cuts tokens to its frames
+        key = (*options.get("uuids", ()), *window)  # ids of the conditionings in this batch, new in every run
         if key not in cache:
-            cache[key] = self.contexts(text, image_tokens)
+            cache[key] = self.constants(text, image_tokens, fs)
         return cache[key]
 
 
