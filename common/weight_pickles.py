@@ -81,8 +81,10 @@ def _load(file, **options):
     return _TensorUnpickler(file, **options).load()
 
 
-def read_tensors(path: str):
+def read_tensors(path: str, mapped: bool = False):
     """Contents of a file written by ``torch.save``, whatever data or settings lie beside the tensors.
+
+    ``mapped``: leave the tensors in the file until they are used; not for files in torch's format before 1.6.
 
     Objects of :data:`IGNORED_PACKAGES` come back empty; nothing outside :data:`BUILT` is ever called.
 
@@ -92,7 +94,7 @@ def read_tensors(path: str):
     """
     restricted = types.SimpleNamespace(__name__=__name__, Unpickler=_TensorUnpickler, load=_load)
     # torch refuses an own unpickler with weights_only=True; this one allows less than torch's does.
-    return torch.load(path, map_location="cpu", weights_only=False, pickle_module=restricted)
+    return torch.load(path, map_location="cpu", weights_only=False, pickle_module=restricted, mmap=mapped)
 
 
 def refuse_other_files(path: str) -> None:

@@ -2,9 +2,11 @@
 
 import os
 import pickle
+import zipfile
 
 import comfy.utils
 import folder_paths
+import torch
 
 from ...common.errors import BetwixtError
 from ...common.weight_pickles import ForbiddenPickle, read_tensors, refuse_other_files
@@ -55,10 +57,11 @@ def model_path(folder: str, filename: str, published: str) -> str:
     return path
 
 
-def read_weights(path: str) -> dict:
+def read_weights(path: str, mapped: bool = False) -> dict:
     """Contents of a .safetensors or torch file, without ever running code from it.
 
     Torch files may hold plain data, numpy values and settings objects beside the tensors (settings come back empty).
+    With ``mapped`` their tensors stay in the file until they are used, as those of .safetensors files always do.
     Nesting is left as the host leaves it: see :func:`.checkpoints.unwrap_state_dict`.
 
     Raises:
@@ -67,7 +70,7 @@ def read_weights(path: str) -> dict:
     name = os.path.basename(path)
     refuse_other_files(path)
     try:
-        contents = _read(path)
+        contents = _read(path, mapped)
     except ForbiddenPickle as error:
         raise BetwixtError(
             f"'{name}' wants to use '{error.name}' while it is opened; this may be harmful code and was not run.",
@@ -90,8 +93,11 @@ def read_weights(path: str) -> dict:
     return contents
 
 
-def _read(path: str):
+def _read(path: str, mapped: bool):
+    mapped = mapped and zipfile.is_zipfile(path)  # neither .safetensors nor torch's format before 1.6
     try:
+        if mapped:
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         return comfy.utils.load_torch_file(path, safe_load=True)
     except pickle.UnpicklingError:  # something beside the tensors that torch does not allow by itself
-        return read_tensors(path)
+        return read_tensors(path, mapped)
