@@ -52,9 +52,11 @@ class SvdUnet:
 
     def config(self):
         """The host's configuration of a complete UNet of any width; None if it is not recognised as SVD."""
+        if not any(".time_stack." in key for key in self.tensors):
+            return None
         try:
             detected = comfy.model_detection.detect_unet_config(self.tensors, "")
-        except KeyError:  # the host's detection reads keys that a partial file lacks
+        except (KeyError, IndexError):  # the host's detection takes for granted what a partial file may lack
             return None
         svd = comfy.supported_models.SVD_img2vid
         if detected is None or not svd.matches({**detected, "model_channels": svd.unet_config["model_channels"]}):
