@@ -99,12 +99,21 @@ def describe_state_dict(names) -> str:
     return f"{len(names)} tensors of an unknown kind ('{names[0]}', ...)"
 
 
-def load_strict(network: torch.nn.Module, state_dict: Mapping[str, torch.Tensor], wanted: str, remedy: str) -> None:
+def load_strict(
+    network: torch.nn.Module,
+    state_dict: Mapping[str, torch.Tensor],
+    wanted: str,
+    remedy: str,
+    file: str = "The file",
+    assign: bool = False,
+) -> None:
     """Copy a state dict into a network if names and shapes agree completely.
 
     Args:
         wanted: what the network is, in the words of :data:`KINDS`.
         remedy: what to choose instead.
+        file: what to call the file in the error, e.g. its quoted name.
+        assign: take the tensors themselves instead of copying them; needed for a network on the meta device.
 
     Raises:
         BetwixtError: something is missing, left over or of another shape; says what the weights are instead.
@@ -115,20 +124,23 @@ def load_strict(network: torch.nn.Module, state_dict: Mapping[str, torch.Tensor]
     surplus = [name for name in state_dict if name not in expected]
     differing = [name for name in expected if name in state_dict and state_dict[name].shape != expected[name].shape]
     if missing or surplus or differing:
-        raise wrong_weights(state_dict, wanted, remedy, _report(expected, state_dict, missing, surplus, differing))
-    network.load_state_dict(dict(state_dict))
+        report = _report(expected, state_dict, missing, surplus, differing)
+        raise wrong_weights(state_dict, wanted, remedy, file, report)
+    network.load_state_dict(dict(state_dict), assign=assign)
 
 
-def wrong_weights(state_dict: Mapping, wanted: str, remedy: str, report: str = "") -> BetwixtError:
-    """The error for weights that are not ``wanted``, or not completely so."""
+def wrong_weights(
+    state_dict: Mapping, wanted: str, remedy: str, file: str = "The file", report: str = "tensors are missing"
+) -> BetwixtError:
+    """The error for weights that are not ``wanted``, or not completely so; arguments as for :func:`load_strict`."""
     kind = describe_state_dict(state_dict)
     if kind == wanted:
         return BetwixtError(
-            f"The file holds {wanted}, but not as it was published: {report or 'tensors are missing'}.",
+            f"{file} holds {wanted}, but not as it was published: {report}.",
             "All tensors must be there in their published shapes.",
             remedy,
         )
-    return BetwixtError(f"The file holds {kind}.", f"{wanted[0].upper()}{wanted[1:]} is needed here.", remedy)
+    return BetwixtError(f"{file} holds {kind}.", f"{wanted[0].upper()}{wanted[1:]} is needed here.", remedy)
 
 
 def _report(expected, state_dict, missing, surplus, differing) -> str:
