@@ -88,4 +88,6 @@ def _report_models(host: Host, base: Path, python: str | None) -> None:
         if found:
             say(f"  found    {found} ({found.stat().st_size / 1e6:.1f} MB)")
         else:
-            say(f"  missing  {file.folder}/{file.name}: {file.purpose}; {file.size}; {file.licence}; {file.source}")
+            say(f"  missing  {file.folder}/{file.name} ({file.size})")
+            say(f"           {file.purpose}")
+            say(f"           from {file.source}; licence: {file.licence}")

@@ -127,8 +127,8 @@ def test_doctor_tells_where_model_files_are_and_go(tmp_path, monkeypatch, capsys
     said = capsys.readouterr().out
     assert f"found    {tmp_path / 'models' / first.folder / first.name} (1.2 MB)" in said
     for file in others:
-        (line,) = [line for line in said.splitlines() if f"missing  {file.folder}/{file.name}" in line]
-        assert file.size in line and file.licence in line and file.source in line
+        told = f"  missing  {file.folder}/{file.name} ({file.size})\n           {file.purpose}\n"
+        assert f"{told}           from {file.source}; licence: {file.licence}\n" in said
     monkeypatch.setattr(doctor, "locate_host", lambda: None)
     assert commands.main(["doctor"]) == 1
     assert "none yet; 0.30.0 will be fetched into" in capsys.readouterr().out

@@ -37,11 +37,21 @@ def ids(extension):
     return [node.GET_SCHEMA().node_id for node in asyncio.run(extension.BetwixtExtension().get_node_list())]
 
 
-@pytest.mark.parametrize("families", [("broken", "sound"), ("not_there", "sound"), ("sound", "broken")])
-def test_the_other_families_stay(extension, monkeypatch, caplog, families):
+@pytest.mark.parametrize(
+    ("families", "broken", "error"),
+    [
+        (("broken", "sound"), "broken", "AttributeError: this ComfyUI has no such input"),
+        (("sound", "broken"), "broken", "AttributeError: this ComfyUI has no such input"),
+        (("not_there", "sound"), "not_there", "ModuleNotFoundError: No module named 'betwixt.nodes.not_there'"),
+    ],
+)
+def test_the_other_families_stay_and_the_log_says_why(extension, monkeypatch, caplog, families, broken, error):
     monkeypatch.setattr(extension, "FAMILIES", families)
     assert ids(extension) == ["BetwixtSound"]
-    assert "are not available" in caplog.text and "Update ComfyUI" in caplog.text
+    (record,) = caplog.records
+    told = record.getMessage()
+    assert record.levelname == "ERROR" and f"the nodes of '{broken}' are not available: {error}." in told
+    assert "Update ComfyUI and run 'pip install -r requirements.txt'" in told
 
 
 def test_every_family_of_the_pack_loads(host, caplog):
