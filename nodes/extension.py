@@ -9,7 +9,15 @@ from .host.model_files import register_model_folders
 
 logger = logging.getLogger(__name__)
 
-FAMILIES = ("line_matching", "poses", "conditions")  # modules of this package; each lists its node classes in NODES
+FAMILIES = (  # modules of this package; each lists its node classes in NODES
+    "line_matching",
+    "poses",
+    "conditions",
+    "fcvg_model",
+    "fcvg_conditioning",
+    "fcvg_sampling",
+    "fcvg_decode",
+)
 
 
 def family_nodes(name: str) -> list[type[io.ComfyNode]]:
