@@ -113,6 +113,33 @@ SVD_14 = PublishedFile(
     source="huggingface.co/stabilityai/stable-video-diffusion-img2vid",
     purpose="Stable Video Diffusion for 14 frames, what GI's UNet was fine-tuned from",
 )
+TOONCRAFTER = PublishedFile(
+    name="tooncrafter_512_interp-fp16.safetensors",
+    folder="checkpoints",
+    size="5.3 GB",
+    licence="Apache-2.0",
+    source="huggingface.co/Kijai/DynamiCrafter_pruned; the original is model.ckpt of huggingface.co/Doubiiu/ToonCrafter",
+    purpose="ToonCrafter, inbetweens for two drawings; the pruned file without encoders works as well",
+)
+SKETCH_ENCODER = PublishedFile(
+    name="sketch_encoder.ckpt",
+    folder="controlnet",
+    size="1.5 GB",
+    licence="Apache-2.0",
+    source="huggingface.co/Doubiiu/ToonCrafter",
+    purpose="ToonCrafter's sketch guidance",
+)
+CLIP_VISION_H = PublishedFile(
+    name="CLIP-ViT-H-14-laion2B-s32B-b79K.safetensors",
+    folder="clip_vision",
+    size="2.5 GB",
+    licence="MIT",
+    source="huggingface.co/h94/IP-Adapter, models/image_encoder/model.safetensors",
+    purpose="image encoder for pruned ToonCrafter and DynamiCrafter files",
+)
 
-PUBLISHED_FILES = (SUPERPOINT, GLUESTICK, YOLOX, DWPOSE, GMFLOW, FCVG_UNET, FCVG_CONTROLNEXT, SVD_XT, GI_UNET, SVD_14)
+PUBLISHED_FILES = (
+    SUPERPOINT, GLUESTICK, YOLOX, DWPOSE, GMFLOW, FCVG_UNET, FCVG_CONTROLNEXT, SVD_XT, GI_UNET, SVD_14, TOONCRAFTER,
+    SKETCH_ENCODER, CLIP_VISION_H,
+)  # fmt: skip
 MODEL_FOLDERS = tuple(dict.fromkeys(file.folder for file in PUBLISHED_FILES))

@@ -15,7 +15,6 @@ TEXT = "cond_stage_model."
 VISION = "embedder.model.visual."
 RESAMPLER = "image_proj_model."
 DEEPSPEED = "_forward_module."
-SCALES = {0.7: "512", 0.3: "1024"}  # last value of the dynamic rescale -> the model's picture height class
 PUBLISHED = "ToonCrafter (Hugging Face Doubiiu/ToonCrafter, model.ckpt) or a DynamiCrafter file of the same author"
 
 
@@ -24,28 +23,54 @@ class Variant:
     """Which model of the family a file holds.
 
     Attributes:
-        name: "ToonCrafter", "DynamiCrafter 512", "DynamiCrafter 1024" or "DynamiCrafter 256". The two 512-pixel
-            DynamiCrafters, from one picture and between two, cannot be told apart by their tensors.
+        name: "ToonCrafter", "DynamiCrafter 512", "DynamiCrafter 512 interp", "DynamiCrafter 1024" or "DynamiCrafter
+            256".
         schedule: noise levels and dynamic rescale.
+        size: published picture size, (height, width).
+        default_fs: published value of the frame-rate number.
         dual_reference: the decoder copies detail from both key frames (ToonCrafter only).
-        frame_stride: the frame-rate number means a stride, larger = more motion (256); else frames per second.
-        default_fs: published value of that number.
+        frame_stride: that number means a stride, larger = more motion (256); else frames per second, larger = less.
+        between_pictures: trained to go from one picture to another; else from one picture on.
     """
 
     name: str
     schedule: Schedule
-    dual_reference: bool
-    frame_stride: bool
+    size: tuple[int, int]
     default_fs: int
+    dual_reference: bool = False
+    frame_stride: bool = False
+    between_pictures: bool = False
 
     @property
     def steps_spacing(self) -> str:
         """Published spacing of the sampling steps, "trailing" or "uniform"."""
         return "trailing" if self.schedule.zero_snr else "uniform"
 
+    @property
+    def described(self) -> str:
+        """One line for reports."""
+        height, width = self.size
+        task = "between two pictures" if self.between_pictures else "from one picture"
+        meaning = "frame stride" if self.frame_stride else "frames per second"
+        return f"{self.name}, {task}, trained at {width}x{height}, fs = {meaning}, published {self.default_fs}"
 
-def detect_variant(state_dict: Mapping[str, Tensor], file: str = "The file") -> Variant:
+
+DYNAMICRAFTER_256 = Variant(
+    "DynamiCrafter 256", Schedule(zero_snr=False, final_scale=1.0), (256, 256), 3, frame_stride=True
+)
+TOONCRAFTER = Variant("ToonCrafter", Schedule(), (320, 512), 10, dual_reference=True, between_pictures=True)
+DYNAMICRAFTER_512 = Variant("DynamiCrafter 512", Schedule(), (320, 512), 24)
+DYNAMICRAFTER_512_INTERP = Variant("DynamiCrafter 512 interp", Schedule(), (320, 512), 5, between_pictures=True)
+DYNAMICRAFTER_1024 = Variant("DynamiCrafter 1024", Schedule(final_scale=0.3), (576, 1024), 10)
+RESCALES = (0.7, 0.3)  # last value of the dynamic rescale: 512 and 1024 pixels
+
+
+def detect_variant(state_dict: Mapping[str, Tensor], file: str = "The file", between_pictures: bool = True) -> Variant:
     """The variant of a whole checkpoint's state dict.
+
+    Args:
+        file: what to call the file in the error.
+        between_pictures: which of the two DynamiCrafter 512 it is; their tensors do not tell.
 
     Raises:
         BetwixtError: another kind of file; says what it is instead.
@@ -58,19 +83,20 @@ def detect_variant(state_dict: Mapping[str, Tensor], file: str = "The file") -> 
             f"Choose {PUBLISHED}.",
         )
     if any(key.startswith(f"{UNET}framestride_embed.") or key.endswith(".attn2.alpha") for key in names):
-        return Variant("DynamiCrafter 256", Schedule(zero_snr=False, final_scale=1.0), False, True, 3)
+        return DYNAMICRAFTER_256
     if any(key.startswith(f"{FIRST_STAGE}decoder.attn_refinement.") for key in names):
-        return Variant("ToonCrafter", Schedule(), True, False, 10)
+        return TOONCRAFTER
     scales = state_dict.get(names.get("scale_arr", ""))  # rounded, because repackaged files hold it in half precision
-    final = 0.7 if scales is None else round(float(scales[-1]), 2)
-    if final not in SCALES:
+    final = RESCALES[0] if scales is None else round(float(scales.flatten()[-1]), 2)
+    if final not in RESCALES:
         raise BetwixtError(
             f"{file} rescales its latents to {final}.",
             "0.7 (512 pixels) and 0.3 (1024 pixels) are known.",
             f"Choose {PUBLISHED}.",
         )
-    size = SCALES[final]
-    return Variant(f"DynamiCrafter {size}", Schedule(final_scale=final), False, False, 24 if size == "512" else 10)
+    if final == RESCALES[1]:
+        return DYNAMICRAFTER_1024
+    return DYNAMICRAFTER_512_INTERP if between_pictures else DYNAMICRAFTER_512
 
 
 @dataclass

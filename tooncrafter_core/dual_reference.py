@@ -6,9 +6,8 @@ own, the taps of the encoder and the injection of references, is here; the decod
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -27,12 +26,16 @@ class References:
     Attributes:
         levels: index 0..3 = last residual block of the encoder's levels, 4 = its first convolution; each
             [2, C, h, w], slot 0 = first key frame.
+        pictures: the key frames themselves as they were encoded, float32 [2, H, W, 3], 0..1.
+        model: name of the model whose encoder made them.
     """
 
     levels: tuple[Tensor, ...]
+    pictures: Tensor | None = None
+    model: str = ""
 
     def to(self, device, dtype) -> "References":
-        return References(tuple(level.to(device=device, dtype=dtype) for level in self.levels))
+        return replace(self, levels=tuple(level.to(device=device, dtype=dtype) for level in self.levels))
 
 
 def encode_with_references(encoder: nn.Module, quant_conv: nn.Module, pictures: Tensor) -> tuple[Tensor, References]:

@@ -11,12 +11,18 @@ import comfy.supported_models_base
 import comfy.utils
 import torch
 
+from ...common.checkpoints import load_strict, wrong_weights
+from ...common.errors import BetwixtError
+from ...tooncrafter_core.checkpoint import PUBLISHED
+from ...tooncrafter_core.key_frames import frame_tokens
 from ...tooncrafter_core.schedule import Schedule
 from ...tooncrafter_core.unet import Constants, VideoUNet
 from ...tooncrafter_core.unet_config import UNetConfig
+from .svd_model import WEIGHT_DTYPES
 from .tooncrafter_sampling import RescaledEps, RescaledV
 
 KEY = "betwixt_tooncrafter"  # of the pack's entries in the host's per-key tables
+WANTED, REMEDY = "a DynamiCrafter or ToonCrafter UNet", f"Choose {PUBLISHED}."
 TEXT_TOKENS = 77  # the published text length; longer prompts are cut
 WRAPPERS = comfy.patcher_extension.WrappersMP
 
@@ -72,19 +78,34 @@ class ToonCrafter(comfy.model_base.BaseModel):
         self.model_sampling = (RescaledV if schedule.zero_snr else RescaledEps)(schedule)
 
     def extra_conds(self, **kwargs):
-        noise = kwargs["noise"]
+        noise, key_latents = kwargs["noise"], kwargs.get("betwixt_key_latents")
+        if key_latents is None:
+            raise BetwixtError(
+                f"A conditioning without key frames reached the ToonCrafter model ({kwargs.get('prompt_type')}).",
+                "Both conditionings of the sampler must carry them.",
+                "Connect 'positive' and 'negative' of 'ToonCrafter Conditioning' to the sampler.",
+            )
+        if (*key_latents.shape[:1], *key_latents.shape[2:]) != (*noise.shape[:1], *noise.shape[2:]):
+            raise BetwixtError(
+                f"The latent holds {_clip(noise)}, the conditioning was made for {_clip(key_latents)}.",
+                "Both must agree.",
+                "Connect the 'latent' of 'ToonCrafter Conditioning' to the sampler.",
+            )
         frames = noise.shape[0]
-        latents = kwargs["betwixt_key_latents"]
-        if latents.shape[-2:] != noise.shape[-2:]:
-            latents = comfy.utils.common_upscale(latents, noise.shape[-1], noise.shape[-2], "bilinear", "center")
         conditions = {
-            "c_concat": comfy.conds.CONDNoiseShape(self.process_latent_in(latents)),
+            "c_concat": comfy.conds.CONDNoiseShape(self.process_latent_in(key_latents)),
             "c_crossattn": comfy.conds.CONDCrossAttn(kwargs["cross_attn"][:, :TEXT_TOKENS]),
-            "image_tokens": comfy.conds.CONDRegular(kwargs["betwixt_image_tokens"]),
+            "image_tokens": comfy.conds.CONDRegular(frame_tokens(kwargs["betwixt_image_tokens"], frames)),
             "fs": comfy.conds.CONDRegular(torch.full((frames, 1), float(kwargs["betwixt_fs"]))),
             "num_video_frames": comfy.conds.CONDConstant(frames),
         }
+        if "cross_attn_controlnet" in kwargs:  # what ControlNets attend to instead of the text
+            conditions["crossattn_controlnet"] = comfy.conds.CONDCrossAttn(kwargs["cross_attn_controlnet"])
         return conditions
+
+
+def _clip(latents: torch.Tensor) -> str:
+    return f"{latents.shape[0]} frames of {8 * latents.shape[-1]}x{8 * latents.shape[-2]}"
 
 
 def _with_fresh_cache(executor, *args, **kwargs):
@@ -97,23 +118,42 @@ def _with_fresh_cache(executor, *args, **kwargs):
         options.pop(KEY)
 
 
-def build_model(state_dict: dict, schedule: Schedule):
-    """A MODEL from UNet weights (keys without prefix), in the precision the host chooses; not yet strict-checked."""
-    unet_config = UNetConfig.of(state_dict)
-    parameters = comfy.utils.calculate_parameters(state_dict)
-    device = comfy.model_management.get_torch_device()
-    config = ToonCrafterConfig({"config": unet_config})
-    dtype = comfy.model_management.unet_dtype(
-        model_params=parameters,
+def build_model(
+    state_dict: dict[str, torch.Tensor],
+    schedule: Schedule,
+    file: str = "The file",
+    weight_dtype: str = "default",
+    disable_dynamic: bool = False,
+):
+    """A MODEL from UNet weights (keys without prefix); ``state_dict`` is emptied, nothing exists twice.
+
+    Args:
+        file: what to call the file in errors.
+        weight_dtype: key of :data:`.svd_model.WEIGHT_DTYPES`; "default" lets the host choose.
+        disable_dynamic: build for the host without its dynamic loading.
+
+    Raises:
+        BetwixtError: tensors are missing, left over or of another shape.
+    """
+    try:
+        config = ToonCrafterConfig({"config": UNetConfig.of(state_dict)})
+    except KeyError as error:
+        raise wrong_weights(state_dict, WANTED, REMEDY, file) from error
+    management, device = comfy.model_management, comfy.model_management.get_torch_device()
+    target = WEIGHT_DTYPES[weight_dtype] or management.unet_dtype(
+        model_params=comfy.utils.calculate_parameters(state_dict),
         supported_dtypes=config.supported_inference_dtypes,
         weight_dtype=comfy.utils.weight_dtype(state_dict),
     )
-    manual_cast = comfy.model_management.unet_manual_cast(dtype, device, config.supported_inference_dtypes)
-    config.set_inference_dtype(dtype, manual_cast)
-    model = ToonCrafter(config, schedule)
-    patcher = comfy.model_patcher.CoreModelPatcher(
-        model, load_device=device, offload_device=comfy.model_management.unet_offload_device()
-    )
-    model.load_model_weights(dict(state_dict), "", assign=patcher.is_dynamic())
+    config.set_inference_dtype(target, management.unet_manual_cast(target, device, config.supported_inference_dtypes))
+    if weight_dtype.endswith("_fast"):
+        config.optimizations = {**config.optimizations, "fp8": True}
+    model = ToonCrafter(config, schedule, device="meta")
+    model.device = offload_device = management.unet_offload_device()
+    tensors = {key: state_dict.pop(key).to(target) for key in list(state_dict)}
+    load_strict(model.diffusion_model, tensors, WANTED, REMEDY, file, assign=True)
+    model.diffusion_model.requires_grad_(False)
+    patcher_class = comfy.model_patcher.ModelPatcher if disable_dynamic else comfy.model_patcher.CoreModelPatcher
+    patcher = patcher_class(model, load_device=device, offload_device=offload_device)
     patcher.add_wrapper_with_key(WRAPPERS.OUTER_SAMPLE, KEY, _with_fresh_cache)
     return patcher

@@ -7,9 +7,10 @@ import comfy.k_diffusion.sampling
 import comfy.model_sampling
 import comfy.samplers
 import comfy.utils
+import numpy as np
 import torch
 
-from ...tooncrafter_core.schedule import Schedule
+from ...tooncrafter_core.schedule import Schedule, trailing_timesteps, uniform_timesteps
 
 
 class RescaledSampling(comfy.model_sampling.ModelSamplingDiscrete):
@@ -60,9 +61,26 @@ class RescaledEps(RescaledSampling):
         return model_input - model_output * comfy.model_sampling.reshape_sigma(sigma, model_output.ndim)
 
 
-def sigmas_of(sampling: RescaledSampling, timesteps) -> torch.Tensor:
-    """Noise levels of training steps, then 0; float32 (n + 1,)."""
-    return torch.cat([sampling.sigmas[torch.as_tensor(timesteps)].cpu(), torch.zeros(1)])
+SPACINGS = {"trailing": trailing_timesteps, "uniform": uniform_timesteps}
+
+
+def sampling_timesteps(spacing: str, steps: int) -> np.ndarray:
+    """Training steps a run visits, from high noise down.
+
+    Args:
+        spacing: "trailing" (published for all but the 256-pixel model) or "uniform".
+    """
+    return SPACINGS[spacing](steps)
+
+
+def sampling_sigmas(sampling: RescaledSampling, spacing: str, steps: int, denoise: float = 1.0) -> torch.Tensor:
+    """SIGMAS of a run, then 0; float32.
+
+    Args:
+        denoise: share of the noise to begin with; less than 1 takes the last ``steps`` of a longer run.
+    """
+    timesteps = sampling_timesteps(spacing, max(steps, int(steps / denoise)))[-steps if denoise < 1 else None :]
+    return torch.cat([sampling.sigmas[torch.from_numpy(timesteps.copy())].cpu(), torch.zeros(1)])
 
 
 def rescaled_guidance(amount: float):

@@ -1,0 +1,95 @@
+"""Sketches that guide single frames: placed in the clip, and drawn from pictures without weights."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..common.errors import BetwixtError
+
+
+def parse_frames(text: str, sketches: int, frames: int) -> list[int]:
+    """The frames that sketches belong to.
+
+    Args:
+        text: "all" for one sketch per frame, else frame numbers counted from 0, separated by commas or spaces;
+            negative ones count from the end.
+        sketches: number of sketches.
+        frames: of the clip.
+
+    Raises:
+        BetwixtError: another number of sketches, a frame outside the clip, named twice, or no number.
+    """
+    if text.strip().lower() in ("", "all"):
+        numbers = list(range(frames))
+    else:
+        try:
+            numbers = [int(word) for word in text.replace(",", " ").split()]
+        except ValueError as error:
+            raise BetwixtError(
+                f"'frames' says '{text}'.",
+                "'all', or frame numbers separated by commas are allowed, e.g. 0, 7, 15.",
+                "Change 'frames'.",
+            ) from error
+    outside = [number for number in numbers if not -frames <= number < frames]
+    places = [number % frames for number in numbers]
+    if outside or len(set(places)) < len(places):
+        what = f"the frame {outside[0]}" if outside else "a frame twice"
+        raise BetwixtError(
+            f"'frames' names {what}.",
+            f"The clip has the frames 0..{frames - 1}, and each can have one sketch.",
+            "Change 'frames'.",
+        )
+    if len(places) != sketches:
+        raise BetwixtError(
+            f"There are {sketches} sketches for {len(places)} frames.",
+            "Each named frame needs one sketch ('all' means one per frame of the clip).",
+            "Change 'frames' or the picture batch on 'sketches'.",
+        )
+    return places
+
+
+def hints(sketches: Tensor, places: list[int], frames: int, dark_lines: bool) -> Tensor:
+    """What the sketch encoder takes: white lines on black, no lines on the frames without sketch.
+
+    Args:
+        sketches: [n, H, W, 3], 0..1.
+        dark_lines: the sketches are dark lines on a light ground.
+
+    Returns:
+        [T, 1, H, W], 0..1.
+    """
+    lines = sketches.mean(dim=-1)
+    lines = 1 - lines if dark_lines else lines
+    clip = lines.new_zeros(frames, 1, *lines.shape[1:])
+    clip[places, 0] = lines
+    return clip
+
+
+def edge_sketch(pictures: Tensor, sigma: float = 0.8, sharpness: float = 20.0, threshold: float = 0.6) -> Tensor:
+    """Lines of drawings by the extended difference of Gaussians (Winnemoeller, Kyprianidis, Olsen 2012).
+
+    Args:
+        pictures: float [B, H, W, 3], 0..1.
+        sigma: of the finer Gaussian in pixels, about half a line's width.
+        sharpness: weight of the difference; larger draws fainter edges as well.
+        threshold: brightness from which the sharpened picture is white; larger draws more.
+
+    Returns:
+        float [B, H, W, 3], dark lines on white.
+    """
+    grey = pictures.mean(dim=-1)[:, None]
+    fine, coarse = (_blurred(grey, factor * sigma) for factor in (1.0, 1.6))
+    sharpened = (1 + sharpness) * fine - sharpness * coarse
+    # Only darker than their surroundings: flat dark areas are no lines.
+    relative = 1 + sharpened - fine - (1 - threshold) * 0.1
+    lines = torch.where(relative >= 1, torch.ones_like(relative), 1 + torch.tanh(10 * (relative - 1)))
+    return lines.clamp(0, 1).movedim(1, -1).expand(-1, -1, -1, 3)
+
+
+def _blurred(x: Tensor, sigma: float) -> Tensor:
+    reach = max(1, round(3 * sigma))
+    offsets = torch.arange(-reach, reach + 1, dtype=x.dtype, device=x.device)
+    kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
+    kernel = (kernel / kernel.sum()).view(1, 1, 1, -1)
+    x = F.conv2d(F.pad(x, (reach, reach, 0, 0), mode="replicate"), kernel)
+    return F.conv2d(F.pad(x, (0, 0, reach, reach), mode="replicate"), kernel.transpose(2, 3))
