@@ -48,7 +48,7 @@ def demo(args, host: Path, graphs: Sequence[DemoGraph] = GRAPHS) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="betwixt-demo-") as scratch:
-        inputs = write_inputs(Path(scratch) / "input")
+        inputs = write_inputs(out / "input")  # kept: 'run' can use them with the same graphs
         with stoppable(), server_address(None, host) as url, Client(url) as client:
             say(f"Computing begins {time.monotonic() - began:.0f} s after the start")
             for path in inputs:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from .failures import UsageMistake
@@ -91,15 +92,35 @@ def declared_inputs(schema: dict) -> Iterator[tuple[str, str, list]]:
             yield group, name, declaration
 
 
-def file_inputs(graph: dict, schema: Callable[[str], dict]) -> Iterator[tuple[str, str, str]]:
-    """(node id, input, file name) of every input that names a file in the server's input folder."""
+@dataclass(frozen=True)
+class FileInput:
+    """An input that names, or may name, a file in the server's input folder.
+
+    Attributes:
+        certain: the node declares an upload; otherwise it only offers a choice, and the value is not among it.
+        offered: whether the server has the value already.
+    """
+
+    node: str
+    input: str
+    file: str
+    certain: bool
+    offered: bool
+
+
+def file_inputs(graph: dict, schema: Callable[[str], dict]) -> Iterator[FileInput]:
+    """Every choice of the graph that names a file to upload, or a value the server does not offer."""
     for node, entry in graph.items():
-        for _, name, declaration in declared_inputs(schema(entry["class_type"])):
-            options = declaration[1] if len(declaration) > 1 and isinstance(declaration[1], dict) else {}
+        for _, name, (kind, *more) in declared_inputs(schema(entry["class_type"])):
+            options = more[0] if more and isinstance(more[0], dict) else {}
             value = entry["inputs"].get(name)
-            if isinstance(value, str) and any(options.get(flag) for flag in UPLOAD_FLAGS):
-                if not value.endswith((" [output]", " [temp]")):
-                    yield node, name, re.sub(r" \[input\]$", "", value)
+            if not isinstance(value, str) or value.endswith((" [output]", " [temp]")):
+                continue
+            choices = kind if isinstance(kind, list) else options.get("options") if kind == "COMBO" else None
+            certain = any(options.get(flag) for flag in UPLOAD_FLAGS)
+            offered = value in (choices or ())
+            if certain or (choices is not None and not offered):
+                yield FileInput(node, name, re.sub(r" \[input\]$", "", value), certain, offered)
 
 
 def find_file(name: str, given: Sequence[Path], folders: Sequence[Path]) -> Path | None:

@@ -87,27 +87,18 @@ def server_address(url: str | None, host: Path, models: Sequence[Path] = ()) -> 
 def send_files(client: Client, graph: dict, given: Sequence[Path], folders: Sequence[Path], schema) -> None:
     """Upload every given file and every local file the graph refers to; the graph then uses the server's names."""
     sent = {path: client.upload(path) for path in given}
-    for node, name, value in list(file_inputs(graph, schema)):
-        path = find_file(value, given, folders)
+    for item in list(file_inputs(graph, schema)):
+        path = find_file(item.file, given, folders)
         if path is not None:
             if path not in sent:
                 sent[path] = client.upload(path)
-            graph[node]["inputs"][name] = sent[path]
-        elif value not in _offered(schema(graph[node]["class_type"]), name):
+            graph[item.node]["inputs"][item.input] = sent[path]
+        elif item.certain and not item.offered:
             tried = ", ".join(str(folder) for folder in folders)
             raise UsageMistake(
-                f"The input file '{value}' of node {node} ({title(graph, node)}) was not found in {tried} or on the "
-                f"server. Name it with --input FILE, or choose another one with --set {node}.{name}=FILE."
+                f"The input file '{item.file}' of node {item.node} ({title(graph, item.node)}) was not found in {tried} or "
+                f"on the server. Name it with --input FILE, or choose another with --set {item.node}.{item.input}=FILE."
             )
-
-
-def _offered(schema: dict, name: str) -> list:
-    """The values a combo offers, in either of the host's two ways to declare one."""
-    for group in schema.get("input", {}).values():
-        if name in group:
-            kind, *options = group[name]
-            return kind if isinstance(kind, list) else (options[0].get("options") or [] if options else [])
-    return []
 
 
 def run_graph(client: Client, graph: dict, out: Path) -> tuple[Run, list[Path]]:

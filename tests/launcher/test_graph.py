@@ -4,7 +4,7 @@ import json
 
 import pytest
 from betwixt.launcher.failures import UsageMistake
-from betwixt.launcher.graph import apply_settings, file_inputs, find_file, load_graph, parse_setting
+from betwixt.launcher.graph import FileInput, apply_settings, file_inputs, find_file, load_graph, parse_setting
 
 GRAPH = {
     "1": {"class_type": "LoadImage", "inputs": {"image": "a.png"}, "_meta": {"title": "Start"}},
@@ -16,7 +16,12 @@ SCHEMAS = {
     "Blur": {
         "input": {
             "required": {"image": ["IMAGE", {}], "radius": ["INT", {}], "name": ["STRING"]},
-            "optional": {"codec": ["COMFY_DYNAMICCOMBO_V3", {}], "sound": ["COMBO", {"audio_upload": True}]},
+            "optional": {
+                "codec": ["COMFY_DYNAMICCOMBO_V3", {}],
+                "pose": ["COMBO", {"options": ["theirs.json"]}],
+                "mode": [["linear", "cubic"]],
+                "sound": ["COMBO", {"audio_upload": True}],
+            },
         }
     },
 }
@@ -99,8 +104,13 @@ def test_settings_are_applied_to_a_copy_and_checked_against_the_schema():
 
 
 def test_inputs_that_name_uploaded_files_are_found():
-    graph = apply_settings(GRAPH, ["2.sound=x.wav", "1.image=sub/a.png [input]"])
-    assert list(file_inputs(graph, SCHEMAS.get)) == [("1", "image", "sub/a.png"), ("2", "sound", "x.wav")]
+    graph = apply_settings(GRAPH, ["2.sound=x.wav", "2.pose=mine.json", "2.mode=linear", "1.image=sub/a.png [input]"])
+    assert list(file_inputs(graph, SCHEMAS.get)) == [
+        FileInput("1", "image", "sub/a.png", certain=True, offered=False),
+        FileInput("2", "pose", "mine.json", certain=False, offered=False),  # a choice the server does not offer
+        FileInput("2", "sound", "x.wav", certain=True, offered=False),
+    ]
+    assert list(file_inputs(GRAPH, SCHEMAS.get)) == [FileInput("1", "image", "a.png", certain=True, offered=True)]
     assert list(file_inputs(apply_settings(GRAPH, ["1.image=a.png [output]"]), SCHEMAS.get)) == []
 
 
