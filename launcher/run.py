@@ -96,8 +96,9 @@ def send_files(client: Client, graph: dict, given: Sequence[Path], folders: Sequ
         elif item.certain and not item.offered:
             tried = ", ".join(str(folder) for folder in folders)
             raise UsageMistake(
-                f"The input file '{item.file}' of node {item.node} ({title(graph, item.node)}) was not found in {tried} or "
-                f"on the server. Name it with --input FILE, or choose another with --set {item.node}.{item.input}=FILE."
+                f"The input file '{item.file}' of node {item.node} ({title(graph, item.node)}) was not found in "
+                f"{tried} or on the server. Name it with --input FILE, or choose another one with "
+                f"--set {item.node}.{item.input}=FILE."
             )
 
 
