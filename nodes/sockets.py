@@ -10,3 +10,7 @@ ControlNeXt = io.Custom("CONTROLNEXT")  # patcher of fcvg_core.controlnext.Contr
 InbetweenConditioning = io.Custom("INBETWEEN_CONDITIONING")  # fcvg_core.inbetween_conditioning
 FlowModel = io.Custom("FLOW_MODEL")  # rerender_core.flow.FlowModel
 Flow = io.Custom("FLOW")  # rerender_core.flow.Flow
+StylizedKeys = io.Custom("STYLIZED_KEYS")  # rerender_core.stylized_keys.StylizedKeys
+PatchSettings = io.Custom("PATCH_SETTINGS")  # rerender_core.propagation.PropagationOptions
+Propagation = io.Custom("PROPAGATION")  # nodes.ebsynth.PropagatedClip
+KeyframeConstraints = io.Custom("KEYFRAME_CONSTRAINTS")  # rerender_core.keyframe_constraints.KeyframeConstraints
