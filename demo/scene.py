@@ -1,16 +1,20 @@
-"""Draws the demo's frames: ``python -m demo.scene DIR`` writes two key frames and the figure's poses."""
+"""Draws the demo's frames: ``python -m demo.scene DIR`` writes key frames, poses, a clip and painted frames."""
 
 import json
 import sys
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 
+from .painter import paint
 from .street import HEIGHT, INK, WIDTH, moved, shapes
 from .walker import LIMBS, head_centre, joints, pose_keypoint
 
 OVERSAMPLING = 2
+CLIP_FRAMES, CLIP_RATE, CLIP_SIZE = 17, 12, (512, 288)
+CLIP_KEYS = (0, 8, 16)
 SHIFT = 4  # fractional bits of OpenCV's drawing coordinates
 
 
@@ -62,15 +66,42 @@ def draw_frame(time: float) -> np.ndarray:
 
 
 def write_inputs(folder: Path) -> list[Path]:
-    """Write ``betwixt_start.png``, ``betwixt_end.png`` and their ``*_pose.json``; returns the paths."""
+    """Write the demo's inputs and return their paths.
+
+    ``betwixt_start.png`` and ``betwixt_end.png`` with their ``*_pose.json``; ``betwixt_clip.mp4``, the same street as a
+    short clip, and ``betwixt_key_NN.png``, painted frames of it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, time in (("start", 0.0), ("end", 1.0)):
         picture, pose = folder / f"betwixt_{name}.png", folder / f"betwixt_{name}_pose.json"
-        picture.write_bytes(cv2.imencode(".png", draw_frame(time)[..., ::-1])[1].tobytes())
+        _write_png(picture, draw_frame(time))
         pose.write_text(json.dumps(pose_keypoint(time)))
         written += [picture, pose]
+    clip = [_small(draw_frame(number / (CLIP_FRAMES - 1))) for number in range(CLIP_FRAMES)]
+    _write_video(folder / "betwixt_clip.mp4", clip)
+    written.append(folder / "betwixt_clip.mp4")
+    for number in CLIP_KEYS:
+        written.append(folder / f"betwixt_key_{number:02d}.png")
+        _write_png(written[-1], paint(clip[number]))
     return written
+
+
+def _small(picture: np.ndarray) -> np.ndarray:
+    return cv2.resize(picture, CLIP_SIZE, interpolation=cv2.INTER_AREA)
+
+
+def _write_png(path: Path, picture: np.ndarray) -> None:
+    path.write_bytes(cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
+
+
+def _write_video(path: Path, frames: list[np.ndarray]) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=CLIP_RATE, options={"crf": "10"})
+        stream.width, stream.height, stream.pix_fmt = *CLIP_SIZE, "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
 
 
 if __name__ == "__main__":

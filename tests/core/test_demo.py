@@ -1,5 +1,6 @@
 import json
 
+import av
 import cv2
 import numpy as np
 from betwixt.demo.contact_sheet import Row, contact_sheet
@@ -22,13 +23,20 @@ def test_the_camera_move_is_seen_in_the_picture():
     assert abs(shift_x + 0.6 * 36) < 1 and abs(shift_y) < 0.5  # the houses' layer
 
 
-def test_inputs_are_two_pictures_and_two_poses(tmp_path):
+def test_inputs_are_pictures_poses_a_clip_and_painted_frames(tmp_path):
     names = [path.name for path in write_inputs(tmp_path)]
-    assert names == ["betwixt_start.png", "betwixt_start_pose.json", "betwixt_end.png", "betwixt_end_pose.json"]
+    assert names[:4] == ["betwixt_start.png", "betwixt_start_pose.json", "betwixt_end.png", "betwixt_end_pose.json"]
+    assert names[4:] == ["betwixt_clip.mp4", "betwixt_key_00.png", "betwixt_key_08.png", "betwixt_key_16.png"]
     pose = json.loads((tmp_path / "betwixt_end_pose.json").read_text())
     points = np.array(pose[0]["people"][0]["pose_keypoints_2d"]).reshape(18, 3)
     np.testing.assert_allclose(points[:, :2], joints(1.0))
     assert cv2.imread(str(tmp_path / "betwixt_start.png")).shape == (576, 1024, 3)
+    with av.open(str(tmp_path / "betwixt_clip.mp4")) as video:
+        clip = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+    assert len(clip) == 17 and clip[0].shape == (288, 512, 3)
+    assert (
+        np.abs(clip[16].astype(int) - cv2.resize(draw_frame(1.0), (512, 288), interpolation=cv2.INTER_AREA)).mean() < 3
+    )
 
 
 def test_contact_sheet_scales_rows_to_one_width():
