@@ -11,12 +11,15 @@ logger = logging.getLogger(__name__)
 
 FAMILIES = (  # modules of this package; each lists its node classes in NODES
     "line_matching",
+    "match_lines",
     "poses",
     "conditions",
     "fcvg_model",
     "fcvg_conditioning",
     "fcvg_sampling",
     "fcvg_decode",
+    "flow",
+    "ebsynth",
 )
 
 
