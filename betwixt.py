@@ -21,7 +21,10 @@ def use_supported_python():
     for path in filter(None, map(shutil.which, names)):
         if subprocess.call([path, "-c", ""], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0:
             print("Python %d.%d is not supported; going on with %s." % (*sys.version_info[:2], path), flush=True)  # noqa: UP031
-            sys.exit(subprocess.call([path, os.path.abspath(__file__)] + sys.argv[1:]))
+            command = [path, os.path.abspath(__file__)] + sys.argv[1:]
+            if os.name != "nt":
+                os.execv(path, command)  # Ctrl-C then reaches one process only
+            sys.exit(subprocess.call(command))
     sys.exit(
         "ComfyUI-Betwixt needs Python 3.10 to 3.13; this is Python %d.%d, and no other was found. "  # noqa: UP031
         "Install one (for example Debian's or Ubuntu's package python3.12-venv) and run: python3.12 betwixt.py ..."

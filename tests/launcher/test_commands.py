@@ -1,5 +1,6 @@
 """The command line: what is refused before anything is installed, and which Python goes on."""
 
+import os
 import shutil
 import socket
 import subprocess
@@ -139,16 +140,18 @@ def test_another_python_goes_on_where_this_one_cannot(monkeypatch, version, caps
     monkeypatch.setattr(sys, "version_info", (*version, "final", 0))
     monkeypatch.setattr(sys, "argv", ["betwixt.py", "doctor"])
     monkeypatch.setattr(shutil, "which", lambda name: f"/found/{name}" if name != "python3.12" else None)
-    calls = []
+    monkeypatch.setattr(subprocess, "call", lambda command, **_: 0 if command[1:] == ["-c", ""] else 5)
+    gone_on = []
 
-    def call(command, **_):
-        calls.append(command)
-        return 5 if len(calls) > 1 else 0
+    def become(path, command):
+        gone_on.append((path, command))
+        raise SystemExit(5)
 
-    monkeypatch.setattr(subprocess, "call", call)
-    with pytest.raises(SystemExit) as end:
+    monkeypatch.setattr(os, "execv", become)
+    with pytest.raises(SystemExit, match="5"):
         launcher.use_supported_python()
-    assert end.value.code == 5 and calls[1][0] == "/found/python3.11" and calls[1][2:] == ["doctor"]
+    assert gone_on == [("/found/python3.11", ["/found/python3.11", launcher.__file__, "doctor"])]
+    assert "is not supported; going on with /found/python3.11" in capsys.readouterr().out
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(SystemExit, match="needs Python 3.10 to 3.13; this is Python 3"):
         launcher.use_supported_python()
