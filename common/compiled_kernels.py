@@ -34,7 +34,8 @@ def compiled(module: ModuleType) -> SimpleNamespace:
     import numba
 
     functions = [f for f in vars(module).values() if isinstance(f, FunctionType) and f.__module__ == module.__name__]
-    scope = dict(vars(module))
+    # The cache imports the module a kernel was compiled in by name, but this package has another name wherever it lies.
+    scope = {**vars(module), "__name__": "builtins"}
     for function in functions:
         # A copy that looks its callees up among the compiled ones; the module itself stays plain Python.
         twin = FunctionType(function.__code__, scope, function.__name__, function.__defaults__)
