@@ -1,6 +1,5 @@
-"""Key frames as ToonCrafter wants them: fitted to the canvas, placed in the clip, embedded (spec tooncrafter.md 2-4)."""
+"""Key frames as ToonCrafter wants them: fitted to the canvas and placed in the clip (spec tooncrafter.md 2-4)."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -25,14 +24,15 @@ def check_size(width: int, height: int) -> None:
         )
 
 
-def fit(pictures: Tensor, width: int, height: int, mode: str = "published") -> Tensor:
+def fit(pictures: Tensor, width: int, height: int, mode: str = "published", fill: float = 0.5) -> Tensor:
     """Pictures of exactly the given size, resized bilinearly with antialiasing.
 
     Args:
         pictures: float [B, H, W, C], 0..1.
         mode: "published" makes the shorter side that of the canvas' shorter side and cuts or, with mid grey, fills the
-            rest about the centre; "crop" covers the canvas and cuts; "pad" keeps everything and fills with mid grey;
+            rest about the centre; "crop" covers the canvas and cuts; "pad" keeps everything and fills;
             "stretch" changes the aspect ratio.
+        fill: value of what is filled, mid grey for pictures.
 
     Returns:
         float [B, height, width, C].
@@ -48,7 +48,7 @@ def fit(pictures: Tensor, width: int, height: int, mode: str = "published") -> T
         choose = max if mode == "crop" else min
         scale = choose(width / source_width, height / source_height)
         size = tuple(max(1, round(side * scale)) for side in (source_width, source_height))
-    return _centred(_resized(pictures, *size), width, height)
+    return _centred(_resized(pictures, *size), width, height, fill)
 
 
 def _resized(pictures: Tensor, width: int, height: int) -> Tensor:
@@ -58,11 +58,11 @@ def _resized(pictures: Tensor, width: int, height: int) -> Tensor:
     return x.movedim(1, -1)
 
 
-def _centred(pictures: Tensor, width: int, height: int) -> Tensor:
-    """Cut or fill with mid grey about the centre."""
+def _centred(pictures: Tensor, width: int, height: int, fill: float) -> Tensor:
+    """Cut or fill about the centre."""
     right, down = (max(0, want - have) for want, have in ((width, pictures.shape[2]), (height, pictures.shape[1])))
     padding = (0, 0, right // 2, right - right // 2, down // 2, down - down // 2)
-    pictures = F.pad(pictures, padding, value=0.5)
+    pictures = F.pad(pictures, padding, value=fill)
     top, left = round((pictures.shape[1] - height) / 2), round((pictures.shape[2] - width) / 2)
     return pictures[:, top : top + height, left : left + width]
 

@@ -48,42 +48,36 @@ def parse_frames(text: str, sketches: int, frames: int) -> list[int]:
     return places
 
 
-def hints(sketches: Tensor, places: list[int], frames: int, dark_lines: bool) -> Tensor:
+def hints(lines: Tensor, places: list[int], frames: int) -> Tensor:
     """What the sketch encoder takes: white lines on black, no lines on the frames without sketch.
 
     Args:
-        sketches: [n, H, W, 3], 0..1.
-        dark_lines: the sketches are dark lines on a light ground.
+        lines: [n, H, W, 3], 0..1, white on black.
 
     Returns:
         [T, 1, H, W], 0..1.
     """
-    lines = sketches.mean(dim=-1)
-    lines = 1 - lines if dark_lines else lines
-    clip = lines.new_zeros(frames, 1, *lines.shape[1:])
-    clip[places, 0] = lines
+    clip = lines.new_zeros(frames, 1, *lines.shape[1:3])
+    clip[places, 0] = lines.mean(dim=-1)
     return clip
 
 
 def edge_sketch(pictures: Tensor, sigma: float = 0.8, sharpness: float = 20.0, threshold: float = 0.6) -> Tensor:
-    """Lines of drawings by the extended difference of Gaussians (Winnemoeller, Kyprianidis, Olsen 2012).
+    """Lines of drawings by thresholded differences of Gaussians (Winnemoeller, Kyprianidis, Olsen 2012).
 
     Args:
         pictures: float [B, H, W, 3], 0..1.
-        sigma: of the finer Gaussian in pixels, about half a line's width.
+        sigma: of the finer Gaussian in pixels, about half a line's width; the coarser one is 1.6 times as wide.
         sharpness: weight of the difference; larger draws fainter edges as well.
-        threshold: brightness from which the sharpened picture is white; larger draws more.
+        threshold: larger draws more; flat areas stay white at any value.
 
     Returns:
         float [B, H, W, 3], dark lines on white.
     """
     grey = pictures.mean(dim=-1)[:, None]
-    fine, coarse = (_blurred(grey, factor * sigma) for factor in (1.0, 1.6))
-    sharpened = (1 + sharpness) * fine - sharpness * coarse
-    # Only darker than their surroundings: flat dark areas are no lines.
-    relative = 1 + sharpened - fine - (1 - threshold) * 0.1
-    lines = torch.where(relative >= 1, torch.ones_like(relative), 1 + torch.tanh(10 * (relative - 1)))
-    return lines.clamp(0, 1).movedim(1, -1).expand(-1, -1, -1, 3)
+    difference = sharpness * (_blurred(grey, sigma) - _blurred(grey, 1.6 * sigma))
+    lines = 1 + torch.tanh(2 * (difference + 1 - threshold).clamp_max(0))
+    return lines.movedim(1, -1).expand(-1, -1, -1, 3)
 
 
 def _blurred(x: Tensor, sigma: float) -> Tensor:

@@ -48,7 +48,9 @@ def text_encoder(state_dict: dict[str, torch.Tensor], head_width: int, file: str
         "projection_dim": width,
     }
     parameters = comfy.utils.calculate_parameters(sd)
-    sd = comfy.utils.clip_text_transformers_convert({f"_{key}": sd.pop(key) for key in list(sd)}, "_", "clip_h.transformer.")
+    sd = comfy.utils.clip_text_transformers_convert(
+        {f"_{key}": sd.pop(key) for key in list(sd)}, "_", "clip_h.transformer."
+    )
 
     class Target:
         params = {}

@@ -1,4 +1,4 @@
-"""CLIP's patch tokens of a picture, with the reference's preprocessing instead of the host's (spec tooncrafter.md 4)."""
+"""CLIP's patch tokens of a picture, preprocessed as the reference does, not the host (spec tooncrafter.md 4)."""
 
 import comfy.model_management
 import torch
@@ -46,7 +46,7 @@ def image_tokens(clip_vision, first_stage: FirstStage, pictures: torch.Tensor) -
 
 
 def unconditional_image_tokens(clip_vision, first_stage: FirstStage) -> torch.Tensor:
-    """The same for the unconditional picture, mid grey, which depends on the model alone and is computed once for it."""
+    """The same for the unconditional picture, mid grey; computed once for each model."""
     cached = first_stage.unconditional
     if cached is None or cached[0] is not clip_vision:
         grey = torch.full((1, CLIP_SIZE, CLIP_SIZE, 3), GREY)

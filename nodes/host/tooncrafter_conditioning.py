@@ -33,10 +33,15 @@ class KeyFrames:
 
 @dataclass(frozen=True)
 class Conditioned:
-    """positive, negative: CONDITIONING; latent: LATENT, empty; references: of the fitted key frames."""
+    """CONDITIONINGs, the empty LATENT of the clip, and the references of the fitted key frames.
+
+    Attributes:
+        pictures_only: the negative text with the pictures of ``positive``.
+    """
 
     positive: list
     negative: list
+    pictures_only: list
     latent: dict
     references: References
 
@@ -81,13 +86,11 @@ def condition(
         "betwixt_fit": key_frames.fit,
         "betwixt_picture_size": tuple(key_frames.pictures.shape[1:3]),
     }
-    both = {
-        "positive": (positive, image_tokens(clip_vision, first_stage, key_frames.pictures[:1])),
-        "negative": (negative, unconditional_image_tokens(clip_vision, first_stage)),
-    }
-    filled = {
-        name: [[text[:, :TEXT_TOKENS], {**entry, **shared, "betwixt_image_tokens": tokens}] for text, entry in prompts]
-        for name, (prompts, tokens) in both.items()
-    }
+    tokens = image_tokens(clip_vision, first_stage, key_frames.pictures[:1])
+    grey = unconditional_image_tokens(clip_vision, first_stage)
+    filled = [
+        [[text[:, :TEXT_TOKENS], {**entry, **shared, "betwixt_image_tokens": image}] for text, entry in prompts]
+        for prompts, image in ((positive, tokens), (negative, grey), (negative, tokens))
+    ]
     latent = {"samples": torch.zeros_like(shared["betwixt_key_latents"]), MODEL_TAG: first_stage.variant.name}
-    return Conditioned(filled["positive"], filled["negative"], latent, references)
+    return Conditioned(*filled, latent, references)

@@ -45,8 +45,9 @@ def load_checkpoint(
     variant = detect_variant(state_dict, file, between_pictures)
     parts = take_apart(state_dict)
     if not parts.first_stage or not parts.resampler:
+        lacking = "resampler" if parts.first_stage else "first stage"
         raise BetwixtError(
-            f"{file} holds the UNet of {variant.name} without its {'resampler' if parts.first_stage else 'first stage'}.",
+            f"{file} holds the UNet of {variant.name} without its {lacking}.",
             "UNet, first stage and resampler come from one file.",
             f"Choose {PUBLISHED}; the pruned repackagings lack only the text and image encoder.",
         )
@@ -65,11 +66,15 @@ def load_checkpoint(
     report += [f"UNet loaded as {stored}.", *absent]
     unknown = parts.unknown
     if unknown:
-        report.append(f"Not used: {len(unknown)} tensors ({', '.join(unknown[:3])}{', ...' if len(unknown) > 3 else ''}).")
+        report.append(
+            f"Not used: {len(unknown)} tensors ({', '.join(unknown[:3])}{', ...' if len(unknown) > 3 else ''})."
+        )
     return LoadedCheckpoint(model, first_stage, clip, vision, variant, "\n".join(report))
 
 
-NO_TEXT = "No text encoder inside: use the CLIP of any Stable Diffusion 2.1 checkpoint ('Load Checkpoint', 'Load CLIP')."
+NO_TEXT = (
+    "No text encoder inside: use the CLIP of any Stable Diffusion 2.1 checkpoint ('Load Checkpoint', 'Load CLIP')."
+)
 NO_VISION = f"No image encoder inside: connect 'Load CLIP Vision' with {CLIP_VISION_H.described}."
 
 

@@ -1,4 +1,4 @@
-"""ToonCrafter's and DynamiCrafter's first stage behind the host's memory manager, with the resampler of image tokens."""
+"""ToonCrafter's and DynamiCrafter's first stage and resampler behind the host's memory manager."""
 
 from dataclasses import replace
 
@@ -119,7 +119,7 @@ class FirstStage:
         return self.resampler.model(tokens).to(comfy.model_management.intermediate_device(), torch.float32)
 
     def encode(self, pictures: torch.Tensor) -> tuple[torch.Tensor, References]:
-        """Unscaled latents (the posterior's mode) [2, 4, h/8, w/8] and references of two pictures [2, H, W, 3], 0..1."""
+        """Unscaled latents (the posterior's mode) [2, 4, H/8, W/8] and references of pictures [2, H, W, 3], 0..1."""
         element = comfy.model_management.dtype_size(self.dtype)
         self._load(ENCODER_CHANNELS * element * pictures[..., 0].numel())
         network = self.patcher.model

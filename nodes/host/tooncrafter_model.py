@@ -10,6 +10,7 @@ import comfy.patcher_extension
 import comfy.supported_models_base
 import comfy.utils
 import torch
+from comfy_execution.utils import get_executing_context
 
 from ...common.checkpoints import load_strict, wrong_weights
 from ...common.errors import BetwixtError
@@ -18,6 +19,7 @@ from ...tooncrafter_core.key_frames import frame_tokens
 from ...tooncrafter_core.schedule import Schedule
 from ...tooncrafter_core.unet import Constants, VideoUNet
 from ...tooncrafter_core.unet_config import UNetConfig
+from .notices import show_notice
 from .svd_model import WEIGHT_DTYPES
 from .tooncrafter_sampling import RescaledEps, RescaledV
 
@@ -112,10 +114,35 @@ def _with_fresh_cache(executor, *args, **kwargs):
     """Gives each run its own store of the keys and values that do not change over its steps."""
     options = executor.class_obj.model_options.setdefault("transformer_options", {})
     options[KEY] = {}
+    _warn_of_stock_rescale(executor.class_obj.model_options)
     try:
         return executor(*args, **kwargs)
     finally:
         options.pop(KEY)
+
+
+def _warn_of_stock_rescale(model_options: dict) -> None:
+    """The host's RescaleCFG takes the deviation of single frames and knows nothing of the dynamic rescale."""
+    guidance = getattr(model_options.get("sampler_cfg_function"), "__qualname__", "")
+    if guidance.startswith("RescaleCFG."):
+        context = get_executing_context()
+        show_notice(
+            getattr(context, "node_id", None),
+            "The stock 'RescaleCFG' works frame by frame and makes this model's clips flicker. "
+            "Replace it by 'Rescale Guidance (Whole Clip)'.",
+        )
+
+
+def require_tooncrafter(model, name: str) -> None:
+    """Raises:
+    BetwixtError: the MODEL on input ``name`` is of another family.
+    """
+    if not isinstance(model.model, ToonCrafter):
+        raise BetwixtError(
+            f"The model on '{name}' is {type(model.model).__name__}.",
+            "A ToonCrafter or DynamiCrafter model is needed.",
+            "Connect the MODEL of 'Load ToonCrafter'.",
+        )
 
 
 def build_model(

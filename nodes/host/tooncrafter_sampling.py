@@ -10,6 +10,7 @@ import comfy.utils
 import numpy as np
 import torch
 
+from ...common.errors import BetwixtError
 from ...tooncrafter_core.schedule import Schedule, trailing_timesteps, uniform_timesteps
 
 
@@ -48,6 +49,12 @@ class RescaledSampling(comfy.model_sampling.ModelSamplingDiscrete):
 class RescaledV(RescaledSampling):
     """The network predicts v (all but the 256-pixel model)."""
 
+    def network_output(self, sigma, denoised, model_input):
+        """Inverse of :meth:`calculate_denoised`."""
+        scale = self.scale_of(sigma, denoised.ndim)
+        sigma = comfy.model_sampling.reshape_sigma(sigma, denoised.ndim) * scale
+        return (model_input / (sigma**2 + 1) - denoised) * scale * (sigma**2 + 1) ** 0.5 / sigma
+
     def calculate_denoised(self, sigma, model_output, model_input):
         scale = self.scale_of(sigma, model_output.ndim)
         sigma = comfy.model_sampling.reshape_sigma(sigma, model_output.ndim) * scale
@@ -56,6 +63,10 @@ class RescaledV(RescaledSampling):
 
 class RescaledEps(RescaledSampling):
     """The network predicts noise (the 256-pixel model, whose scale is 1)."""
+
+    def network_output(self, sigma, denoised, model_input):
+        """Inverse of :meth:`calculate_denoised`."""
+        return (model_input - denoised) / comfy.model_sampling.reshape_sigma(sigma, denoised.ndim)
 
     def calculate_denoised(self, sigma, model_output, model_input):
         return model_input - model_output * comfy.model_sampling.reshape_sigma(sigma, model_output.ndim)
@@ -83,29 +94,61 @@ def sampling_sigmas(sampling: RescaledSampling, spacing: str, steps: int, denois
     return torch.cat([sampling.sigmas[torch.from_numpy(timesteps.copy())].cpu(), torch.zeros(1)])
 
 
-def rescaled_guidance(amount: float):
-    """A ``sampler_post_cfg_function`` that gives the guided v the deviation of the conditional v, over the whole clip.
+def with_deviation_of(sampling: RescaledSampling, sigma, guided, conditional, y, amount: float) -> torch.Tensor:
+    """Give the guided prediction the deviation of the conditional one, over the whole clip (published as "rescale").
 
     Args:
+        sigma: [T], noise level of ``y``.
+        guided, conditional: denoised latents [T, 4, h, w].
+        y: noisy latents.
         amount: 0 = off, 1 = fully; 0.7 as published.
+
+    Raises:
+        BetwixtError: the model's sampling was replaced by another one.
     """
+    if not isinstance(sampling, RescaledSampling):
+        raise BetwixtError(
+            f"The model samples with {type(sampling).__name__}.",
+            "The guidance rescale works with ToonCrafter's and DynamiCrafter's own sampling.",
+            "Remove the node that replaced it ('ModelSampling...').",
+        )
+    out, reference = (sampling.network_output(sigma, value, y) for value in (guided, conditional))
+    factor = amount * reference.std() / out.std() + (1 - amount)
+    return sampling.calculate_denoised(sigma, out * factor, y)
+
+
+def rescaled_guidance(amount: float):
+    """:func:`with_deviation_of` as a ``sampler_post_cfg_function``."""
 
     def rescale(args: dict) -> torch.Tensor:
-        guided, conditional, y = args["denoised"], args["cond_denoised"], args["input"]
         sampling = args["model"].model_sampling
-        sigma = args["sigma"]
-        scale = sampling.scale_of(sigma, y.ndim)
-        true_sigma = comfy.model_sampling.reshape_sigma(sigma, y.ndim) * scale
-        back = scale * (true_sigma**2 + 1) ** 0.5 / true_sigma
-
-        def v_of(denoised: torch.Tensor) -> torch.Tensor:
-            return (y / (true_sigma**2 + 1) - denoised) * back
-
-        v, v_conditional = v_of(guided), v_of(conditional)
-        factor = amount * v_conditional.std() / v.std() + (1 - amount)
-        return y / (true_sigma**2 + 1) - v * factor / back
+        return with_deviation_of(
+            sampling, args["sigma"], args["denoised"], args["cond_denoised"], args["input"], amount
+        )
 
     return rescale
+
+
+class ThreeWayGuider(comfy.samplers.CFGGuider):
+    """Separate guidance to the pictures and to the text (spec tooncrafter.md 2)."""
+
+    def set_conditionings(self, positive: list, pictures_only: list, negative: list) -> None:
+        """text and pictures; empty text and pictures; neither."""
+        self.inner_set_conds({"positive": positive, "middle": pictures_only, "negative": negative})
+
+    def set_strengths(self, pictures: float, text: float, rescale: float) -> None:
+        self.pictures, self.text, self.rescale = pictures, text, rescale
+
+    def predict_noise(self, x, timestep, model_options=None, seed=None):
+        conditionings = [self.conds[name] for name in ("positive", "middle", "negative")]
+        positive, middle, negative = comfy.samplers.calc_cond_batch(
+            self.inner_model, conditionings, x, timestep, model_options or {}
+        )
+        guided = negative + self.pictures * (middle - negative) + self.text * (positive - middle)
+        if not self.rescale:
+            return guided
+        sampling = self.inner_model.model_sampling
+        return with_deviation_of(sampling, timestep, guided, positive, x, self.rescale)
 
 
 def reference_ddim(eta: float = 1.0, published_ends: bool = False) -> comfy.samplers.KSAMPLER:

@@ -1,6 +1,5 @@
 """Parity of what the UNet is conditioned on: schedules, text, image tokens, fitted key frames."""
 
-
 import torch
 from betwixt.tooncrafter_core.key_frames import fit
 from betwixt.tooncrafter_core.schedule import Schedule, trailing_timesteps, uniform_timesteps

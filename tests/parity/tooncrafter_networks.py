@@ -138,7 +138,7 @@ def sketch_case(case: Case) -> list[Check]:
     y = folded(case["x"]) * torch.sqrt(1 + (sigma * scale) ** 2) / scale
     white = 255 if case["hint"].max() > 1 else 1  # the golden stores lines as 0 and 1
     pictures = case["hint"].movedim(1, -1).float().expand(-1, -1, -1, 3) / white
-    hint = hints(pictures, case["hint_frames"].tolist(), frames, dark_lines=False)
+    hint = hints(pictures, case["hint_frames"].tolist(), frames)
     concat = key_latents(case["z_first"][0], case["z_last"][0], frames, "between two pictures")
     x = torch.cat([case["x"], unfolded(concat)], dim=1)
     context = case["context"]

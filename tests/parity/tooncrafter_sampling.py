@@ -16,7 +16,10 @@ def settings(name: str) -> dict:
     """Spacing, steps, eta, guidance and rescale as the file's name gives them."""
     spacing, steps = re.search(r"(trailing|uniform)(\d+)", name).groups()
     numbers = {key: re.search(rf"{key}([\d.]+\d|\d)", name) for key in ("eta", "cfg", "rescale")}
-    found = {key: float(match[1]) if match else default for (key, match), default in zip(numbers.items(), (1, 1, 0))}
+    found = {
+        key: float(match[1]) if match else default
+        for (key, match), default in zip(numbers.items(), (1, 1, 0), strict=True)
+    }
     return {"spacing": spacing, "steps": int(steps), **found}
 
 
