@@ -4,6 +4,8 @@ The UNet and the ControlNeXt encoder are files in the published layouts. The hos
 encoder and the VAE, so those two are objects. The host must be importable.
 """
 
+from pathlib import Path
+
 import comfy.clip_vision
 import comfy.ldm.models.autoencoder
 import comfy.ldm.modules.diffusionmodules.openaimodel
@@ -61,9 +63,17 @@ def controlnext_weights(dtype=torch.float32) -> dict:
     return random_weights(shapes, dtype)
 
 
-def write_weights(weights: dict, path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(weights, path)
+def write_models(models: Path) -> None:
+    """The two files under their published names, the UNet in half precision; GI's as another UNet and its origin."""
+    files = {
+        "diffusion_models/unet.safetensors": unet_weights(torch.float16),
+        "diffusion_models/svd_reverse_motion_with_attnflip.safetensors": unet_weights(torch.float16, seed=1),
+        "checkpoints/svd.safetensors": unet_weights(torch.float16, seed=2),
+        "controlnet/controlnext.safetensors": controlnext_weights(),
+    }
+    for name, weights in files.items():
+        (models / name).parent.mkdir(parents=True, exist_ok=True)
+        save_file(weights, models / name)
 
 
 def clip_vision(projection: int = 1024):

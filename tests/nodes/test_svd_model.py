@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from tests.random_svd import FULL_UNET, GOLDEN, REDUCED_UNET
 
@@ -83,9 +84,7 @@ def test_a_partial_file_replaces_weights_of_the_base(model_from, weights):
 def test_the_host_can_rebuild_a_loaded_file(host, weights, tmp_path):
     from betwixt.nodes.host.svd_model import load_model
 
-    from tests import tiny_svd
-
-    tiny_svd.write_weights(weights, tmp_path / "unet.safetensors")
+    save_file(weights, tmp_path / "unet.safetensors")
     model, _ = load_model(str(tmp_path / "unet.safetensors"))
     loader, arguments = model.cached_patcher_init
     again = loader(*arguments, disable_dynamic=True)
