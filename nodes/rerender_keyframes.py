@@ -106,6 +106,12 @@ class RerenderKeyFrames(io.ComfyNode):
                     tooltip="On: begins with the frames' own colours. Off: renders the first frame from pure noise "
                     "once and gives all frames its colours before they are stylised.",
                 ),
+                io.Combo.Input(
+                    "on_cancel",
+                    options=["keep finished frames", "stop"],
+                    default="keep finished frames",
+                    tooltip="Cancel, or a key frame that fails: go on with the finished key frames, or stop the graph.",
+                ),
                 sockets.KeyframeConstraints.Input(
                     "constraints",
                     optional=True,
@@ -157,6 +163,7 @@ class RerenderKeyFrames(io.ComfyNode):
         first_frame_only,
         anchor,
         keep_colours,
+        on_cancel,
         constraints=None,
         flow_model=None,
         flow=None,
@@ -204,10 +211,13 @@ class RerenderKeyFrames(io.ComfyNode):
             None if cross is None else host.attention(cross.window),
             region,
         )
-        job.collect(renderer.render(count), numbers)
+        reason = job.collect(renderer.render(count), on_cancel == "keep finished frames")
+        finished = len(job.pictures)
+        if reason is not None:
+            show_notice(node_id, f"{reason}. {finished} of {count} key frames are finished and go on.")
         pictures = torch.cat(job.pictures)
         latent = {"samples": model.model.process_latent_out(torch.cat(job.latents))}
-        return io.NodeOutput(pictures, latent, StylizedKeys(pictures, numbers[:count]))
+        return io.NodeOutput(pictures, latent, StylizedKeys(pictures, numbers[:finished]))
 
 
 def _numbers(text: str | None, count: int, first_frame_only: bool) -> tuple[int, ...]:

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable
 
+import comfy.model_management as management
 import torch
 from PIL import Image
 
 from ...common.images import to_uint8
 from ...rerender_core.keyframe_rendering import RenderedFrame
-from .notices import logger
 from .progress import NodeProgress
-from .unfinished_frames import save_unfinished
 
 
 class KeyframeJob:
@@ -38,15 +37,15 @@ class KeyframeJob:
         share = self._begin + (1 - self._begin) * min(1.0, self._done / self._steps)
         self._progress(share, text, preview)
 
-    def collect(self, rendered: Iterable[RenderedFrame], numbers: tuple[int, ...]) -> None:
-        """Run to the end. What was finished before an error or a cancel is written to the output folder."""
+    def collect(self, rendered: Iterable[RenderedFrame], keep_finished: bool) -> str | None:
+        """Run to the end, or to a cancel or failure after the first finished frame, whose reason is returned."""
         try:
             for frame in rendered:
                 self.pictures.append(((frame.picture + 1) / 2).clamp(0, 1).movedim(1, -1).cpu())
                 self.latents.append(frame.latent.cpu())
                 self._show("", Image.fromarray(to_uint8(self.pictures[-1])[0]))
-        except BaseException:  # the host's interrupt is none of Exception
-            if self.pictures:
-                folder = save_unfinished(self.pictures, numbers)
-                logger.warning("Betwixt: %d finished key frames are in %s", len(self.pictures), folder)
-            raise
+        except (management.InterruptProcessingException, RuntimeError) as error:
+            if not keep_finished or not self.pictures:
+                raise
+            return "Cancelled" if isinstance(error, management.InterruptProcessingException) else str(error)
+        return None
