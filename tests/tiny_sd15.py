@@ -2,6 +2,7 @@
 
 import comfy.cldm.cldm
 import comfy.controlnet
+import comfy.model_base
 import comfy.model_detection
 import comfy.model_management as management
 import comfy.model_patcher
@@ -10,7 +11,20 @@ import comfy.sd
 import comfy.supported_models
 import torch
 
+from tests.parity import synthetic_weights
+from tests.parity.case import STORED
+
+MANIFEST = STORED / "rerender" / "manifest.json.gz"
 UNET, CONTROL, VAE = "model.diffusion_model.", "control_model.", "first_stage_model."
+
+
+class NarrowSD20(comfy.supported_models.SD20):
+    """v-prediction whatever the weights look like, and few channels per head."""
+
+    unet_extra_config = {"num_heads": 8, "num_head_channels": -1}
+
+    def model_type(self, state_dict, prefix=""):
+        return comfy.model_base.ModelType.V_PREDICTION
 
 
 def part(weights: dict, prefix: str) -> dict:
@@ -58,3 +72,44 @@ def vae(weights: dict):
     params |= {"ch_mult": [width // channels for width in widths], "num_res_blocks": blocks}
     params |= {"attn_resolutions": [], "dropout": 0.0}
     return comfy.sd.VAE(sd=weights, config={"params": {"ddconfig": params, "embed_dim": 4}})
+
+
+def weights() -> dict:
+    """Synthetic weights of all parts; the VAE's output scaled so that pictures stay near -1..1."""
+    values = synthetic_weights.state_dict(synthetic_weights.load_manifest(MANIFEST))
+    for name in ("weight", "bias"):
+        values[f"{VAE}decoder.conv_out.{name}"] = values[f"{VAE}decoder.conv_out.{name}"] * 0.2
+    return values
+
+
+def text(seed: int = 0, width: int = 64) -> list:
+    """CONDITIONING of random text tokens."""
+    generator = torch.Generator().manual_seed(seed)
+    return [[torch.randn(1, 8, width, generator=generator), {}]]
+
+
+def pooled(seed: int = 0) -> list:
+    """CONDITIONING for SDXL: text tokens and their pooled vector."""
+    generator = torch.Generator().manual_seed(seed)
+    return [[tokens, {"pooled_output": torch.randn(1, 1280, generator=generator)}] for tokens, _ in text(seed)]
+
+
+def variant(values: dict, kind: str):
+    """MODEL of another family with the same narrow UNet: "SD20" (v-prediction), "SD15 inpainting" or "SDXL"."""
+    values = dict(values)
+    first = values[f"{UNET}input_blocks.0.0.weight"]
+    if kind == "SD15 inpainting":
+        values[f"{UNET}input_blocks.0.0.weight"] = torch.cat([first, first, first[:, :1]], dim=1)
+        return model(values)
+    if kind == "SDXL":
+        width = values[f"{UNET}time_embed.2.weight"].shape[0]
+        for key, shape in (
+            ("0.weight", (width, 2816)),
+            ("0.bias", (width,)),
+            ("2.weight", (width, width)),
+            ("2.bias", (width,)),
+        ):
+            name = f"{UNET}label_emb.0.{key}"
+            values[name] = synthetic_weights.fill(name, shape)
+        return model(values, kind=comfy.supported_models.SDXL)
+    return model(values, kind=NarrowSD20)
