@@ -8,7 +8,8 @@ from .patch_error import replicate
 from .patch_match import Level
 
 DIRECTIONS = 16  # one 32-byte gather per patch
-SAMPLES = 4096  # source patches that the directions are fitted to
+SAMPLES = 2048  # source patches that the directions are fitted to
+SUBSPACE_ITERATIONS = 4  # the directions need not be exact, only orthonormal
 SLACK = 1.01  # rounding to int16 moves a bound by less than this
 
 
@@ -40,12 +41,14 @@ class PatchFeatures:
         every = source.unfold(1, self.patch, 1).unfold(2, self.patch, 1)  # [B, h', w', C, p, p]
         generator = torch.Generator().manual_seed(0)
         y, x, n = (torch.randint(limit, (SAMPLES,), generator=generator) for limit in (*every.shape[1:3], b))
-        patches = (every[n, y, x].float() * roots[:, None, None]).permute(0, 2, 3, 1).flatten(1).double().cpu()
+        patches = (every[n, y, x].float() * roots[:, None, None]).permute(0, 2, 3, 1).flatten(1).cpu()
         patches -= patches.mean(dim=0)
-        _, vectors = torch.linalg.eigh(patches.T @ patches)
-        result = torch.zeros(DIRECTIONS, vectors.shape[0])
-        used = min(DIRECTIONS, vectors.shape[1])
-        result[:used] = vectors.flip(1).T[:used].float()
+        scatter = patches.T @ patches
+        directions = torch.randn(scatter.shape[0], DIRECTIONS, generator=generator)
+        for _ in range(SUBSPACE_ITERATIONS):
+            directions, _ = torch.linalg.qr(scatter @ directions)
+        result = torch.zeros(DIRECTIONS, scatter.shape[0])
+        result[: directions.shape[1]] = directions.T
         return result.to(source.device)
 
     def _project(self, pictures: Tensor, kernel: Tensor) -> Tensor:
@@ -63,5 +66,5 @@ class PatchFeatures:
         behind the last source pixel are read as the last."""
         ours = self.source.index_select(0, candidates.clamp(max=len(self.source) - 1)).view(torch.int16)
         theirs = self.target[pixels] if isinstance(pixels, slice) else self.target.index_select(0, pixels)
-        difference = (ours - theirs.view(torch.int16)).float()
-        return difference.mul_(difference) @ self.ones
+        difference = ours.sub_(theirs.view(torch.int16)).float()
+        return torch.mv(difference.mul_(difference), self.ones)

@@ -11,13 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .patch_error import patch_rows, replicate
-from .patch_features import PatchFeatures
+from .patch_features import DIRECTIONS, PatchFeatures
 from .patch_match import Level, Search, Solution, occupancy_cost, search_radii, usable_centres
 from .patch_occupancy import covered
 from .patch_voting import changed, pack_channels, packed_votes, unpack_mean, vote
 
-CHUNKS = {"cpu": (1 << 15, 1 << 13)}  # candidates, and patch rows, handled at once: what fits the cache
-LARGE_CHUNKS = (1 << 22, 1 << 18)
+CPU_VALUES = 192 << 10  # handled at once: stays in the cache, and below the size at which memory is mapped anew
+DEVICE_VALUES = 64 << 20
 REFRESH_SHARE = 500  # the occupancy map is made anew once 1 / this of all pixels have changed their match
 MULTIPLIER, INCREMENT = 6364136223846793005, 1442695040888963407  # Knuth's MMIX generator, one state per pixel
 
@@ -54,9 +54,19 @@ class _Matching:
         self.b, self.height, self.width = nnf.shape[:3]
         self.source_height, self.source_width = level.source_size
         self.area = self.source_height * self.source_width
-        self.chunk, self.row_chunk = CHUNKS.get(device.type, LARGE_CHUNKS)
+        values = CPU_VALUES if device.type == "cpu" else DEVICE_VALUES
+        self.chunk = values // DIRECTIONS
+        self.row_chunk = max(values // (search.patch * level.source.shape[-1]), 1)
         reach = self.radius * self.source_width + self.radius
         self.none, self.places = self.b * self.area + reach, self.b * self.area + 2 * reach + 1
+
+        self.target_width = self.width + 2 * self.radius
+        first = torch.arange(self.b, device=device).view(-1, 1, 1) * (self.height + 2 * self.radius) * self.target_width
+        down = torch.arange(self.height, device=device)[:, None] * self.target_width
+        self.target_corners = (first + down + torch.arange(self.width, device=device)).flatten()
+        # Together the middle rows reject most; a row alone hardly does once the lower bound has been passed.
+        self.middle_rows = list(range(search.patch // 4, search.patch - search.patch // 4))
+        self.outer_rows = [row for row in range(search.patch) if row not in self.middle_rows]
 
         weights = level.weights.to(device)
         self.row_weights = weights.repeat(search.patch)
@@ -101,9 +111,8 @@ class _Matching:
         self.count = F.pad(count.float(), (0, self.places - len(count)))
         self._refresh_occupancy()
         matched = torch.nonzero(self.match < self.none)[:, 0]
-        for pixels in matched.split(self.row_chunk):
-            unlimited = torch.full(pixels.shape, torch.inf, device=pixels.device)
-            _, self.error[pixels] = self._errors_below(pixels, self.match[pixels], unlimited)
+        unlimited = torch.full(matched.shape, torch.inf, device=matched.device)
+        _, self.error[matched] = self._errors_below(matched, self.match[matched], unlimited)
 
     def _refresh_occupancy(self) -> None:
         count = self.count[: self.b * self.area].view(self.b, self.source_height, self.source_width)
@@ -133,32 +142,35 @@ class _Matching:
         Args:
             active: bool per pixel, where to search; None = everywhere.
         """
-        centre = self.match.clone()
         where = self.everywhere
         if active is not None:
             where = active if where is None else where & active
         if where is None:
-            parts = [slice(start, start + self.chunk) for start in range(0, len(centre), self.chunk)]
+            parts = [slice(start, start + self.chunk) for start in range(0, len(self.match), self.chunk)]
         else:
             parts = torch.nonzero(where)[:, 0].split(self.chunk)
+        centres = [(part, *self._split(_at(self.match, part))) for part in parts]
         for radius in self.radii:
-            self._consider((part, self._random_places(_at(centre, part), radius, part)) for part in parts)
+            self._consider((part, self._random_places(part, radius, *centre)) for part, *centre in centres)
 
-    def _random_places(self, centre: Tensor, radius: int, pixels: Tensor | slice) -> Tensor:
-        """One place each, no farther than ``radius`` from ``centre`` along each axis and half a patch inside."""
+    def _split(self, match: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x and y of flat positions in their source, and the flat position of the source's first pixel."""
+        inside = match % self.area
+        y = torch.div(inside, self.source_width, rounding_mode="floor")
+        return inside - y * self.source_width, y, match - inside
+
+    def _random_places(self, pixels: Tensor | slice, radius: int, x: Tensor, y: Tensor, first: Tensor) -> Tensor:
+        """One flat position each, no farther than ``radius`` from (x, y) along each axis and half a patch inside."""
         state = _at(self.random, pixels) * MULTIPLIER + INCREMENT
         self.random[pixels] = state
-        inside = centre % self.area
-        y = torch.div(inside, self.source_width, rounding_mode="floor")
-        x = inside - y * self.source_width
 
-        def draw(position: Tensor, size: int, shift: int) -> Tensor:
-            low = (position - radius).clamp(min=self.radius)
-            span = (position + radius).clamp(max=size - self.radius) - low
-            return low + ((((state >> shift) & 0x1FFFFF) * span) >> 21)
+        def draw(centre: Tensor, size: int, shift: int) -> Tensor:
+            low = (centre - radius).clamp_(min=self.radius)
+            span = (centre + radius).clamp_(max=size - self.radius).sub_(low)
+            return (state >> shift).bitwise_and_(0x1FFFFF).mul_(span).bitwise_right_shift_(21).add_(low)
 
-        new_x, new_y = draw(x, self.source_width, 43), draw(y, self.source_height, 22)
-        return centre - inside + new_y * self.source_width + new_x
+        new_x = draw(x, self.source_width, 43)
+        return draw(y, self.source_height, 22).mul_(self.source_width).add_(new_x).add_(first)
 
     def _consider(self, offers: Iterator[tuple[Tensor | slice, Tensor]]) -> None:
         """One pass: take the candidates that lower error plus occupancy cost.
@@ -169,49 +181,56 @@ class _Matching:
         pixels, candidates, limits = [], [], []
         for part, candidate in offers:
             match = _at(self.match, part)
-            limit = _at(self.error, part) + self.cost.index_select(0, match) - self.cost.index_select(0, candidate)
+            limit = (
+                self.cost.index_select(0, match).sub_(self.cost.index_select(0, candidate)).add_(_at(self.error, part))
+            )
             bound = self.features.lower_bound(part, candidate)
             if self.scaled is not None:
                 bound = bound.masked_fill(_at(self.scaled, part), 0.0)
-            keep = torch.nonzero((bound < limit) & (candidate != match))[:, 0]
-            pixels.append(keep + part.start if isinstance(part, slice) else part[keep])
-            candidates.append(candidate[keep])
-            limits.append(limit[keep])
+            keep = torch.nonzero((bound < limit).logical_and_(candidate != match))[:, 0]
+            pixels.append(keep + part.start if isinstance(part, slice) else part.index_select(0, keep))
+            candidates.append(candidate.index_select(0, keep))
+            limits.append(limit.index_select(0, keep))
         if not pixels:
             return
         pixels, candidates, limits = torch.cat(pixels), torch.cat(candidates), torch.cat(limits)
-        for start in range(0, len(pixels), self.row_chunk):
-            part = slice(start, start + self.row_chunk)
-            better, error = self._errors_below(pixels[part], candidates[part], limits[part])
-            self._move(pixels[part][better], candidates[part][better], error)
+        better, error = self._errors_below(pixels, candidates, limits)
+        self._move(pixels.index_select(0, better), candidates.index_select(0, better), error)
         if self.unseen_moves * REFRESH_SHARE > len(self.match):
             self._refresh_occupancy()
 
     def _errors_below(self, pixels: Tensor, candidates: Tensor, limits: Tensor) -> tuple[Tensor, Tensor]:
         """Which candidates' patch errors stay below their limits (indices), and those errors."""
-        patch, radius = self.search.patch, self.radius
-        wide = self.width + 2 * radius
-        problem = torch.div(pixels, self.height * self.width, rounding_mode="floor")
-        inside = pixels - problem * (self.height * self.width)
-        y = torch.div(inside, self.width, rounding_mode="floor")
-        theirs = problem * (wide * (self.height + 2 * radius)) + y * wide + (inside - y * self.width)
-        ours = candidates - radius * self.source_width - radius
-        kept = torch.arange(len(pixels), device=pixels.device)
-        error = torch.zeros(len(pixels), device=pixels.device)
-        for number, row in enumerate(sorted(range(patch), key=lambda row: abs(row - radius))):
+        theirs = self.target_corners.index_select(0, pixels)
+        ours = candidates - (self.radius * self.source_width + self.radius)
+        kept, error = [], []
+        for start in range(0, len(pixels), self.row_chunk):
+            part = slice(start, start + self.row_chunk)
+            total = self._row_errors(ours[part], theirs[part], self.middle_rows)
+            below = torch.nonzero(total < limits[part])[:, 0]
+            rest = self._row_errors(
+                ours[part].index_select(0, below), theirs[part].index_select(0, below), self.outer_rows
+            )
+            total = total.index_select(0, below).add_(rest)
+            last = torch.nonzero(total < limits[part].index_select(0, below))[:, 0]
+            kept.append(below.index_select(0, last).add_(start))
+            error.append(total.index_select(0, last))
+        if not kept:
+            return pixels, torch.zeros_like(limits)
+        return torch.cat(kept), torch.cat(error)
+
+    def _row_errors(self, ours: Tensor, theirs: Tensor, rows: list[int]) -> Tensor:
+        """Errors of patches, given by their top left corners, in these of their rows."""
+        total = torch.zeros(len(ours), device=ours.device)
+        for row in rows:
+            there = theirs + row * self.target_width
             difference = self.source_rows.index_select(0, ours + row * self.source_width).float()
-            there = theirs + row * wide
-            difference -= self.target_rows.index_select(0, there)
+            difference.sub_(self.target_rows.index_select(0, there).float())
             difference.mul_(difference)
             if self.scale_rows is not None:
-                difference *= self.scale_rows.index_select(0, there).float().div_(255.0)
-            error += difference @ self.row_weights
-            if number != patch - 2:  # the last but one row drops too few to be worth it
-                below = torch.nonzero(error < limits)[:, 0]
-                if len(below) < len(error):
-                    kept, error, limits = kept[below], error[below], limits[below]
-                    ours, theirs = ours[below], theirs[below]
-        return kept, error
+                difference.mul_(self.scale_rows.index_select(0, there).float().div_(255.0))
+            total.add_(torch.mv(difference, self.row_weights))
+        return total
 
     def _move(self, pixels: Tensor, candidates: Tensor, error: Tensor) -> None:
         one = torch.ones_like(error)
@@ -232,9 +251,8 @@ class _Matching:
 
     def coordinates(self) -> Tensor:
         """The matches as int32 [B, Ht, Wt, 2], (x, y), -1 for none."""
-        inside = self.match % self.area
-        y = torch.div(inside, self.source_width, rounding_mode="floor")
-        nnf = torch.stack([inside - y * self.source_width, y], dim=-1).int()
+        x, y, _ = self._split(self.match)
+        nnf = torch.stack([x, y], dim=-1).int()
         nnf[self.match >= self.none] = -1
         return nnf.view(self.b, self.height, self.width, 2)
 

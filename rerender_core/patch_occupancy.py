@@ -1,7 +1,6 @@
 """How evenly matches use the source picture: the uniformity term of patch synthesis (spec ebsynth.md 2.3)."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -22,11 +21,18 @@ def match_count(nnf: Tensor, source_size: tuple[int, int]) -> Tensor:
 
 
 def covered(count: Tensor, patch: int) -> Tensor:
-    """Sum of [B, H, W] over the patch around each pixel, 0 outside: of match counts this is Omega, the number of
-    patches that cover a pixel; of Omega it is the patch sum that occupancy is made of. Same type."""
-    if count.dtype.is_floating_point:
-        return F.avg_pool2d(count[:, None], patch, 1, patch // 2, divisor_override=1)[:, 0]
-    return covered(count.double(), patch).round().to(count.dtype)
+    """Sum of [B, H, W] over the patch around each pixel, 0 outside; same type.
+
+    Of match counts this is Omega, the number of patches that cover a pixel; of Omega it is the patch sum that
+    occupancy is made of.
+    """
+    for axis in (1, 2):
+        total, size = count.clone(), count.shape[axis]
+        for shift in range(1, min(patch // 2, size - 1) + 1):
+            total.narrow(axis, shift, size - shift).add_(count.narrow(axis, 0, size - shift))
+            total.narrow(axis, 0, size - shift).add_(count.narrow(axis, shift, size - shift))
+        count = total
+    return count
 
 
 def occupancy(nnf: Tensor, source_size: tuple[int, int], patch: int) -> Tensor:

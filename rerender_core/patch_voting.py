@@ -91,7 +91,7 @@ def packed_votes(packed: list[Tensor], match: Tensor, row: int, patch: int, outs
                 there = match[:, max(0, dy) : h + min(0, dy), max(0, dx) : w + min(0, dx)]
             position = there - (dy * row + dx)
             for total, words in zip(sums, packed, strict=True):
-                total[here] += words[position]
+                total[here] += words.index_select(0, position.flatten()).view(position.shape)
     return sums
 
 
