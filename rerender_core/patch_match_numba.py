@@ -21,7 +21,7 @@ from .patch_match_kernels import BLOCKED, MEANS
 from .patch_occupancy import covered, match_count
 from .patch_voting import changed, vote
 
-BAND_ROWS = 32  # at least, so that what a band does not see of the others stays small
+BAND_ROWS = 64  # at least; narrower ones see too little of one another (2 % more energy at 16 rows)
 MOST_BANDS = 16
 
 
