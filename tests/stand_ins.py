@@ -10,11 +10,17 @@ from pathlib import Path
 import torch
 from betwixt.demo.scene import write_inputs
 
+from tests import tooncrafter_stand_ins
 from tests.parity import synthetic_weights
 from tests.parity.case import STORED
 
-# The interface must not greet a test with its tour, nor draw over the graph.
-SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.Minimap.Visible": False, "Comfy.Graph.CanvasInfo": False}
+# The interface must not greet a test with its tour, nor draw over the graph or leave out small texts.
+SETTINGS = {
+    "Comfy.TutorialCompleted": True,
+    "Comfy.Minimap.Visible": False,
+    "Comfy.Graph.CanvasInfo": False,
+    "LiteGraph.Canvas.MinFontSizeForLOD": 0,
+}
 
 
 def write_base(folder: Path) -> Path:
@@ -36,5 +42,6 @@ def write_models(models: Path) -> None:
     matcher = synthetic_weights.load_manifest(STORED / "gluestick" / "manifest.json")
     weights = {f"matcher.{key}": value for key, value in synthetic_weights.state_dict(matcher).items()}
     torch.save({"model": weights}, models / "betwixt" / "checkpoint_GlueStick_MD.tar")
+    tooncrafter_stand_ins.write_models(models)
     for stand_in, published in (("standin_det", "yolox_l"), ("standin_pose", "dw-ll_ucoco_384")):
         shutil.copyfile(STORED / "dwpose" / f"{stand_in}.onnx", models / "dwpose" / f"{published}.onnx")

@@ -3,11 +3,13 @@
 The API graph needs only what differs from the defaults; it is completed by the interface and written back. The file
 tools/layouts/NAME.json says what the interface cannot know::
 
-    {"note": ["Markdown lines"], "stages": [["title", ["node id", ...]], ...], "thumbnail": "node id" or null}
+    {"note": ["Markdown lines"], "stages": [["title", ["node id", ...]], ...], "thumbnail": "node id",
+     "thumbnail_changes": {"node id": {"class_type": ..., "inputs": ...}}}
 
-A stage's nodes stand by topological depth; a list of lists says the columns instead.
-The thumbnail shows the pictures which that node puts out when the graph runs on the stand-in models of the tests, or,
-with null, the graph itself. Screenshots are left in .out/workflows. Needs Chromium and playwright.
+A stage's nodes stand by topological depth; a list of lists says the columns instead. The thumbnail shows the pictures
+which that node puts out when the graph runs on the stand-in models of the tests. Where a stand-in shows nothing of what
+the published model would, ``thumbnail_changes`` replaces nodes for that picture.
+Screenshots are left in .out/workflows. Needs Chromium and playwright.
 """
 
 import json
@@ -37,6 +39,7 @@ MEDIA_SIZES = {  # room for the picture or player inside the node
     "PreviewImage": (360, 270),
     "SaveImage": (360, 320),
     "SaveVideo": (360, 380),
+    "BetwixtMatchLines": (400, 340),
 }
 NOTE_WIDTH, NOTE_GAP, LINE_HEIGHT, CHARACTERS = 420, 40, 18, 62
 NOTE_COLOURS = {"color": "#432", "bgcolor": "#653"}
@@ -157,14 +160,15 @@ def author(name: str, frontend: Frontend, pictures: list[bytes], versions: dict[
     source.write_text(as_json(graph), "utf-8")
     (WORKFLOWS / f"{name}.json").write_text(as_json(workflow), "utf-8")
     frontend.screenshot(SCREENSHOTS / f"{name}.png")
-    write_thumbnail(montage(pictures or [frontend.graph_picture()]), WORKFLOWS / f"{name}.jpg")
+    write_thumbnail(montage(pictures), WORKFLOWS / f"{name}.jpg")
 
 
 def pictures_of(client: Client, name: str) -> list[bytes]:
-    """What the thumbnail's node puts out when the graph runs; nothing when the layout names no node."""
-    node = json.loads((LAYOUTS / f"{name}.json").read_text("utf-8"))["thumbnail"]
-    run = client.run(json.loads((WORKFLOWS / "api" / f"{name}.json").read_text("utf-8")), timeout=600)
-    return [client.fetch(file) for file in run.files if file.node == node]
+    """What the thumbnail's node puts out when the graph runs."""
+    layout = json.loads((LAYOUTS / f"{name}.json").read_text("utf-8"))
+    graph = json.loads((WORKFLOWS / "api" / f"{name}.json").read_text("utf-8")) | layout.get("thumbnail_changes", {})
+    run = client.run(graph, timeout=600)
+    return [client.fetch(file) for file in run.files if file.node == layout["thumbnail"]]
 
 
 def main(names: list[str]) -> int:

@@ -8,7 +8,6 @@ from playwright.sync_api import sync_playwright
 BROWSER_ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync")
 BROWSER_ARGUMENTS += ("--disable-background-networking", "--disable-component-update")
 VIEW = {"width": 2560, "height": 1440}
-CANVAS = {"x": 62, "y": 42, "width": 2480, "height": 1395}  # clear of the bars on the left and above
 READY = "() => window.app && window.LiteGraph && LiteGraph.registered_node_types[{!r}] && app.graph"
 
 # The graph as it stands in the interface: nodes it does not know, and links that do not hold at both ends.
@@ -29,7 +28,7 @@ SIZES = """() => {
   return Object.fromEntries(app.graph._nodes.map(node => {
     const title = width(node.title, app.canvas.title_text_font) + 64
     const widgets = (node.widgets ?? []).filter(widget => ['combo', 'text', 'string'].includes(widget.type))
-      .map(widget => width(`${widget.label ?? widget.name} ${widget.value}`, '12px Arial') + 90)
+      .map(widget => width(`${widget.label ?? widget.name} ${widget.value}`, '12px Arial') + 110)
     const [natural, height] = node.computeSize()
     return [node.id, [Math.max(natural, title, ...widgets), height]]
   }))
@@ -38,7 +37,18 @@ NEW_RENDERER_SIZES = """() => Object.fromEntries(app.graph._nodes.map(node => {
   const element = document.querySelector(`[data-node-id="${node.id}"]`)
   return [node.id, [element.offsetWidth, element.offsetHeight - LiteGraph.NODE_TITLE_HEIGHT]]
 }))"""
-FIT = "() => app.extensionManager.command.execute('Comfy.Canvas.FitView')"
+FIT = """(margin) => {
+  const boxes = [...app.graph._nodes, ...app.graph.groups].map(item => item.boundingRect)
+  const [left, top] = [0, 1].map(i => Math.min(...boxes.map(box => box[i])))
+  const [right, bottom] = [0, 1].map(i => Math.max(...boxes.map(box => box[i] + box[i + 2])))
+  const {clientWidth, clientHeight} = app.canvas.canvas, view = app.canvas.ds
+  const scale = Math.min((clientWidth - 2 * margin) / (right - left), (clientHeight - 2 * margin) / (bottom - top))
+  view.scale = Math.min(scale, 1.5)
+  view.offset[0] = (clientWidth / view.scale - right - left) / 2
+  view.offset[1] = (clientHeight / view.scale - bottom - top) / 2
+  app.canvas.setDirty(true, true)
+}"""
+MARGIN = 90  # what the bars of the interface take
 
 
 class Frontend:
@@ -120,11 +130,6 @@ class Frontend:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=path)
 
-    def graph_picture(self) -> bytes:
-        """PNG of the whole graph without the bars around it."""
-        self._fit()
-        return self.page.screenshot(clip=CANVAS)
-
     def _fit(self) -> None:
-        self.page.evaluate(FIT)
-        self.page.wait_for_timeout(700)  # the view moves there
+        self.page.evaluate(FIT, MARGIN)
+        self.page.wait_for_timeout(700)  # it is drawn there
