@@ -13,8 +13,8 @@ from .street import HEIGHT, INK, WIDTH, moved, shapes
 from .walker import LIMBS, head_centre, joints, pose_keypoint
 
 OVERSAMPLING = 2
-CLIP_FRAMES, CLIP_RATE, CLIP_SIZE = 17, 12, (512, 288)
-CLIP_KEYS = (0, 8, 16)
+CLIP_FRAMES, CLIP_RATE, CLIP_SIZE = 11, 8, (512, 288)
+CLIP_KEYS = (0, 5, 10)
 SHIFT = 4  # fractional bits of OpenCV's drawing coordinates
 
 
