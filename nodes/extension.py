@@ -18,8 +18,18 @@ FAMILIES = (  # modules of this package; each lists its node classes in NODES
     "fcvg_conditioning",
     "fcvg_sampling",
     "fcvg_decode",
+    "tooncrafter_models",
+    "tooncrafter_conditioning",
+    "tooncrafter_sampling",
+    "tooncrafter_decode",
+    "sketches",
     "flow",
     "ebsynth",
+    "frame_preparation",
+    "key_frame_selection",
+    "rerender_encode",
+    "rerender_constraints",
+    "rerender_keyframes",
 )
 
 

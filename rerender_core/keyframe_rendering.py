@@ -174,16 +174,20 @@ class KeyframeRenderer:
                     self.attention.make_previous_first()
 
     def _encoded(self, count: int) -> Tensor:
-        """Latents of the input frames, all at once, recoloured if asked for."""
+        """Latents of the input frames, recoloured if asked for, before anything is sampled."""
         frames = self.frames[:count]
         if self.settings.keep_colours:
-            return self.host.encode(frames)
+            return self._encoded_one_by_one(frames)
         self.latents = self.host.encode(frames[:1])
         free = Pass(self._noise_start(), self._within_region(0, lambda step, clean: clean))
         latent, _ = self.host.run(0, free, None)
         wanted = _to_uint8(self.host.decode(latent))[0]
         pictures = np.stack([recoloured(picture, wanted) for picture in _to_uint8(frames)])
-        return self.host.encode(torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1)
+        return self._encoded_one_by_one(torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1)
+
+    def _encoded_one_by_one(self, frames: Tensor) -> Tensor:
+        """A batch would round differently, and its size depends on free memory."""
+        return torch.cat([self.host.encode(frame[None]) for frame in frames])
 
     def _key_frame(self, position: int, anchor: _Earlier, previous: _Earlier, trace: AnchorTrace | None):
         constraints, steps = self.settings.constraints, self.settings.fusion_steps

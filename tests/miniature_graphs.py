@@ -3,7 +3,9 @@
 import copy
 
 # Stock loaders whose models have fixed, large sizes -> the test server's nodes of the same inputs and outputs.
-MINIATURES = {"ImageOnlyCheckpointLoader": "MiniatureImageOnlyCheckpointLoader"}
+STOCK_LOADERS = ("ImageOnlyCheckpointLoader", "CheckpointLoaderSimple", "ControlNetLoader", "VAELoader")
+MINIATURES = {name: f"Miniature{name}" for name in STOCK_LOADERS}
+NARROW = ("BetwixtLoadToonCrafter",)  # loaders that read narrow files as they read full ones
 # Widgets that set the amount of work, by class; links are left alone.
 SMALL = {
     "BetwixtFitKeyFrames": {"width": 64, "height": 64},
@@ -12,14 +14,20 @@ SMALL = {
     "BetwixtKeyFramePairs": {"frame_count": 4, "frames_per_gap": ""},
     "BetwixtInbetween": {"steps": 2},
     "BetwixtDecodeVideoLatents": {"chunk": 3, "overlap": 1},
+    "BetwixtToonCrafterConditioning": {"width": 64, "height": 64, "frame_count": 6},
+    "BetwixtEncodeWithReferences": {"width": 64, "height": 64},
+    "BetwixtTrailingSigmas": {"steps": 2},
+    "BetwixtRetimeClip": {"frame_count": 6},
+    "BetwixtFitFrames": {"resolution": 64},
+    "BetwixtRerenderKeyFrames": {"steps": 3},
     "KarrasScheduler": {"steps": 2},
     "KSampler": {"steps": 2},
 }
 
 
 def needs_miniature(graph: dict) -> bool:
-    """Whether a graph loads a model that is replaced."""
-    return any(node["class_type"] in MINIATURES for node in graph.values())
+    """Whether a graph loads a model that is replaced, or that has a narrow stand-in."""
+    return any(node["class_type"] in (*MINIATURES, *NARROW) for node in graph.values())
 
 
 def miniature(graph: dict) -> dict:

@@ -18,10 +18,17 @@ MANIFEST = STORED / "rerender" / "manifest.json.gz"
 UNET, CONTROL, VAE = "model.diffusion_model.", "control_model.", "first_stage_model."
 
 
-class NarrowSD20(comfy.supported_models.SD20):
-    """v-prediction whatever the weights look like, and few channels per head."""
+NARROW_HEADS = {"num_heads": 8, "num_head_channels": -1}
 
-    unet_extra_config = {"num_heads": 8, "num_head_channels": -1}
+
+class NarrowSDXL(comfy.supported_models.SDXL):
+    unet_extra_config = NARROW_HEADS
+
+
+class NarrowSD20(comfy.supported_models.SD20):
+    """v-prediction whatever the weights look like."""
+
+    unet_extra_config = NARROW_HEADS
 
     def model_type(self, state_dict, prefix=""):
         return comfy.model_base.ModelType.V_PREDICTION
@@ -111,5 +118,5 @@ def variant(values: dict, kind: str):
         ):
             name = f"{UNET}label_emb.0.{key}"
             values[name] = synthetic_weights.fill(name, shape)
-        return model(values, kind=comfy.supported_models.SDXL)
+        return model(values, kind=NarrowSDXL)
     return model(values, kind=NarrowSD20)

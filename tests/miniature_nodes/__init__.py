@@ -3,18 +3,8 @@
 A graph is switched over to them by :func:`tests.miniature_graphs.miniature`.
 """
 
-import importlib.util
-from pathlib import Path
-
-ROOT = Path(__file__).resolve().parent.parent.parent
-
-
-def _use_pack() -> None:
-    """Make ``betwixt`` and ``tests`` importable here; ComfyUI's own folder ``tests`` comes first otherwise."""
-    spec = importlib.util.spec_from_file_location("betwixt_tests_bootstrap", ROOT / "tests" / "bootstrap.py")
-    bootstrap = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(bootstrap)
-    bootstrap.use_pack()
+from . import sd15
+from .pack import use_pack
 
 
 class MiniatureImageOnlyCheckpointLoader:
@@ -29,7 +19,7 @@ class MiniatureImageOnlyCheckpointLoader:
         return {"required": {"ckpt_name": ("STRING", {"default": ""})}}
 
     def load(self, ckpt_name):
-        _use_pack()
+        use_pack()
         from betwixt.nodes.host.svd_model import model_from
 
         from tests import tiny_svd
@@ -38,4 +28,7 @@ class MiniatureImageOnlyCheckpointLoader:
         return model, tiny_svd.clip_vision(), tiny_svd.temporal_vae()
 
 
-NODE_CLASS_MAPPINGS = {"MiniatureImageOnlyCheckpointLoader": MiniatureImageOnlyCheckpointLoader}
+NODE_CLASS_MAPPINGS = {
+    "MiniatureImageOnlyCheckpointLoader": MiniatureImageOnlyCheckpointLoader,
+    **{node.__name__: node for node in sd15.NODES},
+}
