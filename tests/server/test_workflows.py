@@ -1,8 +1,9 @@
-"""Every shipped workflow, queued on a real server with stand-in model files."""
+"""Every shipped workflow, queued on a real server with stand-in model files; sampling ones in miniature."""
 
 import av
 import pytest
 
+from tests.miniature_graphs import miniature, needs_miniature
 from tests.workflow_files import NAMES, api_graph
 
 pytestmark = pytest.mark.server
@@ -12,9 +13,16 @@ def nodes_of_class(graph: dict, kind: str) -> list[str]:
     return [node for node, entry in graph.items() if entry["class_type"] == kind]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_workflow_runs_and_is_cached_the_second_time(client, name, tmp_path):
+@pytest.fixture
+def place(request, name):
+    """(client of the server, graph) for the workflow ``name``."""
     graph = api_graph(name)
+    return request.getfixturevalue("sampling_client" if needs_miniature(graph) else "client"), miniature(graph)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_workflow_runs_and_is_cached_the_second_time(place, name):
+    client, graph = place
     first = client.run(graph, timeout=120)  # raises when the server reports any error, for parts of the graph as well
     assert set(first.nodes) | set(first.cached) == set(graph)
     for node in nodes_of_class(graph, "PreviewImage") + nodes_of_class(graph, "SaveVideo"):
@@ -25,8 +33,8 @@ def test_workflow_runs_and_is_cached_the_second_time(client, name, tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_videos_have_every_frame(client, name, tmp_path):
-    graph = api_graph(name)
+def test_videos_have_every_frame(place, name, tmp_path):
+    client, graph = place
     run = client.run(graph, timeout=120)
     for node in nodes_of_class(graph, "SaveVideo"):
         source = graph[graph[node]["inputs"]["video"][0]]["inputs"]
