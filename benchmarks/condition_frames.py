@@ -5,10 +5,7 @@ memory is what the process holds at most above what it held before, outputs incl
 """
 
 import statistics
-import threading
 import time
-
-import psutil
 
 from tests.bootstrap import use_host
 
@@ -20,32 +17,11 @@ from betwixt.fcvg_core.line_matches import LineMatches  # noqa: E402
 from betwixt.fcvg_core.pose_keypoint import write_pose_keypoints  # noqa: E402
 from betwixt.nodes.conditions import InterpolateConditions  # noqa: E402
 
+from benchmarks.peak_memory import PeakMemory  # noqa: E402
 from tests.random_poses import random_pose  # noqa: E402
 
 HEIGHT, WIDTH, FRAMES, LINES, PEOPLE = 576, 1024, 25, 300, 2
 REPEATS = 5
-MEBIBYTE = 2**20
-
-
-class PeakMemory:
-    """Context manager: the most resident memory the process had inside, above that at entry, in MiB."""
-
-    def __enter__(self) -> "PeakMemory":
-        self._process = psutil.Process()
-        self._start = self._peak = self._process.memory_info().rss
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
-        return self
-
-    def _watch(self) -> None:
-        while not self._done.wait(0.002):
-            self._peak = max(self._peak, self._process.memory_info().rss)
-
-    def __exit__(self, *_) -> None:
-        self._done.set()
-        self._thread.join()
-        self.mebibytes = (self._peak - self._start) / MEBIBYTE
 
 
 def inputs() -> dict[str, dict]:

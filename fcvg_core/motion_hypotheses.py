@@ -1,0 +1,152 @@
+"""Dense motions between two key frames: several hypotheses, because no single flow survives large and layered motion.
+
+Optical flow alone (DIS, Kroeger et al. 2016) fails for turns, zooms and motions of tens of pixels. So the frames are
+first aligned by each of a few global motions, found one after the other among sparse feature matches (SIFT, sequential
+MAGSAC), and the flow adds what remains.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+WORKING_SIZE = 640  # longer side of the pictures flow is computed on
+MAX_GLOBAL_MOTIONS = 4
+MIN_INLIERS = 10
+RIGID_TRUST = 0.6
+SIMPLER = 0.75  # share of a homography's supporters with which a similarity is preferred: it extrapolates better
+
+
+@dataclass(frozen=True)
+class MotionHypothesis:
+    """Where the pixels of the first frame go.
+
+    Attributes:
+        displacement: float32 (h, w, 2), pixels of the key frames, on a grid ``scale`` times as fine.
+        trust: float32 (h, w), 0..1: agreement of forward and backward flow.
+        scale: (x, y) grid points per key frame pixel.
+    """
+
+    displacement: np.ndarray
+    trust: np.ndarray
+    scale: np.ndarray
+
+    def at(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Displacement (..., 2) and trust (...) at key frame pixels (..., 2); outside, of the nearest border pixel."""
+        grid = ((points.reshape(-1, 1, 2) + 0.5) * self.scale - 0.5).astype(np.float32)
+        moved = _sample(self.displacement, grid).reshape(*points.shape[:-1], 2)
+        return moved, _sample(self.trust, grid).reshape(points.shape[:-1])
+
+
+def _sample(field: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """``field`` at (K, 1, 2) grid points; cv2.remap takes at most 32767 rows."""
+    parts = [
+        cv2.remap(field, grid[k : k + 32000], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        for k in range(0, len(grid), 32000)
+    ]
+    return np.concatenate(parts) if parts else np.zeros((0, 1, *field.shape[2:]), np.float32)
+
+
+def _transform(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    mapped = points @ matrix[:2, :2].T + matrix[:2, 2]
+    return mapped / (points @ matrix[2, :2] + matrix[2, 2])[..., None]
+
+
+def feature_matches(first: np.ndarray, last: np.ndarray, count: int = 1500) -> tuple[np.ndarray, np.ndarray]:
+    """Mutual nearest SIFT features of two grey pictures that pass the ratio test: two float32 (M, 2)."""
+    sift = cv2.SIFT_create(nfeatures=count, contrastThreshold=0.02)
+    (points0, described0), (points1, described1) = (sift.detectAndCompute(grey, None) for grey in (first, last))
+    if described0 is None or described1 is None or min(len(points0), len(points1)) < 2:
+        return np.zeros((0, 2), np.float32), np.zeros((0, 2), np.float32)
+    described0, described1 = (np.sqrt(d / np.maximum(d.sum(1, keepdims=True), 1e-6)) for d in (described0, described1))
+    likeness = described0 @ described1.T  # RootSIFT: Hellinger kernel, 1 for equal descriptors
+    best = likeness.argmax(axis=1)
+    rows = np.arange(len(best))
+    top = likeness[rows, best]
+    mutual = likeness.argmax(axis=0)[best] == rows
+    likeness[rows, best] = -1
+    runner_up = likeness.max(axis=1)
+    keep = mutual & ((1 - top) < 0.75 * (1 - runner_up))
+    places0, places1 = (np.float32([p.pt for p in points]).reshape(-1, 2) for points in (points0, points1))
+    return places0[keep], places1[best[keep]]
+
+
+def _plausible(matrix: np.ndarray | None, size: tuple[int, int]) -> bool:
+    """No mirroring, no extreme zoom, no strong perspective anywhere in the picture."""
+    if matrix is None or not np.isfinite(matrix).all():
+        return False
+    height, width = size
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], float)
+    depth = corners @ matrix[2, :2] + matrix[2, 2]
+    if depth.min() <= 0.5 or depth.max() > 2:
+        return False
+    moved = _transform(matrix, corners)
+    edges = np.roll(moved, -1, axis=0) - moved
+    turn = edges[:, 0] * np.roll(edges[:, 1], -1) - edges[:, 1] * np.roll(edges[:, 0], -1)
+    area = 0.5 * np.sum(moved[:, 0] * np.roll(moved[:, 1], -1) - moved[:, 1] * np.roll(moved[:, 0], -1))
+    return bool((turn > 0).all() and 0.2 < area / (width * height) < 5)
+
+
+def _rigid_motion(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Matrix (3, 3) and inliers of the best supported motion: a similarity if a homography explains little more."""
+    matrix, inliers = cv2.findHomography(source, target, cv2.USAC_MAGSAC, 2.5, maxIters=2000, confidence=0.999)
+    similar, agreed = cv2.estimateAffinePartial2D(
+        source, target, method=cv2.RANSAC, ransacReprojThreshold=2.5, confidence=0.999
+    )
+    if similar is not None and (matrix is None or agreed.sum() >= SIMPLER * inliers.sum()):
+        return np.vstack([similar, [0, 0, 1]]), agreed
+    return matrix, inliers
+
+
+def global_motions(first: np.ndarray, last: np.ndarray) -> list[np.ndarray]:
+    """3x3 motions of the large rigid parts of two grey pictures, the best supported first; may be empty."""
+    source, target = feature_matches(first, last)
+    found = []
+    while len(source) >= MIN_INLIERS and len(found) < MAX_GLOBAL_MOTIONS:
+        matrix, inliers = _rigid_motion(source, target)
+        if matrix is None or inliers.sum() < MIN_INLIERS:
+            break
+        if _plausible(matrix, first.shape):
+            found.append(matrix)
+        rest = inliers.ravel() == 0
+        source, target = source[rest], target[rest]
+    return found
+
+
+def _flow_after(matrix: np.ndarray, source: np.ndarray, target: np.ndarray, flow) -> np.ndarray:
+    """Displacement (h, w, 2) of ``source`` pixels: ``matrix`` brings the target back, optical flow adds the rest."""
+    height, width = source.shape
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    aligned = cv2.warpPerspective(target, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    rest = flow.calc(source, aligned, None)
+    pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1)
+    return (_transform(matrix, (pixels + rest).reshape(-1, 2)).reshape(height, width, 2) - pixels).astype(np.float32)
+
+
+def motion_hypotheses(first: np.ndarray, last: np.ndarray, tell=lambda share: None) -> list[MotionHypothesis]:
+    """Motion hypotheses for two uint8 grey pictures (H, W) of equal size, plain optical flow first.
+
+    Args:
+        tell: called with the share done, 0..1; may raise to cancel.
+    """
+    shrink = min(1.0, WORKING_SIZE / max(first.shape))
+    size = tuple(max(16, round(side * shrink)) for side in first.shape[::-1])
+    scale = np.divide(size, first.shape[::-1]).astype(np.float32)
+    first, last = (cv2.resize(grey, size, interpolation=cv2.INTER_AREA) for grey in (first, last))
+    matrices = [np.eye(3), *global_motions(first, last)]
+    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    pixels = np.stack(np.meshgrid(*map(np.arange, size)), axis=-1).astype(np.float32)
+    hypotheses = []
+    for number, matrix in enumerate(matrices):
+        tell((number + 1) / (len(matrices) + 1))
+        forward = _flow_after(matrix, first, last, flow)
+        backward = _flow_after(np.linalg.inv(matrix), last, first, flow)
+        error = np.linalg.norm(
+            forward + cv2.remap(backward, pixels + forward, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
+            axis=-1,
+        )
+        hypotheses.append(MotionHypothesis(forward / scale, 1 / (1 + error**2), scale))
+        if number:  # the rigid motion alone as well: in flat colours flow drifts
+            rigid = (_transform(matrix, pixels.reshape(-1, 2)).reshape(pixels.shape) - pixels).astype(np.float32)
+            hypotheses.append(MotionHypothesis(rigid / scale, np.full(error.shape, RIGID_TRUST, np.float32), scale))
+    return hypotheses
