@@ -21,6 +21,12 @@ SETTINGS = {
     "Comfy.Graph.CanvasInfo": False,
     "LiteGraph.Canvas.MinFontSizeForLOD": 0,
 }
+# Files of models that the host loads in full size only: listed, never read; their graphs run in miniature.
+ONLY_LISTED = (
+    "checkpoints/v1-5-pruned-emaonly.safetensors",
+    "controlnet/control_v11p_sd15_canny.pth",
+    "vae/vae-ft-mse-840000-ema-pruned.safetensors",
+)
 
 
 def write_base(folder: Path) -> Path:
@@ -43,5 +49,8 @@ def write_models(models: Path) -> None:
     weights = {f"matcher.{key}": value for key, value in synthetic_weights.state_dict(matcher).items()}
     torch.save({"model": weights}, models / "betwixt" / "checkpoint_GlueStick_MD.tar")
     tooncrafter_stand_ins.write_models(models)
+    for name in ONLY_LISTED:
+        (models / name).parent.mkdir(parents=True, exist_ok=True)
+        (models / name).touch()
     for stand_in, published in (("standin_det", "yolox_l"), ("standin_pose", "dw-ll_ucoco_384")):
         shutil.copyfile(STORED / "dwpose" / f"{stand_in}.onnx", models / "dwpose" / f"{published}.onnx")
