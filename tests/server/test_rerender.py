@@ -37,7 +37,7 @@ def graph(steps: int = STEPS, seed: int = 1, **changes) -> dict:
         "clip": node("LoadVideo", file="betwixt_clip.mp4"),
         "frames": node("GetVideoComponents", video=["clip", 0]),
         "fit": node("BetwixtFitFrames", frames=["frames", 0], resolution=64, side="short", **CROP),
-        "keys": node("BetwixtSelectKeyFrames", frames=["fit", 0], by="interval", by__every=8, include_last=True),
+        "keys": node("BetwixtSelectKeyFrames", frames=["fit", 0], by="interval", by__every=5, include_last=True),
         "load": node("MiniatureCheckpointLoaderSimple", ckpt_name=""),
         "lora": node("LoraLoaderModelOnly", model=["load", 0], lora_name="style.safetensors", strength_model=1.0),
         "prompt": node("CLIPTextEncode", clip=["load", 1], text="a watercolour painting"),
@@ -133,9 +133,9 @@ def test_a_cancelled_run_goes_on_with_what_is_finished_and_the_next_one_is_whole
 @pytest.mark.parametrize(
     ("name", "inputs", "said"),
     [
-        ("edges", {"image": ["fit", 0]}, "17 pictures for 3 key frames"),
+        ("edges", {"image": ["fit", 0]}, "11 pictures for 3 key frames"),
         ("shape", {"start": 0.5, "end": 0.1}, "ends at 0.1"),
-        ("keys", {"by": "list", "by.numbers": "0, 8, 99"}, "Key frame 99"),
+        ("keys", {"by": "list", "by.numbers": "0, 5, 99"}, "Key frame 99"),
         ("rerender", {"key_numbers": "0, 1"}, "2 numbers"),
     ],
 )
