@@ -1,0 +1,45 @@
+"""Narrow ToonCrafter and DynamiCrafter files in the layout and under the names of the published ones."""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from tests.parity import synthetic_weights
+from tests.parity.case import STORED
+from tests.parity.tooncrafter_checkpoints import state_dict
+
+GOLDEN = STORED / "tooncrafter"
+ONLY_TOONCRAFTER = (".time_stack.", ".mix_factor", ".time_mix_conv.", ".attn_refinement.")  # of the decoder
+PRUNED = ("cond_stage_model.", "embedder.")
+
+
+def tooncrafter(dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
+    """Everything in ``model.ckpt``; repackaged files have the schedule tables in half precision as well."""
+    weights = state_dict(GOLDEN / "manifest.json.gz")
+    return {key: value.to(dtype) for key, value in weights.items()}
+
+
+def dynamicrafter_512(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What a DynamiCrafter file has of ToonCrafter's keys."""
+    return {key: value for key, value in weights.items() if not any(part in key for part in ONLY_TOONCRAFTER)}
+
+
+def pruned(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Without text and image encoder."""
+    return {key: value for key, value in weights.items() if not key.startswith(PRUNED)}
+
+
+def sketch_encoder() -> dict[str, torch.Tensor]:
+    manifest = synthetic_weights.load_manifest(GOLDEN / "manifest_sketch_encoder.json.gz")
+    return synthetic_weights.state_dict(manifest)
+
+
+def write_models(models: Path) -> None:
+    """The files that the shipped workflows name."""
+    for folder in ("checkpoints", "controlnet"):
+        (models / folder).mkdir(parents=True, exist_ok=True)
+    weights = tooncrafter(torch.float16)
+    save_file(weights, models / "checkpoints" / "tooncrafter_512_interp-fp16.safetensors")
+    torch.save({"epoch": 1, "state_dict": dynamicrafter_512(weights)}, models / "checkpoints" / "dynamicrafter_512.ckpt")
+    torch.save(sketch_encoder(), models / "controlnet" / "sketch_encoder.ckpt")
