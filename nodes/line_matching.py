@@ -2,21 +2,15 @@
 
 import os
 
-import folder_paths
 from comfy_api.latest import io
 
-from ..common.published_files import GLUESTICK, SUPERPOINT, PublishedFile
+from ..common.published_files import GLUESTICK, SUPERPOINT
 from . import sockets
+from .file_inputs import published_file_input
 from .host.line_matchers import managed_gluestick_matcher
 from .host.model_files import model_path, read_weights
 
 CATEGORY = "Betwixt/FCVG"
-
-
-def _file_input(name: str, published: PublishedFile, tooltip: str) -> io.Combo.Input:
-    # The published name is listed even when the file is missing: the error then says where to get it.
-    options = sorted({*folder_paths.get_filename_list(published.folder), published.name})
-    return io.Combo.Input(name, options=options, default=published.name, tooltip=tooltip)
 
 
 class LoadGlueStick(io.ComfyNode):
@@ -30,10 +24,10 @@ class LoadGlueStick(io.ComfyNode):
             "SuperPoint's weights are for non-commercial research only; 'Weight-free Line Matcher' needs no file.",
             search_aliases=["line matcher", "superpoint", "line segments", "lsd", "fcvg"],
             inputs=[
-                _file_input(
+                published_file_input(
                     "superpoint", SUPERPOINT, "SuperPoint's weights: superpoint_v1.pth, 5 MB, in models/betwixt."
                 ),
-                _file_input(
+                published_file_input(
                     "gluestick", GLUESTICK, "GlueStick's weights: checkpoint_GlueStick_MD.tar, in models/betwixt."
                 ),
                 io.Combo.Input(
