@@ -167,6 +167,7 @@ def pictures_of(client: Client, name: str) -> list[bytes]:
     """What the thumbnail's node puts out when the graph runs."""
     layout = json.loads((LAYOUTS / f"{name}.json").read_text("utf-8"))
     graph = json.loads((WORKFLOWS / "api" / f"{name}.json").read_text("utf-8")) | layout.get("thumbnail_changes", {})
+    client.free()  # what is cached from another graph puts out nothing
     run = client.run(graph, timeout=600)
     return [client.fetch(file) for file in run.files if file.node == layout["thumbnail"]]
 
