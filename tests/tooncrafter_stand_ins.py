@@ -22,7 +22,7 @@ def tooncrafter(dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
 
 def dynamicrafter_512(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """What a DynamiCrafter file has of ToonCrafter's keys."""
-    return {key: value for key, value in weights.items() if not any(part in key for part in ONLY_TOONCRAFTER)}
+    return {name: value for name, value in weights.items() if not any(part in name for part in ONLY_TOONCRAFTER)}
 
 
 def pruned(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -41,5 +41,7 @@ def write_models(models: Path) -> None:
         (models / folder).mkdir(parents=True, exist_ok=True)
     weights = tooncrafter(torch.float16)
     save_file(weights, models / "checkpoints" / "tooncrafter_512_interp-fp16.safetensors")
-    torch.save({"epoch": 1, "state_dict": dynamicrafter_512(weights)}, models / "checkpoints" / "dynamicrafter_512.ckpt")
+    torch.save(
+        {"epoch": 1, "state_dict": dynamicrafter_512(weights)}, models / "checkpoints" / "dynamicrafter_512.ckpt"
+    )
     torch.save(sketch_encoder(), models / "controlnet" / "sketch_encoder.ckpt")
