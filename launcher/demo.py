@@ -15,7 +15,7 @@ from ..demo.scene import write_inputs
 from .client import Client
 from .console import say
 from .folders import PACK
-from .graph import load_graph
+from .graph import apply_settings, load_graph
 from .run import run_graph, server_address, stoppable
 
 TITLE = "ComfyUI-Betwixt demo"
@@ -32,13 +32,34 @@ class SheetRow:
 
 @dataclass(frozen=True)
 class DemoGraph:
-    """A graph of ``workflows/api``, by its name without suffix, and what of it goes on the sheet."""
+    """A graph of ``workflows/api``, by its name without suffix, what of it goes on the sheet, and what is set in it
+    (as ``run --set`` does)."""
 
     name: str
     rows: tuple[SheetRow, ...]
+    settings: tuple[str, ...] = ()
 
 
-GRAPHS: tuple[DemoGraph, ...] = ()
+KEY_FRAMES = ("betwixt_start.png", "betwixt_end.png")
+GRAPHS = (
+    DemoGraph(
+        "FCVG conditions from two pictures",
+        (
+            SheetRow("Their lines, matched without weights: equal colours belong together", "4", 1),
+            SheetRow("Conditions for FCVG: eased in and out, turning things turn", "6"),
+            SheetRow("The same over a cross-fade of the key frames", "7"),
+        ),
+        ("5.timing=easing", "5.timing.easing=sine-in-out", "5.path=arc", "5.path.pivot=fixed point"),
+    ),
+    DemoGraph(
+        "FCVG conditions along a drawn path",
+        (SheetRow("Poses from files, leaping along a drawn path", "11"),),
+    ),
+    DemoGraph(
+        "Paint a clip from a few frames",
+        (SheetRow("A clip painted like three of its frames (0, 5 and 10 were painted)", "11", 6),),
+    ),
+)
 
 
 def demo(args, host: Path, graphs: Sequence[DemoGraph] = GRAPHS) -> Path:
@@ -46,9 +67,9 @@ def demo(args, host: Path, graphs: Sequence[DemoGraph] = GRAPHS) -> Path:
     began = time.monotonic()
     out = args.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="betwixt-demo-") as scratch:
         inputs = write_inputs(out / "input")  # kept: 'run' can use them with the same graphs
+        rows = [Row("Two key frames", [frames_of([out / "input" / name])[0] for name in KEY_FRAMES])]
         with stoppable(), server_address(None, host) as url, Client(url) as client:
             say(f"Computing begins {time.monotonic() - began:.0f} s after the start")
             for path in inputs:
@@ -65,7 +86,8 @@ def demo(args, host: Path, graphs: Sequence[DemoGraph] = GRAPHS) -> Path:
 
 def run_one(client: Client, item: DemoGraph, scratch: Path, out: Path) -> list[Row]:
     """Run one graph, move its saved files to ``out`` under the graph's name, and return its rows of the sheet."""
-    run, paths = run_graph(client, load_graph(PACK / "workflows" / "api" / f"{item.name}.json"), scratch)
+    graph = load_graph(PACK / "workflows" / "api" / f"{item.name}.json")
+    run, paths = run_graph(client, apply_settings(graph, item.settings), scratch)
     by_node: dict[str, list[Path]] = {}
     saved = 0
     for file, path in zip(run.files, paths, strict=True):
