@@ -1,7 +1,6 @@
 """A few numbers per patch whose distance bounds the patch error from below (spec ebsynth.md 8.2, step 2)."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .patch_error import replicate
@@ -20,28 +19,26 @@ class PatchFeatures:
     the patch error. Bounds do not know modulation.
     """
 
-    def __init__(self, level: Level, patch: int):
-        self.patch, self.style_channels = patch, level.style_channels
+    def __init__(self, level: Level, patch: int, values: int):
+        """``values``: how many numbers to handle at once."""
+        self.patch, self.style_channels, self.values = patch, level.style_channels, values
         channels = level.source.shape[-1]
         roots = level.weights.sqrt().to(level.source.device)
-        kernel = self._directions(level.source, roots)
         # No projection exceeds the longest patch; one bit is left for differences.
-        longest = 255.0 * patch * float(level.weights.sum().sqrt())
-        self.resolution = 16000.0 / longest
-        kernel = kernel.view(DIRECTIONS, patch, patch, channels) * roots * self.resolution
-        self.kernel = kernel.permute(0, 3, 1, 2).contiguous()
-        self.source = self._project(level.source, self.kernel).round().to(torch.int16).view(torch.int64)
-        self.source = self.source.flatten(0, 2)
-        self.guides = self._project(level.target, self.kernel[:, self.style_channels :])
+        self.resolution = 16000.0 / (255.0 * patch * float(level.weights.sum().sqrt()))
+        directions = self._directions(level.source, roots).view(DIRECTIONS, patch, patch, channels)
+        self.kernel = directions * (roots * self.resolution)
+        self.source = self._projected(level.source, self.kernel)
+        self.guides = self._projected(level.target, self.kernel[..., self.style_channels :], torch.float32)
         self.ones = torch.full((DIRECTIONS,), 1.0 / (SLACK * self.resolution**2), device=level.source.device)
 
     def _directions(self, source: Tensor, roots: Tensor) -> Tensor:
         """[DIRECTIONS, patch * patch * C], orthonormal rows; zeros where patches have fewer dimensions."""
-        b, h, w, c = source.shape
-        every = source.unfold(1, self.patch, 1).unfold(2, self.patch, 1)  # [B, h', w', C, p, p]
+        every = source.unfold(1, self.patch, 1).unfold(2, self.patch, 1)  # [B, h, w, C, patch, patch]
         generator = torch.Generator().manual_seed(0)
-        y, x, n = (torch.randint(limit, (SAMPLES,), generator=generator) for limit in (*every.shape[1:3], b))
-        patches = (every[n, y, x].float() * roots[:, None, None]).permute(0, 2, 3, 1).flatten(1).cpu()
+        limits = (len(source), *every.shape[1:3])
+        b, y, x = (torch.randint(limit, (SAMPLES,), generator=generator).to(source.device) for limit in limits)
+        patches = (every[b, y, x].float() * roots[:, None, None]).permute(0, 2, 3, 1).flatten(1).cpu()
         patches -= patches.mean(dim=0)
         scatter = patches.T @ patches
         directions = torch.randn(scatter.shape[0], DIRECTIONS, generator=generator)
@@ -51,20 +48,41 @@ class PatchFeatures:
         result[: directions.shape[1]] = directions.T
         return result.to(source.device)
 
-    def _project(self, pictures: Tensor, kernel: Tensor) -> Tensor:
-        """float32 [B, H, W, DIRECTIONS] of uint8 [B, H, W, c]."""
-        padded = replicate(pictures, self.patch // 2).movedim(-1, 1).float()
-        return F.conv2d(padded, kernel).movedim(1, -1)
+    def _projected(
+        self, pictures: Tensor, kernel: Tensor, kind: torch.dtype = torch.int16, base: Tensor | None = None
+    ) -> Tensor:
+        """Projections [B * H * W, DIRECTIONS] of the patches of uint8 [B, H, W, c], ``base`` added.
+
+        By matrix products of patch rows: a convolution might round to a shorter format on the way.
+        """
+        b, height, width, channels = pictures.shape
+        padded = replicate(pictures, self.patch // 2)
+        length = self.patch * channels
+        rows = padded.as_strided((*padded.shape[:2], width, length), (*padded.stride()[:2], channels, 1))
+        kernels = kernel.permute(1, 2, 3, 0).reshape(self.patch, length, DIRECTIONS)
+        result = torch.empty(b, height, width, DIRECTIONS, dtype=kind, device=pictures.device)
+        lines = max(self.values // (width * length), 1)
+        for problem in range(b):
+            for top in range(0, height, lines):
+                bottom = min(top + lines, height)
+                total = torch.zeros((bottom - top) * width, DIRECTIONS, device=pictures.device)
+                if base is not None:
+                    total += base.view(result.shape)[problem, top:bottom].flatten(0, 1)
+                for down, row_kernel in enumerate(kernels):
+                    total.addmm_(rows[problem, top + down : bottom + down].float().flatten(0, 1), row_kernel)
+                if not kind.is_floating_point:
+                    total.round_()
+                result[problem, top:bottom] = total.view(-1, width, DIRECTIONS)
+        return result.flatten(0, 2)
 
     def set_target_style(self, image: Tensor) -> None:
         """``image``: uint8 [B, Ht, Wt, NS], what the target's style is now."""
-        target = self.guides + self._project(image, self.kernel[:, : self.style_channels])
-        self.target = target.round().to(torch.int16).contiguous().view(torch.int64).flatten(0, 2)
+        self.target = self._projected(image, self.kernel[..., : self.style_channels], base=self.guides)
 
     def lower_bound(self, pixels: Tensor | slice, candidates: Tensor) -> Tensor:
         """float32 [K], at most the patch error of flat target ``pixels`` against flat source ``candidates``; positions
         behind the last source pixel are read as the last."""
-        ours = self.source.index_select(0, candidates.clamp(max=len(self.source) - 1)).view(torch.int16)
+        ours = self.source.index_select(0, candidates.clamp(max=len(self.source) - 1))
         theirs = self.target[pixels] if isinstance(pixels, slice) else self.target.index_select(0, pixels)
-        difference = ours.sub_(theirs.view(torch.int16)).float()
+        difference = ours.sub_(theirs).float()
         return torch.mv(difference.mul_(difference), self.ones)

@@ -18,7 +18,7 @@ from ..common.compiled_kernels import compiled
 from . import patch_match_kernels
 from .patch_match import Level, Search, Solution, occupancy_cost, search_radii, usable_centres
 from .patch_match_kernels import BLOCKED, MEANS
-from .patch_occupancy import covered, match_count
+from .patch_occupancy import covered
 from .patch_voting import changed, vote
 
 BAND_ROWS = 64  # at least; narrower ones see too little of one another (2 % more energy at 16 rows)
@@ -134,8 +134,9 @@ class _Problem:
         self.target[..., : self.style_channels] = self._features(style, 0)
         means = _patch_means(self.target, patch)
         self.target_means = np.ascontiguousarray(means[radius : radius + self.height, radius : radius + self.width])
-        count = match_count(torch.from_numpy(self.coordinates())[None], (self.source_height, self.source_width))
-        inside = covered(covered(count, patch), patch)[0].numpy().astype(np.int32)
+        count = np.bincount(self.matches[self.matches >= 0], minlength=self.blocked.size).astype(np.int32)
+        count = torch.from_numpy(count.reshape(1, *self.blocked.shape))
+        inside = covered(covered(count, patch), patch)[0].numpy()
         inside[self.blocked] = BLOCKED
         self.occupied = np.pad(inside, ((radius + 1,) * 2, (0, 0))).ravel()
 

@@ -72,7 +72,7 @@ class _Matching:
         self.row_weights = weights.repeat(search.patch)
         self.source_rows = patch_rows(level.source, search.patch)
         self.guides = replicate(level.target, self.radius)
-        self.features = PatchFeatures(level, search.patch)
+        self.features = PatchFeatures(level, search.patch, values)
         self.scale_rows, self.scaled = self._modulation(level.modulation)
         voters = torch.cat([level.style, torch.ones_like(level.style[..., :1])], dim=-1)
         self.packed_style = pack_channels(voters, 2 * reach + 1)
