@@ -25,6 +25,16 @@ def _one_channel(hint: torch.Tensor) -> torch.Tensor:
     return hint.mean(dim=1, keepdim=True)
 
 
+def sketch_network(state_dict: dict, dtype, cast) -> comfy.cldm.cldm.ControlNet:
+    """The host's ControlNet of the shape of a state dict, on the meta device."""
+    config = comfy.model_detection.detect_unet_config(state_dict, "")
+    config.pop("out_channels", None)
+    # Shapes do not show the width of a head: 64 as published, less in networks too narrow for it.
+    config |= {"num_heads": -1, "num_head_channels": min(64, config["model_channels"] // 2), "hint_channels": 1}
+    config |= {"operations": comfy.ops.pick_operations(dtype, cast), "dtype": dtype, "device": "meta"}
+    return comfy.cldm.cldm.ControlNet(**config)
+
+
 def load_sketch_encoder(path: str) -> comfy.controlnet.ControlNet:
     """A CONTROL_NET of the published sketch encoder or its fp16 repackaging.
 
@@ -47,12 +57,7 @@ def load_sketch_encoder(path: str) -> comfy.controlnet.ControlNet:
         model_params=-1, supported_dtypes=PRECISIONS, weight_dtype=comfy.utils.weight_dtype(state_dict)
     )
     cast = management.unet_manual_cast(dtype, device, PRECISIONS)
-    config = comfy.model_detection.detect_unet_config(state_dict, "")
-    config.pop("out_channels", None)
-    # Shapes do not show the width of a head: 64 as published, less in networks too narrow for it.
-    config |= {"num_heads": -1, "num_head_channels": min(64, config["model_channels"] // 2), "hint_channels": 1}
-    config |= {"operations": comfy.ops.pick_operations(dtype, cast), "dtype": dtype, "device": "meta"}
-    network = comfy.cldm.cldm.ControlNet(**config)
+    network = sketch_network(state_dict, dtype, cast)
     tensors = {key: state_dict.pop(key).to(dtype) for key in list(state_dict)}
     load_strict(network, tensors, WANTED, REMEDY, file, assign=True)
     return comfy.controlnet.ControlNet(

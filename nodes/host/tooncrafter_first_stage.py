@@ -10,7 +10,7 @@ import torch
 from comfy.ldm.modules.diffusionmodules.model import Decoder, Encoder
 from comfy.ldm.modules.temporal_ae import VideoDecoder
 
-from ...common.checkpoints import load_strict
+from ...common.checkpoints import describe_state_dict, load_strict
 from ...common.errors import BetwixtError
 from ...tooncrafter_core.checkpoint import PUBLISHED, Variant
 from ...tooncrafter_core.clip_decoder import decode_clip
@@ -63,10 +63,10 @@ class FirstStageNetwork(torch.nn.Module):
                 self.add_module(name, layers.Conv2d(inputs, outputs, 1))
 
 
-def _loaded(network: torch.nn.Module, state_dict: dict, wanted: str, file: str, dtype, device, offload_device):
+def _loaded(network: torch.nn.Module, state_dict: dict, file: str, dtype, device, offload_device):
     """A patcher of ``network`` (on the meta device) that owns the tensors of ``state_dict``, which is emptied."""
     tensors = {key: state_dict.pop(key).to(dtype) for key in list(state_dict)}
-    load_strict(network, tensors, wanted, REMEDY, file, assign=True)
+    load_strict(network, tensors, describe_state_dict(tensors), REMEDY, file, assign=True)
     network.eval().requires_grad_(False)
     return comfy.model_patcher.CoreModelPatcher(network, load_device=device, offload_device=offload_device)
 
@@ -99,14 +99,10 @@ class FirstStage:
                 "Both are needed and must be complete.",
                 REMEDY,
             ) from error
-        self.patcher = _loaded(
-            network, first_stage, "a first stage", file, self.dtype, device, management.vae_offload_device()
-        )
+        self.patcher = _loaded(network, first_stage, file, self.dtype, device, management.vae_offload_device())
         device = management.get_torch_device()
         stored = torch.float16 if management.should_use_fp16(device) else torch.float32
-        self.resampler = _loaded(
-            tokens, resampler, "a resampler", file, stored, device, management.unet_offload_device()
-        )
+        self.resampler = _loaded(tokens, resampler, file, stored, device, management.unet_offload_device())
         self.image_width, self.token_width = tokens.proj_in.in_features, tokens.proj_out.out_features
 
     def get_models(self) -> list:

@@ -12,7 +12,7 @@ import comfy.utils
 import torch
 from comfy_execution.utils import get_executing_context
 
-from ...common.checkpoints import load_strict, wrong_weights
+from ...common.checkpoints import describe_state_dict, load_strict, wrong_weights
 from ...common.errors import BetwixtError
 from ...tooncrafter_core.checkpoint import PUBLISHED
 from ...tooncrafter_core.key_frames import frame_tokens
@@ -178,7 +178,8 @@ def build_model(
     model = ToonCrafter(config, schedule, device="meta")
     model.device = offload_device = management.unet_offload_device()
     tensors = {key: state_dict.pop(key).to(target) for key in list(state_dict)}
-    load_strict(model.diffusion_model, tensors, WANTED, REMEDY, file, assign=True)
+    # The file was recognised: what is wrong with it now is told in detail, whatever it looks like in part.
+    load_strict(model.diffusion_model, tensors, describe_state_dict(tensors), REMEDY, file, assign=True)
     model.diffusion_model.requires_grad_(False)
     patcher_class = comfy.model_patcher.ModelPatcher if disable_dynamic else comfy.model_patcher.CoreModelPatcher
     patcher = patcher_class(model, load_device=device, offload_device=offload_device)
