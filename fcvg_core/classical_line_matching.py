@@ -22,8 +22,8 @@ LEAST_ORDER = 0.6  # of a match's neighbours must stay on their side of it
 SHARED = 0.3  # two matches may overlap by this share of the shorter on one end segment
 HALF_PIXEL = 0.5  # detected segments count pixels from corners, pictures are sampled from pixel centres
 
-# Confidence as a logistic model of agreement with motion, likeness and disagreement with the neighbours; fitted to
-# 7000 matches of the moved pictures of benchmarks/line_matching.py and of pictures matched with their mirror image.
+# Confidence is a logistic regression on the logarithms of agreement with motion, likeness and 1 + disagreement with the
+# neighbours, fitted to the pairs of benchmarks/line_matching.py and to pictures matched with their mirror images.
 ODDS, AGREEMENT_POWER, LIKENESS_POWER, NEIGHBOUR_POWER = 60.0, 2.8, 2.5, -1.6
 
 

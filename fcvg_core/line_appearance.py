@@ -1,13 +1,14 @@
 """What a segment looks like: colours in bands on both sides of it, compared side by side.
 
 In the spirit of the line band descriptor (LBD, Zhang and Koch 2013), but with the colours themselves: the two sides of
-a contour often move differently, and flat cartoons have no gradients beside the line. One side that looks alike is
-therefore worth more than two that look half alike.
+a contour often move differently, and flat cartoons have no gradients beside the line. Each side is judged for itself,
+so that one that stayed the same makes up for another behind which the background has changed.
 """
 
 import cv2
 import numpy as np
 
+from .bilinear import sample
 from .segment_geometry import lengths, normals, points_along
 
 OFFSETS = np.array([1.5, 3.0, 5.0, 8.0], np.float32)  # band centres, pixels from the line
@@ -20,17 +21,6 @@ def lab_picture(picture: np.ndarray) -> np.ndarray:
     """uint8 RGB (H, W, 3) to float32 CIELAB (L 0..100), slightly smoothed against aliasing and noise."""
     lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     return cv2.GaussianBlur(lab, (0, 0), 0.8)
-
-
-def sample(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Bilinear values (..., C) of a float32 picture at (..., 2) pixels; outside, of the nearest border pixel."""
-    grid = points.reshape(-1, 1, 2).astype(np.float32)
-    parts = [
-        cv2.remap(picture, grid[k : k + 32000], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        for k in range(0, len(grid), 32000)
-    ]
-    values = np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
-    return values.reshape(*points.shape[:-1], -1)
 
 
 def side_bands(lab: np.ndarray, segments: np.ndarray, scale: np.ndarray | float = 1.0) -> np.ndarray:

@@ -1,8 +1,8 @@
 """Dense motions between two key frames: several hypotheses, because no single flow survives large and layered motion.
 
 Optical flow alone (DIS, Kroeger et al. 2016) fails for turns, zooms and motions of tens of pixels. So the frames are
-first aligned by each of a few global motions, found one after the other among sparse feature matches (SIFT, sequential
-MAGSAC), and the flow adds what remains.
+first aligned by each of a few global motions, found one after the other among sparse feature matches (RootSIFT,
+sequential RANSAC), and the flow adds what remains.
 """
 
 from dataclasses import dataclass
@@ -10,10 +10,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from .bilinear import sample
+
 WORKING_SIZE = 640  # longer side of the pictures flow is computed on
 MAX_GLOBAL_MOTIONS = 4
 MIN_INLIERS = 10
-RIGID_TRUST = 0.6
+RIGID_TRUST = 0.6  # in a global motion without flow, which nothing confirms locally
 SIMPLER = 0.75  # share of a homography's supporters with which a similarity is preferred: it extrapolates better
 
 
@@ -22,8 +24,8 @@ class MotionHypothesis:
     """Where the pixels of the first frame go.
 
     Attributes:
-        displacement: float32 (h, w, 2), pixels of the key frames, on a grid ``scale`` times as fine.
-        trust: float32 (h, w), 0..1: agreement of forward and backward flow.
+        displacement: float32 (h, w, 2), in pixels of the key frames, on a grid ``scale`` times as fine as theirs.
+        trust: float32 (h, w), 0..1: agreement of forward and backward flow; constant without flow.
         scale: (x, y) grid points per key frame pixel.
     """
 
@@ -33,23 +35,18 @@ class MotionHypothesis:
 
     def at(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Displacement (..., 2) and trust (...) at key frame pixels (..., 2); outside, of the nearest border pixel."""
-        grid = ((points.reshape(-1, 1, 2) + 0.5) * self.scale - 0.5).astype(np.float32)
-        moved = _sample(self.displacement, grid).reshape(*points.shape[:-1], 2)
-        return moved, _sample(self.trust, grid).reshape(points.shape[:-1])
+        grid = (points + 0.5) * self.scale - 0.5
+        return sample(self.displacement, grid), sample(self.trust, grid)
 
 
-def _sample(field: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    """``field`` at (K, 1, 2) grid points; cv2.remap takes at most 32767 rows."""
-    parts = [
-        cv2.remap(field, grid[k : k + 32000], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        for k in range(0, len(grid), 32000)
-    ]
-    return np.concatenate(parts) if parts else np.zeros((0, 1, *field.shape[2:]), np.float32)
+def _pixels(size: tuple[int, int]) -> np.ndarray:
+    """Coordinates (height, width, 2), float32, of the pixels of a picture of ``size`` (width, height)."""
+    return np.stack(np.meshgrid(*map(np.arange, size)), axis=-1).astype(np.float32)
 
 
 def _transform(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    mapped = points @ matrix[:2, :2].T + matrix[:2, 2]
-    return mapped / (points @ matrix[2, :2] + matrix[2, 2])[..., None]
+    """Homography applied to (..., 2) points."""
+    return cv2.perspectiveTransform(points.reshape(-1, 1, 2), matrix).reshape(points.shape)
 
 
 def feature_matches(first: np.ndarray, last: np.ndarray, count: int = 1500) -> tuple[np.ndarray, np.ndarray]:
@@ -119,8 +116,8 @@ def _flow_after(matrix: np.ndarray, source: np.ndarray, target: np.ndarray, flow
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     aligned = cv2.warpPerspective(target, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     rest = flow.calc(source, aligned, None)
-    pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1)
-    return (_transform(matrix, (pixels + rest).reshape(-1, 2)).reshape(height, width, 2) - pixels).astype(np.float32)
+    pixels = _pixels((width, height))
+    return _transform(matrix, pixels + rest) - pixels
 
 
 def motion_hypotheses(first: np.ndarray, last: np.ndarray, tell=lambda share: None) -> list[MotionHypothesis]:
@@ -135,18 +132,15 @@ def motion_hypotheses(first: np.ndarray, last: np.ndarray, tell=lambda share: No
     first, last = (cv2.resize(grey, size, interpolation=cv2.INTER_AREA) for grey in (first, last))
     matrices = [np.eye(3), *global_motions(first, last)]
     flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    pixels = np.stack(np.meshgrid(*map(np.arange, size)), axis=-1).astype(np.float32)
+    pixels = _pixels(size)
     hypotheses = []
     for number, matrix in enumerate(matrices):
         tell((number + 1) / (len(matrices) + 1))
         forward = _flow_after(matrix, first, last, flow)
         backward = _flow_after(np.linalg.inv(matrix), last, first, flow)
-        error = np.linalg.norm(
-            forward + cv2.remap(backward, pixels + forward, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
-            axis=-1,
-        )
+        error = np.linalg.norm(forward + sample(backward, pixels + forward), axis=-1)
         hypotheses.append(MotionHypothesis(forward / scale, 1 / (1 + error**2), scale))
         if number:  # the rigid motion alone as well: in flat colours flow drifts
-            rigid = (_transform(matrix, pixels.reshape(-1, 2)).reshape(pixels.shape) - pixels).astype(np.float32)
-            hypotheses.append(MotionHypothesis(rigid / scale, np.full(error.shape, RIGID_TRUST, np.float32), scale))
+            rigid = (_transform(matrix, pixels) - pixels) / scale
+            hypotheses.append(MotionHypothesis(rigid, np.full(error.shape, RIGID_TRUST, np.float32), scale))
     return hypotheses

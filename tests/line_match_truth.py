@@ -1,11 +1,9 @@
 """Which line matches are true: judged by the known motion of a :class:`tests.moved_pictures.MovedPair`."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from betwixt.common.images import grey
 from betwixt.fcvg_core.classical_line_matching import HALF_PIXEL, ClassicalLineMatcher
-from betwixt.fcvg_core.line_matches import LineMatcher, LineMatches
+from betwixt.fcvg_core.line_matches import LineMatches
 
 from tests.moved_pictures import MovedPair, apply
 
@@ -89,36 +87,14 @@ def recalled(first: np.ndarray, start: np.ndarray, true: np.ndarray) -> np.ndarr
     return (covered_share(first, start[true]) >= 0.5).any(axis=1)
 
 
-@dataclass(frozen=True)
-class Measured:
-    """Result of one pair.
+def measure(matches: LineMatches, pair: MovedPair) -> np.ndarray:
+    """Counts (4,): true matches, matches, segments found again, segments that can be found again.
 
-    Attributes:
-        matches: what the matcher returned.
-        true: boolean (M,).
-        counts: true matches, matches, segments found again, segments that can be found.
+    The segments are those of the weight-free matcher's detector, whatever matcher is measured.
     """
-
-    matches: LineMatches
-    true: np.ndarray
-    counts: tuple[int, int, int, int]
-
-    @property
-    def precision(self) -> float:
-        return self.counts[0] / max(self.counts[1], 1)
-
-    @property
-    def recall(self) -> float:
-        return self.counts[2] / max(self.counts[3], 1)
-
-
-def measure(matcher: LineMatcher, pair: MovedPair, progress=None) -> Measured:
-    """Match a pair and compare with the truth; the segments to be found are those of the weight-free detector."""
-    matches = matcher.match(pair.first, pair.last, progress)
     detect = ClassicalLineMatcher().detect
     first, last = (detect(grey(picture)) for picture in (pair.first, pair.last))
     start, end = matches.start - HALF_PIXEL, matches.end - HALF_PIXEL
     true = true_matches(start, end, pair)
     findable = first[detectable(first, last, pair)]
-    found = recalled(findable, start, true)
-    return Measured(matches, true, (int(true.sum()), len(true), int(found.sum()), len(findable)))
+    return np.array([true.sum(), len(true), recalled(findable, start, true).sum(), len(findable)])

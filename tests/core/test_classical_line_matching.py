@@ -26,7 +26,7 @@ def drawn_pair(scene, kind, seed, textured=True):
 def test_most_true_matches_are_found_and_few_false_ones(kind):
     matcher = ClassicalLineMatcher()
     pairs = [drawn_pair(scene, kind, 1, textured) for scene, textured in (("room", True), ("objects", False))]
-    counts = np.sum([measure(matcher, pair).counts for pair in pairs], axis=0)
+    counts = np.sum([measure(matcher.match(pair.first, pair.last), pair) for pair in pairs], axis=0)
     precision, recall = counts[0] / counts[1], counts[2] / counts[3]
     assert counts[3] > 60 and precision > 0.9 and recall > 0.8, (precision, recall)
 
