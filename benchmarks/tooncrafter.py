@@ -1,0 +1,173 @@
+"""ToonCrafter: peak memory of the decode, time of the encode, UNet steps with and without what a run keeps.
+
+``python -m benchmarks.tooncrafter``; ComfyUI's tree is taken from COMFYUI_PATH or the cache. Memory is that of the
+activations of the full-size decoder in half precision, counted on the meta device as they come and go, so it needs no
+accelerator; times are those of the tests' narrow networks on the CPU.
+"""
+
+import statistics
+import time
+import weakref
+from collections import Counter
+
+from tests.bootstrap import use_host
+
+use_host()
+
+import torch  # noqa: E402
+import torch.nn.functional as F  # noqa: E402
+from betwixt.nodes.host.tooncrafter_first_stage import FirstStageNetwork  # noqa: E402
+from betwixt.tooncrafter_core.checkpoint import take_apart  # noqa: E402
+from betwixt.tooncrafter_core.clip_decoder import decode_clip  # noqa: E402
+from betwixt.tooncrafter_core.dual_reference import HEADS, LAST, References, encode_with_references  # noqa: E402
+from betwixt.tooncrafter_core.unet import VideoUNet  # noqa: E402
+from betwixt.tooncrafter_core.unet_config import UNetConfig  # noqa: E402
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
+from torch.utils._pytree import tree_leaves  # noqa: E402
+
+from tests.parity.synthetic_weights import load_manifest, state_dict  # noqa: E402
+from tests.tooncrafter_stand_ins import GOLDEN  # noqa: E402
+
+GIB = 1024**3
+FRAMES, RUNS = 16, 3
+
+
+class PeakMemory(TorchDispatchMode):
+    """Largest sum of the bytes of all storages alive at once that were made inside."""
+
+    def __init__(self):
+        super().__init__()
+        self.users, self.now, self.peak = Counter(), 0, 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, torch.Tensor) and not any(tensor is given for given in tree_leaves(args)):
+                storage = tensor.untyped_storage()
+                self._use(storage._cdata, storage.nbytes())
+                weakref.finalize(tensor, self._leave, storage._cdata, storage.nbytes())
+        return out
+
+    def _use(self, key: int, size: int) -> None:
+        self.users[key] += 1
+        if self.users[key] == 1:
+            self.now += size
+            self.peak = max(self.peak, self.now)
+
+    def _leave(self, key: int, size: int) -> None:
+        self.users[key] -= 1
+        if self.users[key] == 0:
+            self.now -= size
+
+
+def fused(q, k, v, heads):
+    """Attention whose scores are never stored."""
+    return torch.empty_like(q)
+
+
+def with_scores(q, k, v, heads):
+    """Attention that stores its scores and their softmax."""
+    q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
+    return ((q @ k.transpose(-1, -2)).softmax(dim=-1) @ v).transpose(1, 2).flatten(2)
+
+
+def plain_decode(decoder, latents, references, attention):
+    """Every layer on the whole clip; each frame attends to its own copy of the references."""
+    h = decoder.mid.block_1(decoder.conv_in(latents), None)
+    h = decoder.mid.block_2(decoder.mid.attn_1(h), None)
+    for level in reversed(range(len(decoder.up))):
+        for block in decoder.up[level].block:
+            h = block(h, None)
+        refinement, reference = decoder.attn_refinement[level], references.levels[level]
+        if hasattr(refinement, "conv"):
+            h[:1] += refinement.conv(reference[:1])
+            h[-1:] += refinement.conv(reference[1:])
+        else:
+            tokens = reference.flatten(2).transpose(1, 2).flatten(0, 1)[None].repeat(len(h), 1, 1)
+            queries = refinement.to_q(refinement.norm(h).flatten(2).transpose(1, 2))
+            found = attention(queries, refinement.to_k(tokens), refinement.to_v(tokens), HEADS)
+            h = h + refinement.to_out(found).transpose(1, 2).unflatten(2, h.shape[-2:])
+        h = decoder.up[level].upsample(h) if level else h
+    h = F.silu(decoder.norm_out(h))
+    h[:1] += decoder.attn_refinement[LAST].conv(references.levels[LAST][:1])
+    h[-1:] += decoder.attn_refinement[LAST].conv(references.levels[LAST][1:])
+    return decoder.conv_out(h)
+
+
+def decode_rows() -> None:
+    manifest = load_manifest(GOLDEN / "full_manifest.json.gz")
+    parts = take_apart({key: torch.empty(entry["shape"], device="meta") for key, entry in manifest.items()})
+    network = FirstStageNetwork(parts.first_stage).half().requires_grad_(False)
+    decoder = network.decoder
+    decoder.mid.attn_1.optimized_attention = lambda q, k, v: torch.empty_like(q)
+    for refinement in decoder.attn_refinement:
+        refinement.attention = fused
+    print("| decode, 16 frames, fp16 | plain, scores stored | plain but for the scores | in pieces | share |")
+    print("|---|---|---|---|---|")
+    for height, width in ((320, 512), (576, 1024)):
+        latents = torch.empty(FRAMES, 4, height // 8, width // 8, device="meta", dtype=torch.float16)
+        shapes = [(128, 1), (256, 2), (512, 4), (512, 8), (128, 1)]
+        levels = [latents.new_empty(2, c, height // s, width // s) for c, s in shapes]
+        references = References(tuple(levels))
+        peaks = []
+        for evaluate in (
+            lambda z, r: plain_decode(decoder, z, r, with_scores),
+            lambda z, r: plain_decode(decoder, z, r, fused),
+            lambda z, r: decode_clip(decoder, decoder.attn_refinement, z, r, 1),
+        ):
+            with PeakMemory() as memory:
+                evaluate(latents, references)
+            peaks.append(memory.peak / GIB)
+        stored, shared, pieces = peaks
+        print(
+            f"| {width}x{height} | {stored:.1f} GiB | {shared:.1f} GiB | {pieces:.2f} GiB | 1/{stored / pieces:.0f} |"
+        )
+
+
+def seconds(work) -> float:
+    """Median of some runs after one to warm up."""
+    work()
+    taken = []
+    for _ in range(RUNS):
+        start = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken)
+
+
+def encode_rows(parts) -> None:
+    network = FirstStageNetwork(parts.first_stage)
+    network.load_state_dict(parts.first_stage, assign=True)
+    pictures = torch.rand(FRAMES, 3, 160, 256)
+    few, many = (
+        seconds(lambda count=count: encode_with_references(network.encoder, network.quant_conv, pictures[:count]))
+        for count in (2, FRAMES)
+    )
+    print("\n| encode, narrow, 256x160 | 2 frames | 16 frames as published | share |\n|---|---|---|---|")
+    print(f"| CPU | {few:.2f} s | {many:.2f} s | 1/{many / few:.1f} |")
+
+
+def step_rows(parts) -> None:
+    config = UNetConfig.of(parts.unet)
+    network = VideoUNet(config, device="meta")
+    network.load_state_dict(parts.unet, assign=True)
+    x = torch.randn(FRAMES, 8, 16, 24)
+    t, fps = torch.full((FRAMES,), 500.0), torch.full((FRAMES,), 10.0)
+    text, image = torch.randn(1, 77, config.context_width), torch.randn(FRAMES, 16, config.context_width)
+    constants = network.constants(text, image, fps)
+    kept = seconds(lambda: network(x, t, constants, FRAMES))
+    anew = seconds(lambda: network(x, t, network.constants(text, image, fps), FRAMES))
+    print("\n| UNet step, narrow, 24x16 latent | keys, values, rate kept | computed in every step |\n|---|---|---|")
+    print(f"| CPU | {kept * 1000:.0f} ms | {anew * 1000:.0f} ms |")
+
+
+@torch.inference_mode()
+def main() -> None:
+    decode_rows()
+    parts = take_apart(state_dict(load_manifest(GOLDEN / "manifest.json.gz")))
+    encode_rows(parts)
+    step_rows(parts)
+
+
+if __name__ == "__main__":
+    main()
