@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.bootstrap import use_pack
+from tests.bootstrap import use_host, use_pack
 
 use_pack()
 
@@ -57,7 +57,10 @@ def gluestick(superpoint: str, checkpoint: str):
     from betwixt.fcvg_core.gluestick_loading import load_gluestick, load_superpoint
     from betwixt.fcvg_core.gluestick_matcher import GlueStickMatcher
 
-    weights = [torch.load(path, map_location="cpu", weights_only=True) for path in (superpoint, checkpoint)]
+    use_host()
+    from betwixt.nodes.host.model_files import read_weights
+
+    weights = [read_weights(path) for path in (superpoint, checkpoint)]
     networks = load_superpoint(weights[0], superpoint), load_gluestick(weights[1], checkpoint)
     return GlueStickMatcher(*networks, resident=lambda memory: torch.device("cpu"))
 
