@@ -68,10 +68,14 @@ def temporal_part(block: nn.Module, x: Tensor, rows: int, affine: Affine) -> Ten
     return x
 
 
-def spatial_part(block: Callable[[Tensor], Tensor], x: Tensor, frames_at_once: int) -> Tensor:
-    """``block`` evaluated on a few frames at a time; ``x`` is replaced where the shape stays."""
+def spatial_part(
+    block: Callable[[Tensor], Tensor], x: Tensor, frames_at_once: int, report: Callable[[], None] = lambda: None
+) -> Tensor:
+    """``block`` evaluated on a few frames at a time, with a ``report`` before each; ``x`` is replaced where the shape
+    stays."""
     out = None
     for part in frame_parts(len(x), frames_at_once):
+        report()
         piece = block(x[part])
         if out is None:
             out = x if piece.shape[1:] == x.shape[1:] else piece.new_empty(len(x), *piece.shape[1:])
@@ -97,18 +101,24 @@ def decode_clip(
         latents: [T, 4, h, w], unscaled (already divided by 0.18215).
         references: of both key frames; None decodes without them.
         frames_at_once: how much is evaluated at a time; memory grows with it, the result does not change.
-        progress: called with the share done; raises to cancel.
+        progress: called often with the share done; raises to cancel.
 
     Returns:
         [T, 3, 8h, 8w], about -1..1, not clamped.
     """
 
+    done = 0.0
+
+    def report() -> None:
+        progress(done)
+
     def temporal(block: nn.Module, h: Tensor) -> Tensor:
+        report()
         rows = max(1, h.shape[2] * frames_at_once // len(h))
         return temporal_part(block, h, rows, affine)
 
     def video_block(block: nn.Module, h: Tensor) -> Tensor:
-        return temporal(block, spatial_part(lambda part: block(part, None, skip_video=True), h, frames_at_once))
+        return temporal(block, spatial_part(lambda part: block(part, None, skip_video=True), h, frames_at_once, report))
 
     h = video_block(decoder.mid.block_1, decoder.conv_in(latents))
     h = video_block(decoder.mid.block_2, spatial_part(decoder.mid.attn_1, h, frames_at_once))
@@ -116,15 +126,19 @@ def decode_clip(
     for level in reversed(range(len(decoder.up))):
         first, *others = decoder.up[level].block
         # Enlarged and narrowed frame by frame: the wide, large activation between never exists for the whole clip.
-        h = spatial_part(lambda part, up=upsample, to=first: to(up(part), None, skip_video=True), h, frames_at_once)
+        h = spatial_part(
+            lambda part, up=upsample, to=first: to(up(part), None, skip_video=True), h, frames_at_once, report
+        )
         h = temporal(first, h)
         for block in others:
             h = video_block(block, h)
         if references is not None:
             h = refinements[level](h, references.levels[level], frames_at_once)
         upsample = decoder.up[level].upsample if level else None
-        progress(WORK[min(level, len(WORK) - 1)])
-    return _finished(decoder, refinements, h, references, frames_at_once)
+        done = WORK[min(level, len(WORK) - 1)]
+    pictures = _finished(decoder, refinements, h, references, frames_at_once)
+    progress(1.0)
+    return pictures
 
 
 def _finished(decoder, refinements, h: Tensor, references: References | None, frames_at_once: int) -> Tensor:
