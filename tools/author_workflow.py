@@ -7,9 +7,9 @@ tools/layouts/NAME.json says what the interface cannot know::
      "thumbnail_changes": {"node id": {"class_type": ..., "inputs": ...}}}
 
 A stage's nodes stand by topological depth; a list of lists says the columns instead. The thumbnail shows the pictures
-which that node puts out when the graph runs on the stand-in models of the tests. Where a stand-in shows nothing of what
-the published model would, ``thumbnail_changes`` replaces nodes for that picture.
-Screenshots are left in .out/workflows. Needs Chromium and playwright.
+which that node puts out when the graph runs on the stand-in models of the tests; where a stand-in shows nothing of what
+the published model would, ``thumbnail_changes`` replaces nodes for that picture. Without ``thumbnail`` NAME.jpg stays
+as it is. Screenshots are left in .out/workflows. Needs Chromium and playwright.
 """
 
 import json
@@ -147,8 +147,8 @@ def as_json(value: dict) -> str:
     return re.sub(r"\[\n\s*([^\[\]{}]*?)\n\s*\]", lambda found: "[" + re.sub(r",\n\s*", ", ", found[1]) + "]", text)
 
 
-def author(name: str, frontend: Frontend, pictures: list[bytes], versions: dict[str, str]) -> None:
-    """Write the three files of one workflow and its screenshot."""
+def author(name: str, frontend: Frontend, versions: dict[str, str]) -> None:
+    """Write both forms of one workflow, and its screenshot."""
     source, layout = WORKFLOWS / "api" / f"{name}.json", json.loads((LAYOUTS / f"{name}.json").read_text("utf-8"))
     sizes = frontend.sizes(json.loads(source.read_text("utf-8")), name)
     graph = frontend.prompt()
@@ -160,33 +160,31 @@ def author(name: str, frontend: Frontend, pictures: list[bytes], versions: dict[
     source.write_text(as_json(graph), "utf-8")
     (WORKFLOWS / f"{name}.json").write_text(as_json(workflow), "utf-8")
     frontend.screenshot(SCREENSHOTS / f"{name}.png")
-    write_thumbnail(montage(pictures), WORKFLOWS / f"{name}.jpg")
 
 
-def pictures_of(client: Client, name: str) -> list[bytes]:
-    """What the thumbnail's node puts out when the graph runs."""
+def take_thumbnail(name: str, client: Client) -> None:
+    """Write the thumbnail, unless the layout names no node for it."""
     layout = json.loads((LAYOUTS / f"{name}.json").read_text("utf-8"))
+    if "thumbnail" not in layout:
+        return
     graph = json.loads((WORKFLOWS / "api" / f"{name}.json").read_text("utf-8")) | layout.get("thumbnail_changes", {})
-    client.free()  # what is cached from another graph puts out nothing
     run = client.run(graph, timeout=600)
-    return [client.fetch(file) for file in run.files if file.node == layout["thumbnail"]]
+    pictures = [client.fetch(file) for file in run.files if file.node == layout["thumbnail"]]
+    write_thumbnail(montage(pictures), WORKFLOWS / f"{name}.jpg")
 
 
 def main(names: list[str]) -> int:
     names = names or sorted(path.stem for path in (WORKFLOWS / "api").glob("*.json"))
+    versions = {"betwixt": re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]}
     with tempfile.TemporaryDirectory() as folder:
-        base = write_base(Path(folder))
-        with Server(find_host(), base, cpu=True, threads=1) as server:
-            with Client(server.url) as client:
-                pictures = {name: pictures_of(client, name) for name in names}
-                versions = {"comfy-core": client.get("/system_stats")["system"]["comfyui_version"]}
-            versions["betwixt"] = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[
-                1
-            ]
+        with Server(find_host(), write_base(Path(folder)), cpu=True, threads=1) as server, Client(server.url) as client:
+            versions["comfy-core"] = client.get("/system_stats")["system"]["comfyui_version"]
             with Frontend(server.url) as frontend:
                 for name in names:
-                    author(name, frontend, pictures[name], versions)
-                    print(f"workflows/{name}.json")
+                    author(name, frontend, versions)
+                    print(f"workflows/{name}.json", flush=True)
+            for name in names:
+                take_thumbnail(name, client)
     return 0
 
 
