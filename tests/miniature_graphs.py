@@ -3,12 +3,13 @@
 import copy
 
 # Stock loaders whose models have fixed, large sizes -> the test server's nodes of the same inputs and outputs.
-STOCK_LOADERS = ("ImageOnlyCheckpointLoader", "CheckpointLoaderSimple", "ControlNetLoader", "VAELoader")
+STOCK_LOADERS = ("ImageOnlyCheckpointLoader", "CheckpointLoaderSimple", "ControlNetLoader", "VAELoader", "CLIPLoader")
 MINIATURES = {name: f"Miniature{name}" for name in STOCK_LOADERS}
 NARROW = ("BetwixtLoadToonCrafter",)  # loaders that read narrow files as they read full ones
+NARROW_FILES = {"wan_2.1_vae.safetensors"}  # read by the stock loader, narrow as they are
 # Widgets that set the amount of work, by class; links are left alone.
 SMALL = {
-    "BetwixtFitKeyFrames": {"width": 64, "height": 64},
+    "BetwixtFitKeyFrames": {"width": 128, "height": 72},
     "BetwixtInbetweenConditioning": {"width": 64, "height": 64, "frame_count": 4},
     "BetwixtInterpolateConditions": {"frame_count": 4},
     "BetwixtKeyFramePairs": {"frame_count": 4, "frames_per_gap": ""},
@@ -20,6 +21,8 @@ SMALL = {
     "BetwixtRetimeClip": {"frame_count": 6},
     "BetwixtFitFrames": {"resolution": 64},
     "BetwixtRerenderKeyFrames": {"steps": 3},
+    "WanVaceToVideo": {"width": 64, "height": 64, "length": 5},
+    "EmptyImage": {"width": 64, "height": 64},
     "KarrasScheduler": {"steps": 2},
     "KSampler": {"steps": 2},
 }
@@ -39,5 +42,7 @@ def miniature(graph: dict) -> dict:
         for name, value in SMALL.get(node["class_type"], {}).items():
             if not isinstance(node["inputs"].get(name), list):
                 node["inputs"][name] = value
-        node["class_type"] = MINIATURES.get(node["class_type"], node["class_type"])
+        files = {value for value in node["inputs"].values() if isinstance(value, str)}
+        if not files & NARROW_FILES:
+            node["class_type"] = MINIATURES.get(node["class_type"], node["class_type"])
     return small

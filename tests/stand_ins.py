@@ -24,8 +24,14 @@ SETTINGS = {
 # Files of models that the host loads in full size only: listed, never read; their graphs run in miniature.
 ONLY_LISTED = (
     "checkpoints/v1-5-pruned-emaonly.safetensors",
+    "checkpoints/svd.safetensors",
+    "checkpoints/svd_xt.safetensors",
+    "checkpoints/svd_xt_1_1.safetensors",
     "controlnet/control_v11p_sd15_canny.pth",
+    "diffusion_models/wan2.1_vace_1.3B_fp16.safetensors",
+    "text_encoders/umt5_xxl_fp8_e4m3fn_scaled.safetensors",
     "vae/vae-ft-mse-840000-ema-pruned.safetensors",
+    "vae/wan_2.1_vae.safetensors",
 )
 
 

@@ -19,9 +19,10 @@ def sampling_base(tmp_path_factory):
 
     base = write_base(tmp_path_factory.mktemp("sampling"))
     use_host()
-    from tests import tiny_svd
+    from tests import tiny_svd, tiny_wan
 
-    tiny_svd.write_models(base / "models")
+    for family in (tiny_svd, tiny_wan):
+        family.write_models(base / "models")
     (base / "custom_nodes").mkdir()
     (base / "custom_nodes" / "miniature_nodes").symlink_to(ROOT / "tests" / "miniature_nodes")
     return base

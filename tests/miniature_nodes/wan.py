@@ -1,0 +1,39 @@
+"""Wan's text encoder in miniature behind the stock loader's inputs and outputs."""
+
+from .pack import use_pack
+
+TOKENS = 4
+
+
+class WordVectors:
+    """A CLIP whose tokens are random vectors of the text's letters, as wide as UMT5's."""
+
+    def tokenize(self, text):
+        return text
+
+    def encode_from_tokens_scheduled(self, text):
+        import torch
+
+        from tests import tiny_wan
+
+        generator = torch.Generator().manual_seed(sum(map(ord, text)))
+        return [[torch.randn(1, TOKENS, tiny_wan.TEXT_WIDTH, generator=generator), {}]]
+
+
+class MiniatureCLIPLoader:
+    """'Load CLIP' for Wan."""
+
+    RETURN_TYPES = ("CLIP",)
+    FUNCTION = "load"
+    CATEGORY = "tests"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"clip_name": ("STRING", {"default": ""}), "type": ("STRING", {"default": ""})}}
+
+    def load(self, clip_name, type):
+        use_pack()
+        return (WordVectors(),)
+
+
+NODES = (MiniatureCLIPLoader,)
