@@ -162,13 +162,21 @@ def author(name: str, frontend: Frontend, versions: dict[str, str]) -> None:
     frontend.screenshot(SCREENSHOTS / f"{name}.png")
 
 
+def upstream(graph: dict, node: str) -> dict:
+    """The part of an API graph that a node needs, itself included."""
+    needed, links = {node}, links_of(graph)
+    while more := {source for source, target in links if target in needed} - needed:
+        needed |= more
+    return {name: entry for name, entry in graph.items() if name in needed}
+
+
 def take_thumbnail(name: str, client: Client) -> None:
     """Write the thumbnail, unless the layout names no node for it."""
     layout = json.loads((LAYOUTS / f"{name}.json").read_text("utf-8"))
     if "thumbnail" not in layout:
         return
     graph = json.loads((WORKFLOWS / "api" / f"{name}.json").read_text("utf-8")) | layout.get("thumbnail_changes", {})
-    run = client.run(graph, timeout=600)
+    run = client.run(upstream(graph, layout["thumbnail"]), timeout=600)
     pictures = [client.fetch(file) for file in run.files if file.node == layout["thumbnail"]]
     write_thumbnail(montage(pictures), WORKFLOWS / f"{name}.jpg")
 
