@@ -7,7 +7,6 @@ checkpoint file, or of a narrower version of the same network.
 import gzip
 import json
 import math
-import sys
 import zlib
 from pathlib import Path
 
