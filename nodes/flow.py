@@ -15,7 +15,7 @@ from .host.flow_models import GMFlowModel, RAFTModel
 from .host.model_files import model_path, read_weights
 from .host.progress import NodeProgress
 
-CATEGORY = "Betwixt/flow"
+CATEGORY = "Betwixt/Flow"
 
 
 class LoadFlowModel(io.ComfyNode):

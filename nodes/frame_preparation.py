@@ -8,7 +8,7 @@ from ..common.images import rgb_frames, single_frame, to_float, to_uint8
 from ..rerender_core.frame_fit import fit_frame
 from ..rerender_core.recolour import recoloured
 
-CATEGORY = "Betwixt/rerender"
+CATEGORY = "Betwixt/Rerender"
 
 
 class FitFrames(io.ComfyNode):

@@ -16,7 +16,7 @@ from ..rerender_core.key_frame_selection import (
 from . import sockets
 from .host.progress import NodeProgress
 
-CATEGORY = "Betwixt/rerender"
+CATEGORY = "Betwixt/Rerender"
 
 
 def _longest() -> io.Int.Input:

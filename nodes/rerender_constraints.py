@@ -13,7 +13,7 @@ from ..rerender_core.keyframe_constraints import (
 from . import sockets
 from .rerender_encode import encoding_inputs
 
-CATEGORY = "Betwixt/rerender"
+CATEGORY = "Betwixt/Rerender"
 
 
 def window_inputs(start: float, end: float, acts: str) -> list:

@@ -9,7 +9,7 @@ from .host.progress import NodeProgress
 from .host.unclamped_vae import UnclampedVAE
 from .picture_size import whole_cells
 
-CATEGORY = "Betwixt/rerender"
+CATEGORY = "Betwixt/Rerender"
 
 
 def encoding_inputs() -> list:

@@ -52,7 +52,7 @@ class RerenderKeyFrames(io.ComfyNode):
         return io.Schema(
             node_id="BetwixtRerenderKeyFrames",
             display_name="Rerender Key Frames",
-            category="Betwixt/rerender",
+            category="Betwixt/Rerender",
             description="Stylises the key frames of a clip one after the other with a Stable Diffusion 1.5 model, its "
             "LoRAs and ControlNets, and holds them together by the connected constraints.",
             search_aliases=["rerender a video", "vid2vid", "video to video", "stylize video"],
