@@ -42,7 +42,7 @@ class FidelityEncode(io.ComfyNode):
             node_id="BetwixtFidelityEncode",
             display_name="Fidelity-Oriented Encode",
             category=CATEGORY,
-            description="VAE Encode that makes up in advance for the loss of one encoding and decoding, so that pictures "
+            description="VAE Encode that makes up in advance for what one round trip loses, so that pictures "
             "survive many round trips. Takes three encodings or decodings instead of one.",
             search_aliases=["vae encode", "lossless encode", "zero-loss", "round trip"],
             inputs=[
