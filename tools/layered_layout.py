@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 TITLE_BAR = 30  # a node's position is the corner below its title bar
-COLUMN_GAP, ROW_GAP = 50, 24
+COLUMN_GAP, ROW_GAP = 50, 36
 PADDING, STAGE_TITLE, STAGE_GAP = 20, 40, 40
 
 Box = tuple[float, float, float, float]  # x, y, width, height
