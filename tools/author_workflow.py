@@ -155,8 +155,12 @@ def author(name: str, frontend: Frontend, versions: dict[str, str]) -> None:
     workflow = finished_workflow(name, frontend.serialize(), graph, sizes, layout, versions)
     frontend.load_workflow(workflow)
     faults = frontend.faults()["faults"]
-    if frontend.prompt() != graph or faults:
-        raise ValueError(f"'{name}' does not come back as it was written: {faults or 'other values'}")
+    back = frontend.prompt()
+    if back != graph:
+        changed = [node for node in graph if back.get(node) != graph[node]]
+        faults = faults or f"other values in {', '.join(f'{n}: {graph[n]} / {back.get(n)}' for n in changed)}"
+    if faults:
+        raise ValueError(f"'{name}' does not come back as it was written: {faults}")
     source.write_text(as_json(graph), "utf-8")
     (WORKFLOWS / f"{name}.json").write_text(as_json(workflow), "utf-8")
     frontend.screenshot(SCREENSHOTS / f"{name}.png")
