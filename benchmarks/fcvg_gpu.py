@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.fcvg_gpu [--memory GIB] [--tiny]``; ComfyUI's tree is taken from COMFYUI_PATH or the cache.
 Weights are random, of the published names and shapes, and go through the pack's loaders and the host's sampling.
-The last row evaluates the model as published: float32, conditional and unconditional half in one batch, the condition
+The row "as published" evaluates the model so: float32, conditional and unconditional half in one batch, the condition
 encoder on both halves of both directions, all frames at once.
 """
 
@@ -19,7 +19,7 @@ OPTIONS.add_argument("--height", type=int, default=576)
 OPTIONS.add_argument("--frames", type=int, default=25)
 OPTIONS.add_argument("--steps", type=int, default=4, help="sampling steps per row; the first is not timed")
 OPTIONS.add_argument("--memory", type=float, nargs="*", default=[12.0], help="also behave as cards of so many GiB")
-OPTIONS.add_argument("--tiny", action="store_true", help="reduced UNet on the CPU: a check that the script runs")
+OPTIONS.add_argument("--tiny", action="store_true", help="a miniature on the CPU: a check that the script runs")
 ARGUMENTS = OPTIONS.parse_args()
 if ARGUMENTS.tiny:
     ARGUMENTS.width, ARGUMENTS.height, ARGUMENTS.frames, ARGUMENTS.steps = 128, 64, 3, 2
@@ -43,10 +43,9 @@ from betwixt.nodes.host.svd_model import model_from  # noqa: E402
 from betwixt.nodes.host.svd_vae import decode_frames  # noqa: E402
 from betwixt.nodes.host.temporal_attention import BackwardMotion  # noqa: E402
 
-from tests import random_svd  # noqa: E402
+from tests import random_svd, tiny_svd  # noqa: E402
 
 GIB = 1024**3
-UNET = random_svd.REDUCED_UNET if ARGUMENTS.tiny else random_svd.FULL_UNET
 
 
 @dataclasses.dataclass
@@ -160,8 +159,11 @@ def main() -> None:
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     print(f"{name}, torch {torch.__version__}, {ARGUMENTS.width}x{ARGUMENTS.height}x{ARGUMENTS.frames}")
     start = time.perf_counter()
-    weights = random_svd.from_manifest(UNET, torch.float16, device)
-    encoder = controlnext_from(random_svd.from_manifest(random_svd.CONTROLNEXT, torch.float32, device))
+    if ARGUMENTS.tiny:
+        weights, encoder = tiny_svd.unet_weights(torch.float16), controlnext_from(tiny_svd.controlnext_weights())
+    else:
+        weights = random_svd.from_manifest(random_svd.FULL_UNET, torch.float16, device)
+        encoder = controlnext_from(random_svd.from_manifest(random_svd.CONTROLNEXT, torch.float32, device))
     pictures = torch.rand(ARGUMENTS.frames, ARGUMENTS.height, ARGUMENTS.width, 3)
     dtype = "fp32" if ARGUMENTS.tiny else "fp16"
     model, report = model_from(weights, "unet", dtype)
@@ -180,16 +182,15 @@ def main() -> None:
     for row in rows:
         step_row(*row)
     decode_row(torch.float16)
-    if not ARGUMENTS.tiny:
+    management.unload_all_models()
+    published = model_from({key: value.float() for key, value in weights.items()}, "unet", "fp32")[0]
+    step_row("as published, fp32", PublishedInjection(encoder, pictures).attach(published), Fusion())
+    del published
+    for gib in () if ARGUMENTS.tiny else ARGUMENTS.memory:
         management.unload_all_models()
-        published = model_from({key: value.float() for key, value in weights.items()}, "unet", "fp32")[0]
-        step_row("as published, fp32", PublishedInjection(encoder, pictures).attach(published), Fusion())
-        del published
-        for gib in ARGUMENTS.memory:
-            management.unload_all_models()
-            management.soft_empty_cache()
-            as_card(gib)
-            step_row(f"FCVG, fp16, as a card of {gib:g} GiB", controlled, Fusion())
+        management.soft_empty_cache()
+        as_card(gib)
+        step_row(f"FCVG, fp16, as a card of {gib:g} GiB", controlled, Fusion())
 
 
 if __name__ == "__main__":
