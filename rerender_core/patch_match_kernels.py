@@ -58,11 +58,9 @@ def scaled_row_error(source, first, target, scales, offset, length):
 
 def mean_error(ours, first, theirs, offset):
     """Squared distance of two pixels' patch means."""
-    ours = ours[first : first + MEANS]
-    theirs = theirs[offset : offset + MEANS]
     total = np.int32(0)
     for i in range(MEANS):
-        difference = np.int16(ours[i] - theirs[i])
+        difference = np.int16(ours[U(first + i)] - theirs[U(offset + i)])
         total = np.int32(total + np.int32(np.int32(difference) * np.int32(difference)))
     return np.int64(total)
 

@@ -64,9 +64,11 @@ class _Matching:
         first = torch.arange(self.b, device=device).view(-1, 1, 1) * (self.height + 2 * self.radius) * self.target_width
         down = torch.arange(self.height, device=device)[:, None] * self.target_width
         self.target_corners = (first + down + torch.arange(self.width, device=device)).flatten()
-        # Together the middle rows reject most; a row alone hardly does once the lower bound has been passed.
-        self.middle_rows = list(range(search.patch // 4, search.patch - search.patch // 4))
-        self.outer_rows = [row for row in range(search.patch) if row not in self.middle_rows]
+        middle = list(range(search.patch // 4, search.patch - search.patch // 4))
+        outer = [row for row in range(search.patch) if row not in middle]
+        # A row alone rejects hardly anything that has passed the lower bound, which modulated patches do not have.
+        self.row_groups = [middle, outer]
+        self.modulated_row_groups = [[self.radius], [row for row in middle if row != self.radius], outer]
 
         weights = level.weights.to(device)
         self.row_weights = weights.repeat(search.patch)
@@ -111,8 +113,10 @@ class _Matching:
         self.count = F.pad(count.float(), (0, self.places - len(count)))
         self._refresh_occupancy()
         matched = torch.nonzero(self.match < self.none)[:, 0]
-        unlimited = torch.full(matched.shape, torch.inf, device=matched.device)
-        _, self.error[matched] = self._errors_below(matched, self.match[matched], unlimited)
+        for modulated, few in self._by_modulation(matched):
+            pixels = matched if few is None else matched.index_select(0, few)
+            unlimited = torch.full(pixels.shape, torch.inf, device=pixels.device)
+            _, self.error[pixels] = self._errors_below(pixels, self.match.index_select(0, pixels), unlimited, modulated)
 
     def _refresh_occupancy(self) -> None:
         count = self.count[: self.b * self.area].view(self.b, self.source_height, self.source_width)
@@ -194,32 +198,42 @@ class _Matching:
         if not pixels:
             return
         pixels, candidates, limits = torch.cat(pixels), torch.cat(candidates), torch.cat(limits)
-        better, error = self._errors_below(pixels, candidates, limits)
-        self._move(pixels.index_select(0, better), candidates.index_select(0, better), error)
+        for modulated, few in self._by_modulation(pixels):
+            part = [values if few is None else values.index_select(0, few) for values in (pixels, candidates, limits)]
+            better, error = self._errors_below(*part, modulated)
+            self._move(part[0].index_select(0, better), part[1].index_select(0, better), error)
         if self.unseen_moves * REFRESH_SHARE > len(self.match):
             self._refresh_occupancy()
 
-    def _errors_below(self, pixels: Tensor, candidates: Tensor, limits: Tensor) -> tuple[Tensor, Tensor]:
+    def _by_modulation(self, pixels: Tensor) -> list[tuple[bool, Tensor | None]]:
+        """Which of the pixels (indices, None = all) have patches without and with modulation."""
+        if self.scaled is None:
+            return [(False, None)]
+        scaled = self.scaled.index_select(0, pixels)
+        return [(False, torch.nonzero(~scaled)[:, 0]), (True, torch.nonzero(scaled)[:, 0])]
+
+    def _errors_below(
+        self, pixels: Tensor, candidates: Tensor, limits: Tensor, modulated: bool
+    ) -> tuple[Tensor, Tensor]:
         """Which candidates' patch errors stay below their limits (indices), and those errors."""
         theirs = self.target_corners.index_select(0, pixels)
         ours = candidates - (self.radius * self.source_width + self.radius)
-        kept, error = [], []
+        kept, error = [torch.zeros_like(pixels[:0])], [torch.zeros_like(limits[:0])]
         for start in range(0, len(pixels), self.row_chunk):
             part = slice(start, start + self.row_chunk)
-            total = self._row_errors(ours[part], theirs[part], self.middle_rows)
-            below = torch.nonzero(total < limits[part])[:, 0]
-            rest = self._row_errors(
-                ours[part].index_select(0, below), theirs[part].index_select(0, below), self.outer_rows
-            )
-            total = total.index_select(0, below).add_(rest)
-            last = torch.nonzero(total < limits[part].index_select(0, below))[:, 0]
-            kept.append(below.index_select(0, last).add_(start))
-            error.append(total.index_select(0, last))
-        if not kept:
-            return pixels, torch.zeros_like(limits)
+            our, their, limit = ours[part], theirs[part], limits[part]
+            index, total = torch.arange(len(our), device=our.device), torch.zeros_like(limit)
+            for rows in self.modulated_row_groups if modulated else self.row_groups:
+                total = total + self._row_errors(our, their, rows, modulated)
+                below = torch.nonzero(total < limit)[:, 0]
+                index, total, limit, our, their = (
+                    values.index_select(0, below) for values in (index, total, limit, our, their)
+                )
+            kept.append(index.add_(start))
+            error.append(total)
         return torch.cat(kept), torch.cat(error)
 
-    def _row_errors(self, ours: Tensor, theirs: Tensor, rows: list[int]) -> Tensor:
+    def _row_errors(self, ours: Tensor, theirs: Tensor, rows: list[int], modulated: bool) -> Tensor:
         """Errors of patches, given by their top left corners, in these of their rows."""
         total = torch.zeros(len(ours), device=ours.device)
         for row in rows:
@@ -227,7 +241,7 @@ class _Matching:
             difference = self.source_rows.index_select(0, ours + row * self.source_width).float()
             difference.sub_(self.target_rows.index_select(0, there).float())
             difference.mul_(difference)
-            if self.scale_rows is not None:
+            if modulated:
                 difference.mul_(self.scale_rows.index_select(0, there).float().div_(255.0))
             total.add_(torch.mv(difference, self.row_weights))
         return total

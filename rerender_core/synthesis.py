@@ -57,7 +57,7 @@ def synthesise(
     if engine == "auto":
         engine = "numba" if problem.style.device.type == "cpu" and numba_available() else "torch"
     solve = patch_match_numba.solve if engine == "numba" else patch_match_torch.solve
-    with torch.inference_mode():
+    with torch.no_grad():
         return Synthesis(*_coarse_to_fine(problem, options, solve, progress or (lambda share, text: None)))
 
 
