@@ -1,6 +1,7 @@
 """Parity of ControlNeXt, its injection and the native UNet, run through the host as the nodes run it."""
 
 import functools
+import re
 
 import torch
 from betwixt.fcvg_core.backward_motion import delta_weights
@@ -251,24 +252,39 @@ def _loop_checks(case: Case, variant: str, route: str, result, before) -> list[C
 
 def gi_case(case: Case) -> list[Check]:
     """GI's rotation on one forward and one backward call of the UNet, each on the batch [uncond, cond]."""
-    plain = unet(case)
-    from betwixt.nodes.host.temporal_attention import DIRECTION, BackwardMotion, DirectionState
+    plain, variant = unet(case), case.parameters["variant"]
+    from betwixt.nodes.host.temporal_attention import DIRECTION, BackwardMotion, DirectionState, PublishedContextOrder
 
+    plain = PublishedContextOrder().attach(plain) if variant == "ref" else plain
+    model = BackwardMotion(delta_weights(_gi_deltas(case), None, "delta")).attach(plain)
+    common = (case["added_time_ids"], case["timestep"])
+
+    def evaluated(direction: str, **state) -> torch.Tensor:
+        context = case[f"ctx_{direction}"]
+        uncond, cond = context.split(1)
+        options = DirectionState(direction == "bwd", tokens=(cond, uncond) if variant == "ref" else None, **state)
+        return run_unet(model, case[f"sample_{direction}"], context, *common, **{DIRECTION: options})
+
+    maps = {}
+    out = {
+        "out_fwd": evaluated("fwd", maps=maps),
+        "out_bwd": evaluated("bwd", maps=maps),
+        "out_bwd_without_rotation": evaluated("bwd"),
+    }
+    tolerance = UNET_TOLERANCE[variant]
+    return [Check(name, max_error(value, case[name]), tolerance) for name, value in out.items() if name in case]
+
+
+def _gi_deltas(case: Case) -> dict:
+    """The additions to the backward UNet, as the case's text says: "base + FACTOR*fill('PREFIX'+key) on ..."."""
+    factor, prefix = re.search(r"([\d.]+)\*fill\('([^']*)'", case.parameters["backward weights"]).groups()
     manifest = case.manifest("manifest.json.gz")
     parts = ("temporal_transformer_blocks.0.attn1.to_v", "temporal_transformer_blocks.0.attn1.to_out.0")
-    deltas = {
-        key: 0.5 * synthetic_weights.fill("gi." + key, entry["shape"])
+    return {
+        key: float(factor) * synthetic_weights.fill(prefix + key, entry["shape"])
         for key, entry in manifest.items()
         if any(part in key for part in parts)
     }
-    model = BackwardMotion(delta_weights(deltas, None, "delta")).attach(plain)
-    common = (case["added_time_ids"], case["timestep"])
-    forward = DirectionState()
-    out = {"out_fwd": run_unet(model, case["sample_fwd"], case["ctx_fwd"], *common, **{DIRECTION: forward})}
-    for name, maps in (("out_bwd", forward.maps), ("out_bwd_without_rotation", {})):
-        state = DirectionState(backward=True, maps=maps)
-        out[name] = run_unet(model, case["sample_bwd"], case["ctx_bwd"], *common, **{DIRECTION: state})
-    return [Check(name, max_error(value, case[name]), 5e-5) for name, value in out.items() if name in case]
 
 
 KINDS = {
