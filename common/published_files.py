@@ -118,7 +118,7 @@ TOONCRAFTER = PublishedFile(
     folder="checkpoints",
     size="5.3 GB",
     licence="Apache-2.0",
-    source="huggingface.co/Kijai/DynamiCrafter_pruned; the original is model.ckpt of huggingface.co/Doubiiu/ToonCrafter",
+    source="huggingface.co/Kijai/DynamiCrafter_pruned; originally model.ckpt of huggingface.co/Doubiiu/ToonCrafter",
     purpose="ToonCrafter, inbetweens for two drawings; the pruned file without encoders works as well",
 )
 SKETCH_ENCODER = PublishedFile(

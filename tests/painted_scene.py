@@ -1,4 +1,4 @@
-"""A drawn scene, the same scene moved and relit, and a painting of the first: a patch synthesis whose result is known."""
+"""A drawn scene, the same moved and relit, and a painting of the first: a patch synthesis whose result is known."""
 
 from dataclasses import dataclass
 
@@ -64,7 +64,8 @@ def drawn_picture(random, height, width) -> np.ndarray:
         corners = cv2.boxPoints(box)
         cv2.fillConvexPoly(picture, np.int32(corners), colour, cv2.LINE_AA)
         for share in np.linspace(0, 1, 6)[1:-1]:
-            ends = [tuple(np.int32(corners[i] * (1 - share) + corners[j] * share).tolist()) for i, j in ((0, 1), (3, 2))]
+            between = [corners[i] * (1 - share) + corners[j] * share for i, j in ((0, 1), (3, 2))]
+            ends = [tuple(np.int32(point).tolist()) for point in between]
             cv2.line(picture, *ends, [0.6 * value for value in colour], max(height // 200, 1), cv2.LINE_AA)
     return picture
 
