@@ -91,14 +91,14 @@ class ControlRun:
     def __init__(self, encoder, video: ConditionVideo):
         self._encoder, self._video = encoder, video
         self._stem: list[torch.Tensor] | None = None
-        self._sigma: float | None = None
+        self._made_for: tuple | None = None
         self._control: ControlMap | None = None
-        self.frames_encoded = 0
 
     def control(self, sigma: float, h: torch.Tensor) -> ControlMap:
         """The control maps of all frames for trunk tensors like ``h``, in forward order."""
-        if sigma != self._sigma:
-            self._control, self._sigma = self._encode(sigma, h), sigma
+        wanted = (sigma, h.shape[-2:], h.dtype, h.device)
+        if wanted != self._made_for:
+            self._control, self._made_for = self._encode(sigma, h), wanted
         return self._control
 
     def weight(self, h: torch.Tensor) -> float | torch.Tensor:
@@ -115,12 +115,11 @@ class ControlRun:
         for features in self._features(h):
             control = self._encoder.model.encode(features, time)
             parts.append(ControlMap.of(control, h.shape[-2:]))
-            self.frames_encoded += features.shape[0]
         return ControlMap.joined(parts)
 
     def _features(self, h: torch.Tensor):
         """The stem's output chunk by chunk: kept from the first noise level on where there is room for it."""
-        if self._stem is not None:
+        if self._stem is not None and self._stem[0].device == h.device and self._stem[0].dtype == h.dtype:
             yield from self._stem
             return
         pictures, network = self._video.pictures, self._encoder.model
