@@ -16,6 +16,7 @@ FAMILIES = (  # modules of this package; each lists its node classes in NODES
     "conditions",
     "fcvg_model",
     "fcvg_conditioning",
+    "fcvg_segments",
     "fcvg_sampling",
     "fcvg_decode",
     "tooncrafter_models",

@@ -1,15 +1,13 @@
-"""Key frames as conditioning of Stable Video Diffusion, one pair or several."""
+"""Two key frames as conditioning of Stable Video Diffusion."""
 
 import torch
 from comfy_api.latest import io
 
 from ..common.errors import BetwixtError
-from ..common.images import rgb_frames, same_size, single_frame, to_float, to_uint8
+from ..common.images import same_size, single_frame, to_float, to_uint8
 from ..common.published_files import SVD_XT
-from ..fcvg_core.condition_chain import chain_conditions
 from ..fcvg_core.image_conditioning import FIT_MODES, check_size, clip_picture, fit, with_shared_noise
 from ..fcvg_core.inbetween_conditioning import InbetweenConditioning
-from ..fcvg_core.key_frame_pairs import closed_loop, gaps, parse_numbers
 from . import sockets
 from .host.fusion_sampler import KEYFRAME_LATENT
 from .host.notices import show_notice
@@ -18,7 +16,7 @@ from .host.svd_vae import encode_pictures, require_temporal_vae
 CATEGORY = "Betwixt/FCVG"
 EMBEDDING_WIDTH = 1024  # of the CLIP image embedding that SVD attends to
 TRAINED_FRAMES = (14, 25)
-LONGEST = 49
+LONGEST = 49  # frames
 
 
 def _size_inputs() -> list[io.Input]:
@@ -44,6 +42,44 @@ def _key_frame_inputs() -> list[io.Input]:
     return [
         io.Image.Input("start_image", tooltip="First key frame."),
         io.Image.Input("end_image", tooltip="Last key frame, of the same size."),
+    ]
+
+
+def _training_inputs() -> list[io.Input]:
+    """What the model is told about a clip, and the noise it was trained to expect in its key frames."""
+    return [
+        io.Int.Input(
+            "fps",
+            default=7,
+            min=1,
+            max=60,
+            tooltip="Frame rate the model is told: 7 as published. Higher values give smaller steps between "
+            "frames. The host passes fps - 1 on, as the training did.",
+        ),
+        io.Int.Input(
+            "motion_bucket",
+            default=127,
+            min=0,
+            max=1023,
+            tooltip="Amount of motion the model is told: 127 as published, 30 = little, 200 = much.",
+        ),
+        io.Float.Input(
+            "augmentation",
+            default=0.02,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            tooltip="Noise added to the key frames before encoding: 0.02 as published. 0 = none; high values "
+            "let the model leave the key frames.",
+        ),
+        io.Int.Input(
+            "seed",
+            default=0,
+            min=0,
+            max=0xFFFFFFFFFFFFFFFF,
+            control_after_generate=io.ControlAfterGenerate.fixed,
+            tooltip="Of that noise, which both key frames share.",
+        ),
     ]
 
 
@@ -105,38 +141,7 @@ class InbetweenConditioningNode(io.ComfyNode):
                     tooltip="Frames of the clip, both key frames included. The models were trained on 14 to 25; longer "
                     "clips hold together less well.",
                 ),
-                io.Int.Input(
-                    "fps",
-                    default=7,
-                    min=1,
-                    max=60,
-                    tooltip="Frame rate the model is told: 7 as published. Higher values give smaller steps between "
-                    "frames. The host passes fps - 1 on, as the training did.",
-                ),
-                io.Int.Input(
-                    "motion_bucket",
-                    default=127,
-                    min=0,
-                    max=1023,
-                    tooltip="Amount of motion the model is told: 127 as published, 30 = little, 200 = much.",
-                ),
-                io.Float.Input(
-                    "augmentation",
-                    default=0.02,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Noise added to the key frames before encoding: 0.02 as published. 0 = none; high values "
-                    "let the model leave the key frames.",
-                ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=io.ControlAfterGenerate.fixed,
-                    tooltip="Of that noise, which both key frames share.",
-                ),
+                *_training_inputs(),
             ],
             outputs=[
                 io.Conditioning.Output(display_name="positive", tooltip="First key frame."),
@@ -199,100 +204,4 @@ def _require_svd_clip(clip_vision) -> None:
         )
 
 
-class KeyFramePairs(io.ComfyNode):
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="BetwixtKeyFramePairs",
-            display_name="Key Frame Pairs",
-            category=CATEGORY,
-            description="Splits several key frames into neighbouring pairs. Everything connected behind it runs once "
-            "per pair; 'Join Segments' puts the clips together.",
-            search_aliases=["multiple key frames", "loop", "storyboard", "sequence"],
-            inputs=[
-                io.Image.Input("key_frames", tooltip="Two or more key frames in order, as a batch."),
-                io.Boolean.Input("loop", default=False, tooltip="Also go from the last key frame back to the first."),
-                io.Int.Input(
-                    "frame_count",
-                    default=25,
-                    min=2,
-                    max=LONGEST,
-                    tooltip="Frames of each gap's clip, both key frames included.",
-                ),
-                io.Float.Input(
-                    "strength",
-                    default=1.0,
-                    min=0.0,
-                    max=5.0,
-                    step=0.01,
-                    tooltip="Strength of the conditions in each gap, for 'Apply ControlNeXt'.",
-                ),
-                io.String.Input(
-                    "frames_per_gap",
-                    default="",
-                    tooltip="Frames of each gap when they differ, e.g. '25, 14, 20'. Empty: frame_count for all.",
-                ),
-                io.String.Input(
-                    "strength_per_gap",
-                    default="",
-                    tooltip="Strength in each gap when they differ, e.g. '1, 0.5, 1'. Empty: strength for all.",
-                ),
-            ],
-            outputs=[
-                io.Image.Output(display_name="start_image", is_output_list=True, tooltip="First key frame, per gap."),
-                io.Image.Output(display_name="end_image", is_output_list=True, tooltip="Last key frame, per gap."),
-                io.Int.Output(display_name="frame_count", is_output_list=True, tooltip="Number of frames, per gap."),
-                io.Float.Output(display_name="strength", is_output_list=True, tooltip="Strength, per gap."),
-            ],
-        )
-
-    @classmethod
-    def execute(cls, key_frames, loop, frame_count, strength, frames_per_gap, strength_per_gap) -> io.NodeOutput:
-        frames = rgb_frames(key_frames, "key_frames")
-        lengths = parse_numbers(frames_per_gap, "frames_per_gap") or [frame_count]
-        strengths = parse_numbers(strength_per_gap, "strength_per_gap") or [strength]
-        found = gaps(len(frames), loop, lengths, strengths)
-        return io.NodeOutput(
-            [frames[gap.start : gap.start + 1] for gap in found],
-            [frames[gap.end : gap.end + 1] for gap in found],
-            [gap.frames for gap in found],
-            [gap.strength for gap in found],
-        )
-
-
-class JoinSegments(io.ComfyNode):
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="BetwixtJoinSegments",
-            display_name="Join Segments",
-            category=CATEGORY,
-            description="Puts the clips of neighbouring key frame pairs together; a key frame that ends one clip and "
-            "begins the next stands once.",
-            search_aliases=["concatenate", "multiple key frames", "loop"],
-            inputs=[
-                io.Image.Input("segments", tooltip="The clips in order: a list, as it comes from 'Key Frame Pairs'."),
-                io.Boolean.Input(
-                    "loop",
-                    default=False,
-                    tooltip="The last clip leads back to the first key frame: leave that frame out at the end.",
-                ),
-                io.Boolean.Input(
-                    "published_timing",
-                    default=True,
-                    tooltip="On when the conditions had timing 'published', where the motion stands still for a frame "
-                    "at either end: those frames are left out at the joints. Off: only the doubled key frame is.",
-                ),
-            ],
-            outputs=[io.Image.Output(display_name="images", tooltip="One clip.")],
-            is_input_list=True,
-        )
-
-    @classmethod
-    def execute(cls, segments, loop, published_timing) -> io.NodeOutput:
-        clips = [rgb_frames(clip, "segments") for clip in segments]
-        joined = chain_conditions(clips, published_timing[0])
-        return io.NodeOutput(closed_loop(joined, published_timing[0]) if loop[0] else joined)
-
-
-NODES = [FitKeyFrames, InbetweenConditioningNode, KeyFramePairs, JoinSegments]
+NODES = [FitKeyFrames, InbetweenConditioningNode]
