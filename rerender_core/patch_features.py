@@ -19,18 +19,20 @@ class PatchFeatures:
     the patch error. Bounds do not know modulation.
     """
 
-    def __init__(self, level: Level, patch: int, values: int):
-        """``values``: how many numbers to handle at once."""
-        self.patch, self.style_channels, self.values = patch, level.style_channels, values
-        channels = level.source.shape[-1]
-        roots = level.weights.sqrt().to(level.source.device)
+    def __init__(self, level: Level, patch: int, most: int):
+        """``most``: how many candidates will be asked about at once, at most."""
+        self.patch, self.style_channels, self.most = patch, level.style_channels, most
+        channels, device = level.source.shape[-1], level.source.device
+        self.gathered = torch.empty(2, most, DIRECTIONS, dtype=torch.int16, device=device)
+        self.differences = torch.empty(most, DIRECTIONS, device=device)
+        roots = level.weights.sqrt().to(device)
         # No projection exceeds the longest patch; one bit is left for differences.
         self.resolution = 16000.0 / (255.0 * patch * float(level.weights.sum().sqrt()))
         directions = self._directions(level.source, roots).view(DIRECTIONS, patch, patch, channels)
         self.kernel = directions * (roots * self.resolution)
         self.source = self._projected(level.source, self.kernel)
         self.guides = self._projected(level.target, self.kernel[..., self.style_channels :], torch.float32)
-        self.ones = torch.full((DIRECTIONS,), 1.0 / (SLACK * self.resolution**2), device=level.source.device)
+        self.ones = torch.full((DIRECTIONS,), 1.0 / (SLACK * self.resolution**2), device=device)
 
     def _directions(self, source: Tensor, roots: Tensor) -> Tensor:
         """[DIRECTIONS, patch * patch * C], orthonormal rows; zeros where patches have fewer dimensions."""
@@ -61,7 +63,7 @@ class PatchFeatures:
         rows = padded.as_strided((*padded.shape[:2], width, length), (*padded.stride()[:2], channels, 1))
         kernels = kernel.permute(1, 2, 3, 0).reshape(self.patch, length, DIRECTIONS)
         result = torch.empty(b, height, width, DIRECTIONS, dtype=kind, device=pictures.device)
-        lines = max(self.values // (width * length), 1)
+        lines = max(self.most * DIRECTIONS // (width * length), 1)
         for problem in range(b):
             for top in range(0, height, lines):
                 bottom = min(top + lines, height)
@@ -82,7 +84,12 @@ class PatchFeatures:
     def lower_bound(self, pixels: Tensor | slice, candidates: Tensor) -> Tensor:
         """float32 [K], at most the patch error of flat target ``pixels`` against flat source ``candidates``; positions
         behind the last source pixel are read as the last."""
-        ours = self.source.index_select(0, candidates.clamp(max=len(self.source) - 1))
-        theirs = self.target[pixels] if isinstance(pixels, slice) else self.target.index_select(0, pixels)
-        difference = ours.sub_(theirs).float()
+        ours, theirs = self.gathered[:, : len(candidates)]
+        difference = self.differences[: len(candidates)]
+        torch.index_select(self.source, 0, candidates.clamp(max=len(self.source) - 1), out=ours)
+        if isinstance(pixels, slice):
+            theirs = self.target[pixels]
+        else:
+            torch.index_select(self.target, 0, pixels, out=theirs)
+        difference.copy_(ours.sub_(theirs))
         return torch.mv(difference.mul_(difference), self.ones)

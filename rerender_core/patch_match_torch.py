@@ -16,8 +16,8 @@ from .patch_match import Level, Search, Solution, occupancy_cost, search_radii, 
 from .patch_occupancy import covered
 from .patch_voting import changed, pack_channels, packed_votes, unpack_mean, vote
 
-CPU_VALUES = 192 << 10  # handled at once: stays in the cache, and below the size at which memory is mapped anew
-DEVICE_VALUES = 64 << 20
+CPU_VALUES = 640 << 10  # handled at once, in buffers that are kept: fresh memory costs more than the arithmetic
+DEVICE_VALUES = 16 << 20
 REFRESH_SHARE = 500  # the occupancy map is made anew once 1 / this of all pixels have changed their match
 MULTIPLIER, INCREMENT = 6364136223846793005, 1442695040888963407  # Knuth's MMIX generator, one state per pixel
 
@@ -55,8 +55,11 @@ class _Matching:
         self.source_height, self.source_width = level.source_size
         self.area = self.source_height * self.source_width
         values = CPU_VALUES if device.type == "cpu" else DEVICE_VALUES
-        self.chunk = values // DIRECTIONS
-        self.row_chunk = max(values // (search.patch * level.source.shape[-1]), 1)
+        row_length = search.patch * level.source.shape[-1]
+        self.chunk = min(values // DIRECTIONS, nnf[..., 0].numel())
+        self.row_chunk = max(min(values // row_length, nnf[..., 0].numel()), 1)
+        self.row_buffers = torch.empty(2, self.row_chunk, row_length, dtype=torch.uint8, device=device)
+        self.float_buffers = torch.empty(2, self.row_chunk, row_length, device=device)
         reach = self.radius * self.source_width + self.radius
         self.none, self.places = self.b * self.area + reach, self.b * self.area + 2 * reach + 1
 
@@ -74,7 +77,7 @@ class _Matching:
         self.row_weights = weights.repeat(search.patch)
         self.source_rows = patch_rows(level.source, search.patch)
         self.guides = replicate(level.target, self.radius)
-        self.features = PatchFeatures(level, search.patch, values)
+        self.features = PatchFeatures(level, search.patch, self.chunk)
         self.scale_rows, self.scaled = self._modulation(level.modulation)
         voters = torch.cat([level.style, torch.ones_like(level.style[..., :1])], dim=-1)
         self.packed_style = pack_channels(voters, 2 * reach + 1)
@@ -235,15 +238,20 @@ class _Matching:
 
     def _row_errors(self, ours: Tensor, theirs: Tensor, rows: list[int], modulated: bool) -> Tensor:
         """Errors of patches, given by their top left corners, in these of their rows."""
-        total = torch.zeros(len(ours), device=ours.device)
+        count = len(ours)
+        our_row, their_row = self.row_buffers[:, :count]
+        difference, their_values = self.float_buffers[:, :count]
+        total = torch.zeros(count, device=ours.device)
         for row in rows:
+            torch.index_select(self.source_rows, 0, ours + row * self.source_width, out=our_row)
             there = theirs + row * self.target_width
-            difference = self.source_rows.index_select(0, ours + row * self.source_width).float()
-            difference.sub_(self.target_rows.index_select(0, there).float())
+            torch.index_select(self.target_rows, 0, there, out=their_row)
+            difference.copy_(our_row).sub_(their_values.copy_(their_row))
             difference.mul_(difference)
             if modulated:
-                difference.mul_(self.scale_rows.index_select(0, there).float().div_(255.0))
-            total.add_(torch.mv(difference, self.row_weights))
+                torch.index_select(self.scale_rows, 0, there, out=their_row)
+                difference.mul_(their_values.copy_(their_row).div_(255.0))
+            total.addmv_(difference, self.row_weights)
         return total
 
     def _move(self, pixels: Tensor, candidates: Tensor, error: Tensor) -> None:
