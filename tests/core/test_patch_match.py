@@ -129,7 +129,7 @@ def test_compiled_engine_keeps_its_occupancy_map():
 def test_lower_bounds_hold_and_are_close(patch):
     level, nnf = random_level(), random_nnf(4, patch)
     image = vote(level.style, nnf, patch)
-    features = PatchFeatures(level, patch, 5000)
+    features = PatchFeatures(level, patch, nnf[..., 0].numel())
     features.set_target_style(image)
     flat = nnf[..., 1].long() * SOURCE[1] + nnf[..., 0].long() + torch.arange(2).view(2, 1, 1) * SOURCE[0] * SOURCE[1]
     bounds = features.lower_bound(slice(0, flat.numel()), flat.flatten())
