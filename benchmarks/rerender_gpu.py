@@ -92,8 +92,7 @@ def row(name: str, model, control, vae, context: int, every_step: bool = False) 
     settings = KeyframeSettings(alphas(sigmas), STEPS, STRENGTH, CONSTRAINTS, every_step=every_step)
     noises = draw_noises((1, 4, ARGUMENTS.size // 8, ARGUMENTS.size // 8), STEPS, 0)
     stores = host.attention(CONSTRAINTS.cross_frame.window)
-    pictures = frames.movedim(-1, 1) * 2 - 1
-    renderer = KeyframeRenderer(pictures, correspondence_from(flow), settings, noises, host, stores)
+    renderer = KeyframeRenderer(frames, correspondence_from(flow), settings, noises, host, stores)
     management.soft_empty_cache()
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
@@ -108,7 +107,7 @@ def row(name: str, model, control, vae, context: int, every_step: bool = False) 
     seconds = statistics.median(b - a for a, b in zip(moments[1:], moments[2:], strict=False))
     peaks = (torch.cuda.max_memory_allocated, torch.cuda.max_memory_reserved) if torch.cuda.is_available() else ()
     allocated, reserved = [peak() / GIB for peak in peaks] or (0.0, 0.0)
-    devices = {tokens.device.type for store in (stores.first, stores.previous) for tokens in store.features.values()}
+    devices = {tokens.device.type for store in (stores.first, stores.previous) for tokens in store.values()}
     print(f"| {name} | {seconds:.2f} | {allocated:.1f} | {reserved:.1f} | {', '.join(sorted(devices))} |", flush=True)
 
 

@@ -1,11 +1,12 @@
 """Key frames in a new style, held together by any subset of Rerender-A-Video's constraints."""
 
 import torch
+from comfy.model_management import throw_exception_if_processing_interrupted as raise_if_cancelled
 from comfy_api.latest import io
 
 from ..common.errors import BetwixtError
 from ..common.images import rgb_frames
-from ..rerender_core.flow import estimate_flow
+from ..rerender_core.flow_ahead import FlowAhead
 from ..rerender_core.key_frame_selection import parse_key_numbers
 from ..rerender_core.keyframe_constraints import KeyframeConstraints, remarks
 from ..rerender_core.keyframe_flow import check_flow, correspondence_from, needed_pairs
@@ -16,6 +17,7 @@ from . import sockets
 from .host.frame_conditioning import check_conditioning
 from .host.keyframe_job import KeyframeJob
 from .host.notices import show_notice
+from .host.partial_results import PartialResults
 from .host.progress import NodeProgress
 from .host.rerender_host import HostRendering, is_xl, require_model
 from .host.rerender_sampler import alphas, published_sigmas
@@ -23,6 +25,7 @@ from .host.unclamped_vae import UnclampedVAE
 from .picture_size import CELL, whole_cells
 
 FLOW_SHARE = 0.05  # of the progress bar
+PARTIAL = PartialResults()
 
 
 def _anchor_input() -> io.DynamicCombo.Input:
@@ -135,7 +138,8 @@ class RerenderKeyFrames(io.ComfyNode):
                 io.Mask.Input(
                     "mask",
                     optional=True,
-                    tooltip="Where to stylise (1); the rest keeps the input. One mask or one per key frame.",
+                    tooltip="Where to stylise (1); the rest keeps the input. One mask, one per key frame, or with "
+                    "'key_numbers' one per frame of the clip.",
                 ),
             ],  # fmt: skip
             outputs=[
@@ -147,6 +151,10 @@ class RerenderKeyFrames(io.ComfyNode):
             ],
             hidden=[io.Hidden.unique_id],
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, **inputs):
+        return PARTIAL.fingerprint(cls.hidden.unique_id)
 
     @classmethod
     def execute(
@@ -177,7 +185,7 @@ class RerenderKeyFrames(io.ComfyNode):
         require_model(model)
         for conditioning, name in ((positive, "positive"), (negative, "negative")):
             check_conditioning(conditioning, frames.shape[0], name)
-        region = _region(mask, frames)
+        region = None if mask is None else _region(mask, frames, numbers if key_numbers is not None else ())
         if sigmas is None:
             sigmas, nominal = published_sigmas(model.get_model_object("model_sampling"), steps), steps
         else:
@@ -192,17 +200,20 @@ class RerenderKeyFrames(io.ComfyNode):
         _show_remarks(node_id, model, settings)
 
         progress = NodeProgress(node_id)
+        between = None if flow is None else correspondence_from(flow)
         if pairs and flow is None:
-            flow = estimate_flow(frames, pairs, flow_model, lambda share, text: progress(FLOW_SHARE * share, text))
-        job = KeyframeJob(settings.model_steps(count), count, progress, FLOW_SHARE if pairs else 0.0)
+            between = FlowAhead(
+                frames, pairs, flow_model, lambda share, text: progress(FLOW_SHARE * share, text), raise_if_cancelled
+            )
+        job = KeyframeJob(model, settings.model_steps(count), count, progress, FLOW_SHARE if pairs else 0.0)
         host = HostRendering(
             model, unclamped, positive, negative, cfg, sigmas, seed, constraints.cross_frame, job.report
         )
         cross = constraints.cross_frame
         height, width = frames.shape[1:3]
         renderer = KeyframeRenderer(
-            frames.movedim(-1, 1) * 2 - 1,
-            correspondence_from(flow),
+            frames,
+            between,
             settings,
             draw_noises(
                 (1, model.model.latent_format.latent_channels, height // CELL, width // CELL), settings.total, seed
@@ -212,12 +223,11 @@ class RerenderKeyFrames(io.ComfyNode):
             region,
         )
         reason = job.collect(renderer.render(count), on_cancel == "keep finished frames")
-        finished = len(job.pictures)
         if reason is not None:
-            show_notice(node_id, f"{reason}. {finished} of {count} key frames are finished and go on.")
-        pictures = torch.cat(job.pictures)
-        latent = {"samples": model.model.process_latent_out(torch.cat(job.latents))}
-        return io.NodeOutput(pictures, latent, StylizedKeys(pictures, numbers[:finished]))
+            PARTIAL.note(node_id)
+            show_notice(node_id, f"{reason}. {job.finished} of {count} key frames are finished and go on.")
+        latent = {"samples": model.model.process_latent_out(job.latents)}
+        return io.NodeOutput(job.pictures, latent, StylizedKeys(job.pictures, numbers[: job.finished]))
 
 
 def _numbers(text: str | None, count: int, first_frame_only: bool) -> tuple[int, ...]:
@@ -257,16 +267,18 @@ def _refresh(anchor: dict, numbers: tuple[int, ...]) -> frozenset[int]:
     return frozenset(numbers.index(number) for number in wanted)
 
 
-def _region(mask: torch.Tensor | None, frames: torch.Tensor) -> torch.Tensor | None:
-    if mask is None:
-        return None
+def _region(mask: torch.Tensor, frames: torch.Tensor, numbers: tuple[int, ...]) -> torch.Tensor:
+    """One mask or one per key frame, [1 or N, H, W] in 0..1; of a whole clip's masks those with the ``numbers``."""
     mask = mask[None] if mask.ndim == 2 else mask
     count, height, width = frames.shape[:3]
+    if numbers and mask.shape[0] > max(count, numbers[-1]):
+        mask = mask[list(numbers)]
     if mask.shape[0] not in (1, count) or tuple(mask.shape[1:]) != (height, width):
         raise BetwixtError(
             f"'mask' holds {mask.shape[0]} masks of {mask.shape[2]}x{mask.shape[1]}.",
-            f"One mask or {count} masks of {width}x{height} are needed.",
-            "Make the mask from the frames connected to 'key_frames'.",
+            f"One mask or {count} masks of {width}x{height} are needed, or, with 'key_numbers', one per frame of the "
+            "clip.",
+            "Make the mask from the frames connected to 'key_frames', or from the whole clip in the same size.",
         )
     if not bool(torch.isfinite(mask).all()):
         raise BetwixtError("'mask' contains NaN.", "All values must lie in 0..1.", "Check the node that makes it.")

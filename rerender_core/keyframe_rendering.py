@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..common.images import to_uint8
 from .cross_frame_attention import CrossFrameAttention, Role
 from .fidelity_encoding import FidelityEncoding, fidelity_encode
 from .keyframe_constraints import KeyframeConstraints, active_steps
@@ -131,7 +132,7 @@ class KeyframeRenderer:
     """Renders key frames in order; iterate :meth:`render`.
 
     Args:
-        frames: [N, 3, H, W], -1..1; the first one is the anchor.
+        frames: float32 [N, H, W, 3], 0..1; the first one is the anchor.
         correspondence: (earlier, later position) -> flow between two input frames; called only if constraints need it.
         noises: see :class:`Noises`.
         attention: the stores of cross-frame attention, or None.
@@ -156,7 +157,7 @@ class KeyframeRenderer:
     def render(self, count: int | None = None) -> Iterator[RenderedFrame]:
         """The first ``count`` frames (default all), each as soon as it is finished."""
         count = self.frames.shape[0] if count is None else count
-        self.latents = self._encoded(count)
+        self.latents = self._encoded(range(count))
         trace = AnchorTrace()
         latent, _ = self._run(0, self._first_pass(0, self._recording(trace)), Role.RECORD)
         picture = self._composed(0, self.host.decode(latent))
@@ -173,21 +174,32 @@ class KeyframeRenderer:
                 if self.attention is not None:
                     self.attention.make_previous_first()
 
-    def _encoded(self, count: int) -> Tensor:
-        """Latents of the input frames, recoloured if asked for, before anything is sampled."""
-        frames = self.frames[:count]
-        if self.settings.keep_colours:
-            return self._encoded_one_by_one(frames)
-        self.latents = self.host.encode(frames[:1])
+    def _source(self, position: int) -> Tensor:
+        """An input frame as the VAE takes it, [1, 3, H, W] in -1..1."""
+        return self.frames[position : position + 1].movedim(-1, 1) * 2 - 1
+
+    def _encoded(self, positions: range) -> Tensor:
+        """Latents of the input frames, recoloured if asked for, before anything is sampled.
+
+        One by one: a batch would round differently, and its size depends on free memory.
+        """
+        sources = (self._source(position) for position in positions)
+        if not self.settings.keep_colours:
+            wanted = self._free_render()
+            sources = (self._recoloured(position, wanted) for position in positions)
+        return torch.cat([self.host.encode(source) for source in sources])
+
+    def _free_render(self) -> np.ndarray:
+        """The first frame from pure noise, uint8 [H, W, 3]: its colours are what the prompt asks for."""
+        self.latents = self.host.encode(self._source(0))
         free = Pass(self._noise_start(), self._within_region(0, lambda step, clean: clean))
         latent, _ = self.host.run(0, free, None)
-        wanted = _to_uint8(self.host.decode(latent))[0]
-        pictures = np.stack([recoloured(picture, wanted) for picture in _to_uint8(frames)])
-        return self._encoded_one_by_one(torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1)
+        picture = self.host.decode(latent)[0] * 127.5 + 127.5
+        return picture.clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()  # truncated as published
 
-    def _encoded_one_by_one(self, frames: Tensor) -> Tensor:
-        """A batch would round differently, and its size depends on free memory."""
-        return torch.cat([self.host.encode(frame[None]) for frame in frames])
+    def _recoloured(self, position: int, wanted: np.ndarray) -> Tensor:
+        picture = torch.from_numpy(recoloured(to_uint8(self.frames[position]), wanted))
+        return picture.permute(2, 0, 1)[None].float() / 127.5 - 1
 
     def _key_frame(self, position: int, anchor: _Earlier, previous: _Earlier, trace: AnchorTrace | None):
         constraints, steps = self.settings.constraints, self.settings.fusion_steps
@@ -292,14 +304,9 @@ class KeyframeRenderer:
     def _composed(self, position: int, picture: Tensor) -> Tensor:
         if self.region is None:
             return picture
-        inside, frame = self.region[position : position + 1].to(picture), self.frames[position : position + 1]
-        return frame + inside * (picture - frame)
+        inside, source = self.region[position : position + 1].to(picture), self._source(position).to(picture)
+        return source + inside * (picture - source)
 
 
 def _with_target(plan: Pass, target: PixelTarget) -> Pass:
     return Pass(plan.start, plan.control, plan.injection, target)
-
-
-def _to_uint8(pictures: Tensor) -> np.ndarray:
-    """[B, 3, H, W] around -1..1 to uint8 [B, H, W, 3], truncated as published."""
-    return (pictures * 127.5 + 127.5).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()

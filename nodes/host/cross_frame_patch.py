@@ -28,14 +28,15 @@ class CrossFramePatch:
     Attributes:
         layers: output blocks it acts on.
         attention: the stores, or None while a pass runs without them.
-        step: the current sampling step.
-        conditionings: (half, the host's id of a conditioning) -> position in that half: ids change with every pass.
+        step: the current sampling step, see :meth:`begin_step`.
+        conditionings: (half, the host's id of a conditioning) -> (half, position in it): ids change with every pass.
     """
 
     layers: frozenset[int]
     attention: CrossFrameAttention | None = None
     step: int = 0
     conditionings: dict = field(default_factory=dict)
+    _brought: dict = field(default_factory=dict)
 
     def attach(self, model):
         """A clone of the MODEL with this patch.
@@ -58,8 +59,24 @@ class CrossFramePatch:
         """Take the ids of a guider's conditionings: half 0 is the positive list, half 1 the negative one."""
         halves = (conds.get("positive") or [], conds.get("negative") or [])
         self.conditionings = {
-            (half, cond["uuid"]): position for half, conds in enumerate(halves) for position, cond in enumerate(conds)
+            (half, cond["uuid"]): (half, position)
+            for half, conds in enumerate(halves)
+            for position, cond in enumerate(conds)
         }
+
+    def begin_step(self, step: int) -> None:
+        self.step, self._brought = step, {}
+
+    def _conditioning(self, half: int, identity) -> tuple:
+        """Which conditioning this is, the same in every pass.
+
+        Guidance methods that evaluate the model once more (SAG, PAG) pass one of the lists alone, as half 0; what they
+        bring themselves, perhaps with a new id in every step, is numbered as it appears in the step.
+        """
+        for known in ((half, identity), (1 - half, identity)):
+            if known in self.conditionings:
+                return self.conditionings[known]
+        return self._brought.setdefault(identity, ("brought", len(self._brought)))
 
     def __call__(self, n: torch.Tensor, context: torch.Tensor, value: torch.Tensor, extra: dict):
         kind, number = extra.get("block", ("", -1))
@@ -68,7 +85,7 @@ class CrossFramePatch:
         layer = (number, extra.get("block_index", 0))
         batch = list(zip(extra["cond_or_uncond"], extra["uuids"], strict=True))
         chunks = [
-            self.attention.context(tokens, (self.step, layer, (half, self.conditionings[half, identity])))
+            self.attention.context(tokens, (self.step, layer, self._conditioning(half, identity)))
             for tokens, (half, identity) in zip(n.chunk(len(batch)), batch, strict=True)
         ]
         context = torch.cat(chunks)

@@ -1,15 +1,16 @@
-"""The part of a conditioning that belongs to one frame: its ControlNet hint, its inpainting picture and mask."""
+"""The part of a conditioning that belongs to one frame: its ControlNet hint, its inpainting picture, its masks."""
 
 import torch
 
 from ...common.errors import BetwixtError
 
-PER_FRAME = ("concat_latent_image", "concat_mask")
+PICTURES = {"concat_latent_image": "inpainting input"}  # the host's keys: one per frame
+MASKS = {"concat_mask": "inpainting mask", "mask": "region"}  # one per frame, or one for all
 
 
 def check_conditioning(conditioning: list, frames: int, name: str) -> None:
     """Raises:
-    BetwixtError: hints or inpainting pictures for another number of frames.
+    BetwixtError: hints, inpainting pictures or masks for another number of frames.
     """
     for _, options in conditioning:
         control = options.get("control")
@@ -17,9 +18,10 @@ def check_conditioning(conditioning: list, frames: int, name: str) -> None:
             if isinstance(control.cond_hint_original, torch.Tensor):
                 _check_count(control.cond_hint_original.shape[0], frames, f"A ControlNet hint of '{name}'")
             control = control.previous_controlnet
-        for key in PER_FRAME:
-            if isinstance(options.get(key), torch.Tensor):
-                _check_count(options[key].shape[0], frames, f"The inpainting input of '{name}'")
+        for key, what in (PICTURES | MASKS).items():
+            held = options.get(key)
+            if isinstance(held, torch.Tensor) and not (key in MASKS and held.shape[0] == 1):
+                _check_count(held.shape[0], frames, f"The {what} of '{name}'")
 
 
 def _check_count(count: int, frames: int, what: str) -> None:
@@ -44,8 +46,8 @@ def of_frame(conditioning: list, frame: int, controls: dict) -> list:
         options = dict(options)
         if options.get("control") is not None:
             options["control"] = _control_of_frame(options["control"], frame, controls)
-        for key in PER_FRAME:
-            if isinstance(options.get(key), torch.Tensor):
+        for key in PICTURES | MASKS:
+            if isinstance(options.get(key), torch.Tensor) and options[key].shape[0] > 1:
                 options[key] = options[key][frame : frame + 1]
         result.append([embedding, options])
     return result

@@ -9,15 +9,14 @@ import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
 from ...common.errors import BetwixtError
-from ...rerender_core.cross_frame_attention import CrossFrameAttention, FeatureStore
+from ...rerender_core.cross_frame_attention import CrossFrameAttention
 from ...rerender_core.keyframe_constraints import CrossFrame
 from ...rerender_core.keyframe_sampling import Pass, State
 from .cross_frame_patch import CrossFramePatch, decoder_layers
+from .feature_memory import FeatureMemory
 from .frame_conditioning import of_frame
 from .rerender_sampler import KeyframePass
 from .unclamped_vae import UnclampedVAE
-
-HEADROOM = 1024**3  # bytes left free beside the model's own estimate
 
 
 def require_model(model) -> None:
@@ -68,17 +67,11 @@ class HostRendering:
             self._patch = CrossFramePatch(decoder_layers(model.model.diffusion_model, cross_frame.loose))
             model = self._patch.attach(model)
         self._model = model
+        self._memory = FeatureMemory(model.load_device, model.offload_device)
 
     def attention(self, window: tuple[float, float]) -> CrossFrameAttention:
         """Empty stores for the patched model."""
-        first, previous = (FeatureStore(self._place) for _ in range(2))
-        return CrossFrameAttention(window, len(self._sigmas) - 1, first, previous)
-
-    def _place(self, size: int) -> torch.device:
-        """The computing device while a step's own memory stays free, else the offload device."""
-        device = self._model.load_device
-        fits = management.get_free_memory(device) > self._reserve + size
-        return device if fits else self._model.offload_device
+        return CrossFrameAttention(window, len(self._sigmas) - 1, self._memory)
 
     def encode(self, pictures: torch.Tensor) -> torch.Tensor:
         return self._model.model.process_latent_in(self._vae.encode(pictures))
@@ -88,7 +81,7 @@ class HostRendering:
 
     def run(self, frame: int, plan: Pass, attention: CrossFrameAttention | None) -> tuple[torch.Tensor, State | None]:
         shape = plan.start.x.shape
-        self._reserve = HEADROOM + 1.5 * self._model.memory_required([2 * shape[0], *shape[1:]])
+        self._memory.needed = 1.5 * self._model.memory_required([2 * shape[0], *shape[1:]])  # keys and values double
         guider, controls = comfy.samplers.CFGGuider(self._model), {}
         guider.set_conds(*(of_frame(conditioning, frame, controls) for conditioning in self._conditioning))
         guider.set_cfg(self._cfg)

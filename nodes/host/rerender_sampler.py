@@ -40,7 +40,7 @@ class KeyframePass(comfy.samplers.Sampler):
 
         def predict(x: torch.Tensor, step: int) -> tuple[torch.Tensor, torch.Tensor]:
             if self._patch is not None:
-                self._patch.step = step
+                self._patch.begin_step(step)
             sigma = sigmas[step]
             noisy = x * (1 + sigma**2).sqrt()  # from variance-preserving to the host's scale
             clean = model_wrap(noisy, sigma * noisy.new_ones(noisy.shape[0]), **extra_args)

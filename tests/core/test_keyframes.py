@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from betwixt.common.errors import BetwixtError
-from betwixt.rerender_core.cross_frame_attention import CrossFrameAttention, FeatureStore, Role
+from betwixt.rerender_core.cross_frame_attention import CrossFrameAttention, Role
 from betwixt.rerender_core.fidelity_encoding import fidelity_encode
 from betwixt.rerender_core.flow import DenseInverseSearch, estimate_flow
 from betwixt.rerender_core.frame_fit import fit_frame, fitted_size
@@ -91,8 +91,7 @@ def test_a_chain_holds_each_constraint_once_and_windows_go_forward():
 
 
 def attention(**options) -> CrossFrameAttention:
-    stores = [FeatureStore(lambda size: torch.device("cpu")) for _ in range(2)]
-    return CrossFrameAttention(options.get("window", (0.0, 1.0)), 4, *stores)
+    return CrossFrameAttention(options.get("window", (0.0, 1.0)), 4)
 
 
 def run_pass(stores: CrossFrameAttention, value: float, role: Role, steps=range(4), before=None) -> list[list[float]]:
@@ -130,7 +129,7 @@ def test_a_step_evaluated_twice_keeps_its_first_features():
 def test_nothing_is_stored_outside_the_window():
     stores = attention(window=(0.5, 0.5))
     assert run_pass(stores, 1.0, Role.RECORD) == [[1.0]] * 4
-    assert [slot[0] for slot in stores.first.features] == [2] and stores.first.bytes == 4
+    assert [slot[0] for slot in stores.first] == [2] and stores.bytes == 4
     assert run_pass(stores, 2.0, Role.READ) == [[2.0], [2.0], [1.0, 1.0], [2.0]]
 
 
@@ -138,8 +137,23 @@ def test_other_numbers_of_tokens_are_refused():
     stores = attention()
     run_pass(stores, 1.0, Role.RECORD)
     stores.begin_pass(Role.READ)
-    with pytest.raises(BetwixtError, match="has 2 tokens now and had 1"):
+    with pytest.raises(BetwixtError, match="has 2 tokens and had 1"):
         stores.context(torch.zeros(1, 2, 1), (0, 0, 0))
+    with pytest.raises(BetwixtError, match="did not have"):
+        stores.context(torch.zeros(1, 1, 1), (0, 0, 1))
+
+
+def test_both_stores_share_what_they_have_in_common():
+    stores = attention()
+    run_pass(stores, 1.0, Role.RECORD)
+    assert stores.bytes == 4 * 4
+    run_pass(stores, 2.0, Role.UPDATE, steps=(0, 1))
+    assert stores.bytes == 6 * 4
+    run_pass(stores, 3.0, Role.UPDATE)
+    run_pass(stores, 4.0, Role.UPDATE)
+    assert stores.bytes == 8 * 4
+    stores.make_previous_first()
+    assert stores.bytes == 4 * 4
 
 
 def test_noise_of_a_step_does_not_depend_on_the_windows():

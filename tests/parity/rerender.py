@@ -6,7 +6,7 @@ The key-frame runs go through the host: MODEL with an attention patch, ControlNe
 import cv2
 import torch
 import torch.nn.functional as F
-from betwixt.rerender_core.cross_frame_attention import CrossFrameAttention, FeatureStore, Role
+from betwixt.rerender_core.cross_frame_attention import CrossFrameAttention, Role
 from betwixt.rerender_core.fidelity_encoding import artifact_mask, fidelity_encode
 from betwixt.rerender_core.frame_fit import fit_frame
 from betwixt.rerender_core.keyframe_sampling import Injection, Pass, PixelTarget, State, published_timesteps, sample
@@ -66,9 +66,7 @@ def attention_case(case: Case) -> list[Check]:
         mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
         return F.linear(mixed, case["weights.to_out.0.weight"], case["weights.to_out.0.bias"])
 
-    cpu = torch.device("cpu")
-    stores = [FeatureStore(lambda size: cpu) for _ in range(2)]
-    attention = CrossFrameAttention(tuple(options["cross_period"]), options["total_steps"], *stores)
+    attention = CrossFrameAttention(tuple(options["cross_period"]), options["total_steps"])
 
     def run(frame: str, role: Role, steps) -> list[torch.Tensor]:
         attention.begin_pass(role)
@@ -116,7 +114,7 @@ def masks_case(case: Case) -> list[Check]:
     soft_first, soft_previous = softened(first), softened(previous)
     pictures = [case[name].float() for name in ("warped_first", "warped_prev", "rough_image")]
     reference = pixel_reference(*pictures, soft_first, soft_previous)
-    keep = keep_mask(first, previous)
+    unknown, keep = first.bool() & previous.bool(), keep_mask(first, previous)
     artifacts = artifact_mask(case["image_from_extrapolated_latent"], case["out.blend_image"], 0.25)
     plain, recoded = case["latent_reference"], case["latent_reference_recoded"]
     target = (plain + (1 - artifacts) * (plain - recoded)) * keep[:, None]
@@ -125,6 +123,7 @@ def masks_case(case: Case) -> list[Check]:
         Check("previous mask", max_error(soft_previous, case["out.blend_mask_prev"]), 1e-6),
         Check("warp mask", max_error(latent_mask(1 - soft_first), case["out.warp_mask"]), 1e-6),
         Check("pixel reference", max_error(reference, case["out.blend_image"]), 1e-6),
+        Check("keep mask, pixels", max_error(1 - softened(unknown), case["out.keep_mask_pixels"]), 1e-6),
         Check("keep mask", max_error(keep, case["out.keep_mask_latent"]), 1e-6),
         Check("flat region", max_error(flat_region(keep), case["out.flat_region"]), 0),
         Check("artifacts", max_error(artifacts, case["out.artifact_mask"]), 0),

@@ -19,19 +19,23 @@ HALF = 2**-10  # rounding of pictures stored as float16, relative
 
 
 class TracedRendering(HostRendering):
-    """Also keeps what goes into and comes out of every step of the last pass, in variance-preserving scale.
+    """Also keeps what goes into and comes out of every step of the last pass, in variance-preserving scale, and the
+    training timesteps the model is asked for.
 
     ``final_injection``: the noise the reference injected in the final pass, where it was another one.
     """
 
     def __init__(self, *arguments, final_injection=None, **options):
         super().__init__(*arguments, **options)
-        self.final_injection, self.samples, self.clean = final_injection, {}, {}
+        self.final_injection = final_injection
+        self.samples, self.clean, self.timesteps = {}, {}, {}
         self._model.set_model_unet_function_wrapper(self._evaluate)
 
     def _evaluate(self, apply_model, arguments):
         sigma = arguments["timestep"].view(-1, 1, 1, 1)
         self.samples[self._patch.step] = (arguments["input"] / (1 + sigma**2).sqrt())[:1].clone()
+        timestep = self._model.get_model_object("model_sampling").timestep(arguments["timestep"][:1])
+        self.timesteps[self._patch.step] = timestep
         return apply_model(arguments["input"], arguments["timestep"], **arguments["c"])
 
     def run(self, frame, plan: Pass, attention):
@@ -115,7 +119,7 @@ def rendered(case: Case, parts: tuple, every_step: bool) -> tuple[list[RenderedF
     settings = KeyframeSettings(
         alphas(sigmas), options["steps"], options["x0_strength"], constraints, every_step=every_step
     )
-    frames = case["frames"].permute(0, 3, 1, 2).float() / 127.5 - 1
+    frames = case["frames"].float() / 255
     attention = host.attention(constraints.cross_frame.window)
     renderer = KeyframeRenderer(frames, correspondence(case), settings, noises(case, options), host, attention)
     return list(renderer.render()), host, renderer.latents
@@ -158,12 +162,14 @@ def frame_checks(case: Case, position: int, frame: RenderedFrame, encoded: torch
 
 
 def trace_checks(case: Case, host: TracedRendering, last: int) -> list[Check]:
-    traces = {"trace_x_in": host.samples, "trace_x0": host.clean}
+    traces = {"trace_x_in": (host.samples, LATENT), "trace_x0": (host.clean, LATENT), "trace_t": (host.timesteps, 0)}
     return [
         Check(
-            name, max_error(torch.cat([trace[step] for step in sorted(trace)]), case[f"out.key{last}.{name}"]), LATENT
+            name,
+            max_error(torch.cat([trace[step] for step in sorted(trace)]), case[f"out.key{last}.{name}"].float()),
+            tolerance,
         )
-        for name, trace in traces.items()
+        for name, (trace, tolerance) in traces.items()
         if f"out.key{last}.{name}" in case
     ]
 

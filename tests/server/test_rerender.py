@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 pytestmark = pytest.mark.server
-KEYS, STEPS = 3, 4
+KEYS, STEPS, EARLY = 3, 4, 2  # EARLY: steps before pixel-aware fusion, which both renders of a key frame share
 CROP = {"crop_left": 0, "crop_right": 0, "crop_top": 0, "crop_bottom": 0}
 LORA_KEY = "lora_unet_input_blocks_1_1_transformer_blocks_0_attn1_to_q"
 
@@ -89,6 +89,7 @@ def test_key_frames_of_a_clip(sampling_client):
     assert result.shape == (KEYS, 64, 128, 3) and result.std() > 5
     values = [value / maximum for value, maximum in run.progress["rerender"]]
     assert values == sorted(values) and values[-1] == 1
+    assert run.previews["rerender"] == STEPS * (2 * KEYS - 1) - EARLY * (KEYS - 1) + KEYS  # every step, every frame
 
 
 def without(parts: dict, name: str) -> dict:

@@ -1,0 +1,149 @@
+"""Where the features of cross-frame attention wait, and that memory does not grow with the number of key frames."""
+
+import gc
+
+import pytest
+import torch
+from betwixt.rerender_core.cross_frame_attention import InPlace
+from betwixt.rerender_core.flow import DenseInverseSearch
+from betwixt.rerender_core.flow_ahead import FlowAhead
+
+from tests.rerender_runs import SIZE, clip, rendering
+
+CARD, MAIN = torch.device("meta"), torch.device("cpu")
+GIB = 1024**3
+
+
+@pytest.fixture
+def memory(host, monkeypatch):
+    """(memory of a card with ``free`` bytes, a setter of them)."""
+    import comfy.model_management as management
+    from betwixt.nodes.host.feature_memory import FeatureMemory
+
+    free = {CARD: 8 * GIB, MAIN: 64 * GIB}
+    monkeypatch.setattr(management, "get_free_memory", lambda device: free[device])
+    return FeatureMemory(CARD, MAIN), lambda bytes: free.update({CARD: bytes})
+
+
+def test_features_wait_on_the_card_while_a_step_still_fits_there(memory):
+    memory, set_free = memory
+    memory.needed = 2 * GIB
+    assert memory.place(4 * GIB) == CARD
+    set_free(3 * GIB)  # what a step needs, and the reserve
+    assert memory.place(1) == MAIN
+    set_free(3 * GIB + 4096)
+    tokens = torch.zeros(1, 16, 32)
+    assert memory.keep(tokens).device == CARD
+    memory.needed += 4096
+    kept = memory.keep(tokens)
+    assert kept.device == MAIN and kept.data_ptr() != tokens.data_ptr() and torch.equal(kept, tokens)
+
+
+def test_features_keep_the_precision_of_the_model(memory):
+    memory, set_free = memory
+    set_free(0)
+    assert memory.keep(torch.zeros(1, 4, 8, dtype=torch.float16)).dtype == torch.float16
+
+
+def test_what_takes_the_place_of_older_features_stays_where_they_were(memory):
+    memory, set_free = memory
+    set_free(0)
+    assert memory.keep(torch.zeros(1, 4, 8), CARD).device == CARD
+
+
+def test_the_run_asks_for_what_the_model_needs(run, sd15, monkeypatch):
+    from betwixt.nodes.host import feature_memory
+
+    asked = []
+
+    def place(self, size):
+        asked.append((self.needed, size))
+        return MAIN
+
+    monkeypatch.setattr(feature_memory.FeatureMemory, "place", place)
+    run(key_frames=clip(4))
+    needed = 1.5 * sd15[1].memory_required([2, 4, SIZE // 8, SIZE // 8])
+    assert {needed} == {value for value, _ in asked}
+    anchor = len({id(entry) for entry in asked}) // 2  # the anchor's, and once the previous frame's
+    assert len(asked) == 2 * anchor
+
+
+class Elsewhere(InPlace):
+    """Counts what is brought, and how much of it is on its way at once."""
+
+    def __init__(self):
+        self.brought, self.waiting, self.most = 0, 0, 0
+
+    def fetch(self, kept, device):
+        self.brought += 1
+        self.waiting += 1
+        self.most = max(self.most, self.waiting)
+
+        def arrived():
+            self.waiting -= 1
+            return kept
+
+        return arrived
+
+
+@torch.inference_mode()
+def test_features_are_on_their_way_before_their_turn_and_nothing_else_changes(sd15):
+    plain = [frame.picture for frame in rendering(sd15, 3)[0].render()]
+    memory = Elsewhere()
+    renderer, stores = rendering(sd15, 3)
+    stores.memory = memory
+    assert all(torch.equal(a.picture, b) for a, b in zip(renderer.render(), plain, strict=True))
+    assert 1 < memory.most <= 2 * 5  # the slot at hand and four more, anchor and previous frame
+    slots = len(stores.first)
+    assert slots < memory.brought <= 2 * 2 * 2 * slots + memory.most  # two frames, two passes; none twice in a pass
+
+
+def living_bytes() -> int:
+    gc.collect()
+    storages = {}
+    for thing in gc.get_objects():
+        if isinstance(thing, torch.Tensor) and thing.device.type == "cpu":
+            storages[thing.untyped_storage().data_ptr()] = thing.untyped_storage().nbytes()
+    return sum(storages.values())
+
+
+@torch.inference_mode()
+def test_memory_does_not_grow_from_key_frame_to_key_frame(sd15):
+    renderer, stores = rendering(sd15, 6)
+    sizes, kept = [], []
+    for frame in renderer.render():
+        del frame
+        sizes.append(living_bytes())
+        kept.append(stores.bytes)
+    assert kept[1:] == [2 * kept[0]] * 5  # two sets at most
+    assert max(sizes[2:]) - min(sizes[2:]) < 4 * SIZE * SIZE * 3  # less than one picture
+
+
+def test_flow_is_estimated_in_groups_of_which_one_is_kept():
+    frames = clip(40, 32)
+    pairs = sorted({(0, later) for later in range(1, 40)} | {(later - 1, later) for later in range(1, 40)})
+    calls, cancelled, model = [], [], DenseInverseSearch("ultrafast")
+
+    class Counted:
+        name = "counted"
+        pairs_at_once = staticmethod(model.pairs_at_once)
+
+        @staticmethod
+        def estimate(first, second):
+            calls.append(len(first))
+            return model.estimate(first, second)
+
+    shares = []
+    flow = FlowAhead(frames, pairs, Counted, lambda share, text: shares.append(share), lambda: cancelled.append(1))
+    assert sum(calls) == 32 and shares[-1] == 1
+    for later in range(1, 40):
+        for earlier in {0, later - 1}:
+            seen = flow(earlier, later)
+            assert seen.flow.shape == (1, 2, 32, 32) and seen.occluded.shape == (1, 32, 32)
+    assert sum(calls) == len(pairs) and cancelled  # each pair once; a cancel is noticed in later groups too
+
+
+def test_long_and_short_runs_agree(run):
+    """Beyond one group of flow, the first key frames are what they are in a short run."""
+    long = run(key_frames=clip(20), steps=2)[0]
+    assert torch.equal(long[:4], run(key_frames=clip(4), steps=2)[0]) and len(long) == 20
