@@ -11,7 +11,7 @@ from ..common.images import rgb_frames
 from ..rerender_core.clip_blending import BlendOptions
 from ..rerender_core.clip_stylisation import ClipOptions, Region, finish_interval, stylise_clip
 from ..rerender_core.colour_drift import colour_drift, drift_report
-from ..rerender_core.propagation import PropagatedInterval, PropagationOptions, propagate
+from ..rerender_core.propagation import PropagatedInterval, PropagationOptions, needed_pairs, propagate
 from ..rerender_core.propagation_plan import plan_intervals
 from ..rerender_core.scene_cuts import find_cuts
 from ..rerender_core.stylized_keys import StylizedKeys
@@ -28,6 +28,7 @@ from .ebsynth_inputs import (
 from .host.notices import show_notice
 from .host.progress import NodeProgress
 
+MOST_TOGETHER = 16
 BYTES_PER_PIXEL = 600  # of one synthesis with four guides at patch 5, torch engine
 
 
@@ -46,31 +47,48 @@ def _clip_inputs() -> list[io.Input]:
     return [
         io.Image.Input("frames", tooltip="The clip, all frames."),
         sockets.StylizedKeys.Input("keys", tooltip="The painted key frames, from 'Place Key Frames'."),
-        sockets.FlowModel.Input("flow_model", tooltip="From 'Load Flow Model'; DIS needs no file."),
         cuts_input(),
         *mask_use_inputs(),
     ]
 
 
-def _prepared(frames, keys, scene_cuts, mask, mask_use, feather, settings):
-    """The checked clip, its options and its region."""
+def _prepared(frames, keys, scene_cuts, mask, mask_use, feather, flow_model, flow, settings):
+    """The checked clip, its motion, options and region; nothing is computed before all of it is known to fit."""
     frames = rgb_frames(frames, "frames")
     keys.check_clip(len(frames), *frames.shape[1:3])
     cuts = find_cuts(frames) if scene_cuts == "find" else ()
-    plan_intervals(len(frames), keys.numbers, cuts)  # a scene without a key frame is refused before anything runs
+    intervals = plan_intervals(len(frames), keys.numbers, cuts)
+    if flow is not None:
+        flow.check(
+            needed_pairs(intervals),
+            *frames.shape[1:3],
+            "the frames connected to 'frames'",
+            "The flow of every frame and its successor is needed.",
+            "Set 'between' of 'Estimate Flow' to 'neighbours', on the same clip.",
+        )
+    elif flow_model is None and intervals:
+        raise BetwixtError(
+            "Neither 'flow_model' nor 'flow' is connected.",
+            "Paint is carried along the motion of the clip.",
+            "Connect 'Load Flow Model' to 'flow_model'; its method DIS needs no file.",
+        )
     region = None
     if mask is not None:
         region = Region.of(mask, len(frames), *frames.shape[1:3], mask_use == "before", feather)
-    return frames, ClipOptions(settings or PropagationOptions(), cuts=cuts, together=_together(frames)), region
+    options = ClipOptions(settings or PropagationOptions(), cuts=cuts, together=_together(frames, len(intervals)))
+    return frames, flow_model if flow is None else flow, options, region
 
 
-def _together(frames: torch.Tensor) -> int:
-    """Intervals worked on at once: an accelerator is kept busy by several, a processor by one."""
+def _together(frames: torch.Tensor, intervals: int) -> int:
+    """Intervals worked on at once: an accelerator is kept busy by several, a processor by one. Models that the host
+    holds on the device make room."""
     device = management.get_torch_device()
     if device.type == "cpu":
         return 1
+    most = max(1, min(MOST_TOGETHER, intervals))
     need = 2 * BYTES_PER_PIXEL * frames.shape[1] * frames.shape[2]
-    return max(1, min(16, int(0.5 * management.get_free_memory(device) / need)))
+    management.free_memory(2 * most * need, device)
+    return max(1, min(most, int(0.5 * management.get_free_memory(device) / need)))
 
 
 class PlaceKeyFrames(io.ComfyNode):
@@ -138,15 +156,28 @@ class StyliseClip(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, frames, keys, flow_model, scene_cuts, mask_use, feather, blend, on_cancel, mask=None, settings=None
+        cls,
+        frames,
+        keys,
+        scene_cuts,
+        mask_use,
+        feather,
+        blend,
+        on_cancel,
+        flow_model=None,
+        flow=None,
+        mask=None,
+        settings=None,
     ) -> io.NodeOutput:
-        frames, options, region = _prepared(frames, keys, scene_cuts, mask, mask_use, feather, settings)
+        frames, motion, options, region = _prepared(
+            frames, keys, scene_cuts, mask, mask_use, feather, flow_model, flow, settings
+        )
         options = replace(options, blend=BlendOptions(mode=blend))
         device = management.get_torch_device()
         progress = NodeProgress(cls.hidden.unique_id)
         out, finished = frames.clone(), 0
         try:
-            for number, frame in stylise_clip(frames, keys, flow_model, options, region, device, progress):
+            for number, frame in stylise_clip(frames, keys, motion, options, region, device, progress):
                 out[number] = frame
                 finished += 1
         except (management.InterruptProcessingException, RuntimeError) as error:
@@ -189,14 +220,16 @@ class EbSynthPropagate(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, frames, keys, flow_model, scene_cuts, mask_use, feather, mask=None, settings=None
+        cls, frames, keys, scene_cuts, mask_use, feather, flow_model=None, flow=None, mask=None, settings=None
     ) -> io.NodeOutput:
-        frames, options, region = _prepared(frames, keys, scene_cuts, mask, mask_use, feather, settings)
+        frames, motion, options, region = _prepared(
+            frames, keys, scene_cuts, mask, mask_use, feather, flow_model, flow, settings
+        )
         parts = propagate(
             frames,
             keys,
             plan_intervals(len(frames), keys.numbers, options.cuts),
-            flow_model,
+            motion,
             options.propagation,
             management.get_torch_device(),
             options.together,

@@ -4,6 +4,7 @@ from comfy_api.latest import io
 
 from ..common.errors import BetwixtError
 from ..rerender_core.clip_blending import MODES
+from ..rerender_core.patch_voting import VOTINGS
 from ..rerender_core.propagation import GuideWeights, PropagationOptions
 from ..rerender_core.screened_poisson import SOLVERS
 from ..rerender_core.synthesis import SynthesisOptions
@@ -67,6 +68,38 @@ def propagation_inputs() -> list[io.Input]:
             tooltip="How strongly all parts of the key frame are used alike. 0 lets flat areas spread.",
         ),
         *guides,
+        io.Int.Input(
+            "pyramid_levels",
+            default=0,
+            min=0,
+            max=12,
+            advanced=True,
+            tooltip="Picture sizes that are searched, each half the one above: 0 = as many as fit, 1 = full size only, "
+            "which keeps to the start of 'hybrid' and repeats small things in large areas.",
+        ),
+        io.Combo.Input(
+            "voting",
+            options=list(VOTINGS),
+            default="plain",
+            advanced=True,
+            tooltip="How overlapping patches make a pixel: 'plain' averages them, 'weighted' lets the better fitting "
+            "ones count more (crisper), 'clamped' is 'plain' as on CUDA, different at the picture's border.",
+        ),
+        io.Boolean.Input(
+            "extra_pass",
+            default=False,
+            advanced=True,
+            tooltip="Finish every frame with 3x3 patches: finer detail, less of the brush strokes' shape.",
+        ),
+        io.Int.Input(
+            "stop_threshold",
+            default=0,
+            min=0,
+            max=255,
+            advanced=True,
+            tooltip="Random search rests where the picture changed by less than so many of 255 grey levels in the last "
+            "round. 0 = never; 3 is hardly visible; high values freeze the picture early.",
+        ),
         io.Combo.Input(
             "occlusion",
             options=["ignore", "fill"],
@@ -123,6 +156,10 @@ class PatchSynthesisSettings(io.ComfyNode):
         edge_weight,
         temporal_weight,
         position_weight,
+        pyramid_levels,
+        voting,
+        extra_pass,
+        stop_threshold,
         occlusion,
         reuse_matches,
         engine,
@@ -136,8 +173,12 @@ class PatchSynthesisSettings(io.ComfyNode):
         synthesis = SynthesisOptions(
             patch=patch_size,
             uniformity=uniformity,
+            levels=pyramid_levels or None,
             vote_iterations=search_votes,
             match_iterations=match_iterations,
+            extra_pass=extra_pass,
+            voting=voting,
+            stop_threshold=stop_threshold,
             schedule=schedule,
             seed=seed,
         )
@@ -211,6 +252,17 @@ def mask_use_inputs() -> list[io.Input]:
 
 def optional_inputs() -> list[io.Input]:
     return [
+        sockets.FlowModel.Input(
+            "flow_model",
+            optional=True,
+            tooltip="Measures the motion: from 'Load Flow Model'; DIS needs no file. Not needed with 'flow'.",
+        ),
+        sockets.Flow.Input(
+            "flow",
+            optional=True,
+            tooltip="The clip's motion, measured before: from 'Estimate Flow' between neighbours. Goes before "
+            "'flow_model'.",
+        ),
         io.Mask.Input(
             "mask",
             optional=True,

@@ -111,20 +111,26 @@ def finish_interval(
         (frame number, frame as :func:`stylise_clip` gives it, bool [H, W] of the pixels from the right key frame).
     """
     blended = blend_interval(part, options.blend)
-    patch = options.propagation.synthesis.patch
+    synthesis = options.propagation.synthesis
     for index, number in enumerate(part.interval.frames):
         frame = torch.from_numpy(np.ascontiguousarray(blended.frames[index])).float() / 255
         if options.keep_precision:
             sides = [(part.left, part.interval.left), (part.right, part.interval.right)]
             lost = [
-                None
+                torch.zeros_like(frame)
                 if side is None
-                else lost_precision(_key(keys, key), side.matches[index], side.pictures[index], patch)
+                else lost_precision(
+                    _key(keys, key),
+                    side.matches[index],
+                    side.errors[index],
+                    side.pictures[index],
+                    synthesis.last_patch,
+                    synthesis.voting,
+                )
                 for side, key in sides
             ]
             from_right = torch.from_numpy(blended.masks[index])[..., None]
-            left, right = (values if values is not None else torch.zeros_like(frame) for values in lost)
-            frame = frame + torch.where(from_right, right, left)
+            frame = frame + torch.where(from_right, lost[1], lost[0])
         from_right = torch.from_numpy(blended.masks[index])
         yield number, _composited(frames, number, frame, region), from_right
 

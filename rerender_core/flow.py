@@ -38,6 +38,37 @@ class Flow:
         """(height, width) in pixels."""
         return self.forward.shape[1], self.forward.shape[2]
 
+    def check(
+        self, pairs: Sequence[tuple[int, int]], height: int, width: int, frames: str, needed: str, remedy: str
+    ) -> None:
+        """Refuse flow that cannot serve.
+
+        Args:
+            pairs: that are needed.
+            frames, needed, remedy: for the messages: what the flow belongs to, what it must hold, what to change.
+
+        Raises:
+            BetwixtError: flow of another size, without one of the pairs, or with NaN or infinity.
+        """
+        if self.size != (height, width):
+            raise BetwixtError(
+                f"The flow is {self.size[1]}x{self.size[0]} and {frames} are {width}x{height}.",
+                "Both must have the same size.",
+                f"Estimate the flow on {frames}.",
+            )
+        missing = [pair for pair in pairs if pair not in self.pairs]
+        if missing:
+            raise BetwixtError(
+                f"The flow lacks the pair {missing[0][0]}-{missing[0][1]} "
+                f"({len(missing)} of {len(pairs)} are missing).",
+                needed,
+                remedy,
+            )
+        if not all(bool(torch.isfinite(field).all()) for field in (self.forward, self.backward)):
+            raise BetwixtError(
+                "The flow contains NaN or infinite values.", "All of it must be finite.", "Estimate it again."
+            )
+
     def source_occlusion(self, index: int) -> Tensor:
         """bool [H, W]: pixels of the source frame of one pair without a counterpart in the target frame."""
         forward, backward = (flow[index : index + 1].permute(0, 3, 1, 2) for flow in (self.forward, self.backward))

@@ -1,8 +1,5 @@
 """The flow that key frames need: each from its predecessor and from its anchor."""
 
-import torch
-
-from ..common.errors import BetwixtError
 from .flow import Flow
 from .keyframe_constraints import KeyframeConstraints
 from .keyframe_rendering import Correspondence
@@ -33,25 +30,16 @@ def check_flow(flow: Flow, pairs: list[tuple[int, int]], height: int, width: int
     """Raises:
     BetwixtError: flow of another size, with NaN, or without one of the pairs.
     """
-    if flow.size != (height, width):
-        raise BetwixtError(
-            f"The flow is {flow.size[1]}x{flow.size[0]} and the key frames are {width}x{height}.",
-            "Both must have the same size.",
-            "Estimate the flow on the frames connected to 'key_frames'.",
-        )
-    missing = [pair for pair in pairs if pair not in flow.pairs]
-    if missing:
-        raise BetwixtError(
-            f"The flow lacks the pair {missing[0][0]}-{missing[0][1]} ({len(missing)} of {len(pairs)} are missing).",
-            "Every key frame needs the flow from its predecessor and from the anchor, counted among the key frames.",
-            "Connect 'flow_model' instead, or set 'Estimate Flow' to the list "
-            + ", ".join(f"{earlier}-{later}" for earlier, later in pairs)
-            + ".",
-        )
-    if not bool(torch.isfinite(flow.backward).all()):
-        raise BetwixtError(
-            "The flow contains NaN or infinite values.", "All of it must be finite.", "Estimate it again."
-        )
+    flow.check(
+        pairs,
+        height,
+        width,
+        "the frames connected to 'key_frames'",
+        "Every key frame needs the flow from its predecessor and from the anchor, counted among the key frames.",
+        "Connect 'flow_model' instead, or set 'Estimate Flow' to the list "
+        + ", ".join(f"{earlier}-{later}" for earlier, later in pairs)
+        + ".",
+    )
 
 
 def correspondence_from(flow: Flow):

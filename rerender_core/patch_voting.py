@@ -1,12 +1,13 @@
 """Voting: the picture that a field of matches makes (spec ebsynth.md 2.9), and where it still changes (2.10)."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 Voting = Literal["plain", "clamped", "weighted"]
+VOTINGS: tuple[Voting, ...] = get_args(Voting)
 
 FIELD_BITS = 16  # of a vote's sum: 255 * patch^2 fits up to patch 15
 WIDEST_PATCH = 15

@@ -17,7 +17,8 @@ from .synthesis import EngineName, SynthesisOptions, SynthesisProblem, synthesis
 from .synthesis_guides import Guide, pack_guides
 from .warping import warp
 
-Progress = Callable[[float, str], None]
+Progress = Callable[..., None]  # (share of the work done, what is going on[, uint8 RGB [H, W, 3] just made])
+FILL_RADIUS = {"fill": 10, "ignore": 3}  # pixels; published: 30, whose cost rivals that of the synthesis
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,11 @@ class _Walk:
         frame, weights = self.order[step], self.options.weights
         source, target = self.clip.picture(self.key), self.clip.picture(frame)
         hidden = occluded | self._outside(flow)
-        fill = self.options.occlusion == "fill"
+        fill, radius = self.options.occlusion == "fill", FILL_RADIUS[self.options.occlusion]
         temporal = carried(self.output, flow)
-        self.position = filled(carried(self.position, flow), hidden, 30 if fill else 3)
+        self.position = filled(carried(self.position, flow), hidden, radius)
         if fill:
-            temporal = filled(temporal, hidden, 30)
+            temporal = filled(temporal, hidden, radius)
         self._move_origin(flow, hidden)
         pairs = (
             (source, target, weights.colour, False),
@@ -144,6 +145,11 @@ def _batch(picture: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(picture))[None]
 
 
+def needed_pairs(intervals: Sequence[Interval]) -> list[tuple[int, int]]:
+    """The neighbouring frames between which motion is needed, (n, n + 1)."""
+    return [(number, number + 1) for first, last in (part.ends for part in intervals) for number in range(first, last)]
+
+
 class _Clip:
     """The clip's frames as 8-bit pictures, converted when they are asked for."""
 
@@ -170,11 +176,12 @@ def propagate(
     Args:
         frames: float32 [T, H, W, 3], 0..1.
         intervals: of :func:`.propagation_plan.plan_intervals`.
-        flow: an estimator, asked for each interval's neighbouring frames, or their flow for the whole clip.
+        flow: an estimator, asked for each interval's neighbouring frames, or flow that holds at least
+            :func:`needed_pairs`.
         device: where the torch engine computes.
         together: intervals worked on at once; more keep an accelerator busy and take more memory.
         masks: bool [T, H, W], the pixels that are wanted; None = all.
-        progress: told after each frame; may raise to cancel.
+        progress: told while flow is estimated and after each vote and frame, with the frame; may raise to cancel.
     """
     clip = _Clip(frames)
     total = sum(
@@ -183,7 +190,8 @@ def propagate(
     done = 0
     for begin in range(0, len(intervals), together):
         group = intervals[begin : begin + together]
-        motions = [_Motion(frames, interval, flow) for interval in group]
+        at = partial(_share, progress, done / total, 0.0)
+        motions = [_Motion(frames, interval, flow, at) for interval in group]
         walks = [_walks(interval, keys, clip, options) for interval in group]
         flat = [(walk, motion) for pair, motion in zip(walks, motions, strict=True) for walk in pair if walk]
         for step in range(max(len(walk.order) for walk, _ in flat)):
@@ -191,6 +199,8 @@ def propagate(
             tell = partial(_share, progress, done / total, len(active) / total)
             _advance(active, step, options, device, masks, tell)
             done += len(active)
+            if progress is not None:
+                progress(done / total, "", active[0][0].output)
         for interval, motion, (left, right) in zip(group, motions, walks, strict=True):
             yield PropagatedInterval(
                 interval, left and left.finished(), right and right.finished(), motion.into_previous(interval.frames)
@@ -216,15 +226,14 @@ def _walks(interval: Interval, keys: StylizedKeys, clip: _Clip, options: Propaga
 class _Motion:
     """Flow between neighbouring frames of an interval and its key frames."""
 
-    def __init__(self, frames: Tensor, interval: Interval, flow: FlowModel | Flow):
-        first = interval.frames[0] if interval.left is None else interval.left
-        last = interval.frames[-1] if interval.right is None else interval.right
+    def __init__(self, frames: Tensor, interval: Interval, flow: FlowModel | Flow, progress: Progress):
+        first, last = interval.ends
         self.first = first
         if isinstance(flow, Flow):
             self.flow, self.offset = flow, [flow.pairs.index((n, n + 1)) for n in range(first, last)]
         else:
             pairs = [(n, n + 1) for n in range(last - first)]
-            self.flow = estimate_flow(frames[first : last + 1], pairs, flow) if pairs else None
+            self.flow = estimate_flow(frames[first : last + 1], pairs, flow, progress)
             self.offset = list(range(last - first))
 
     def into(self, frame: int, neighbour: int) -> tuple[np.ndarray, np.ndarray]:

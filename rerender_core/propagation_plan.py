@@ -19,6 +19,14 @@ class Interval:
     right: int | None
     frames: range
 
+    @property
+    def ends(self) -> tuple[int, int]:
+        """First and last frame of all that motion is needed between, key frames included."""
+        return (
+            self.frames[0] if self.left is None else self.left,
+            self.frames[-1] if self.right is None else self.right,
+        )
+
 
 def plan_intervals(frame_count: int, keys: Sequence[int], cuts: Sequence[int] = ()) -> list[Interval]:
     """All intervals of a clip in the order of time; empty ones are left out.

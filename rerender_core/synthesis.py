@@ -86,7 +86,14 @@ def _coarse_to_fine(
         solution = solve(level, nnf, search, _stepper(progress, done, work, number, search.vote_iterations))
         done += work[number]
     if options.extra_pass:
-        search = Search(3, 0.0, *_iterations(searches[-1]), options.voting, options.stop_threshold, options.seed + 1)
+        search = Search(
+            options.last_patch,
+            0.0,
+            *_iterations(searches[-1]),
+            options.voting,
+            options.stop_threshold,
+            options.seed + 1,
+        )
         solution = solve(levels[-1], solution.nnf, search, _stepper(progress, done, work, -1, search.vote_iterations))
     return solution
 

@@ -71,6 +71,11 @@ class SynthesisOptions:
     schedule: Literal["reference", "hybrid"] = "reference"
     seed: int = 0
 
+    @property
+    def last_patch(self) -> int:
+        """Side of the patches that the finished picture is voted from."""
+        return 3 if self.extra_pass else self.patch
+
 
 def check(problem: SynthesisProblem, options: SynthesisOptions) -> None:
     """Refuse what cannot be synthesised.

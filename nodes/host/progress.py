@@ -2,6 +2,8 @@
 
 import comfy.model_management
 import comfy.utils
+import numpy as np
+from PIL import Image
 
 
 class NodeProgress:
@@ -17,7 +19,9 @@ class NodeProgress:
         self._bar = comfy.utils.ProgressBar(self.STEPS, node_id=node_id)
 
     def __call__(self, share: float, text: str = "", preview=None) -> None:
-        """``share``: 0..1 of the work done; ``preview``: optional PIL image shown on the node."""
+        """``share``: 0..1 of the work done; ``preview``: picture shown on the node, PIL image or uint8 RGB [H, W, 3]."""
         comfy.model_management.throw_exception_if_processing_interrupted()
+        if isinstance(preview, np.ndarray):
+            preview = Image.fromarray(preview)
         picture = None if preview is None else ("JPEG", preview, 512)
         self._bar.update_absolute(round(share * self.STEPS), self.STEPS, picture)

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 from betwixt.rerender_core import patch_match_numba, patch_match_torch
+from betwixt.rerender_core.float_voting import float_vote
 from betwixt.rerender_core.patch_error import patch_error
 from betwixt.rerender_core.patch_features import PatchFeatures
 from betwixt.rerender_core.patch_match import Level, Search, search_radii
 from betwixt.rerender_core.patch_match_kernels import BLOCKED
 from betwixt.rerender_core.patch_occupancy import covered, match_count
-from betwixt.rerender_core.patch_voting import vote
+from betwixt.rerender_core.patch_voting import VOTINGS, vote
 from betwixt.rerender_core.synthesis_pyramid import level_size, resample_mask, upscale_nnf
 
 ENGINES = {"numba": patch_match_numba.solve, "torch": patch_match_torch.solve}
@@ -123,6 +124,20 @@ def test_compiled_engine_keeps_its_occupancy_map():
     kept = problem.occupied.reshape(-1, SOURCE[1])[3:-3]
     np.testing.assert_array_equal(kept[2:-2, 2:-2], expected[2:-2, 2:-2])
     assert (np.abs(kept[:2] - BLOCKED) < BLOCKED // 4).all()
+
+
+@pytest.mark.parametrize("voting", VOTINGS)
+@pytest.mark.parametrize("patch", [3, 5])
+def test_votes_in_float_are_those_in_eight_bit_before_truncation(voting, patch):
+    level, nnf = random_level(), random_nnf(6, patch)
+    nnf[:, 5:19, 7:22] = -1
+    error = torch.rand(nnf.shape[:3], generator=torch.Generator().manual_seed(0)) * 1e5
+    expected = vote(level.style, nnf, patch, voting, error)
+    for style, matches, errors, eight_bit in zip(level.style, nnf, error, expected, strict=True):
+        voted = float_vote(style.double(), matches, patch, voting, errors)
+        lost = voted - eight_bit
+        assert float(lost.min()) > -1e-3 and float(lost.max()) < 1 + 1e-3
+        assert float((voted + 1e-9).floor().sub(eight_bit).ne(0).double().mean()) < 1e-3
 
 
 @pytest.mark.parametrize("patch", [3, 5, 9])

@@ -51,7 +51,7 @@ def stylise(nodes, frames, numbers, **changes):
 
     inputs = {
         "frames": frames,
-        "keys": keys(nodes, frames, numbers),
+        "keys": changes.get("keys") or keys(nodes, frames, numbers),
         "flow_model": DenseInverseSearch(),
         "scene_cuts": "none",
         "mask_use": "before",
@@ -108,14 +108,117 @@ def test_propagation_and_blending_apart_give_the_same(nodes):
     assert float(torch.stack([error_left, error_right]).max()) == 1.0 and float(selection.mean()) > 0
 
 
-def test_float_keys_keep_their_precision(nodes):
-    frames = clip(3)
-    from betwixt.rerender_core.flow import DenseInverseSearch
+@pytest.mark.parametrize("changes", [{}, {"voting": "weighted"}, {"voting": "clamped", "extra_pass": True}])
+def test_float_keys_keep_their_precision(nodes, changes):
     from betwixt.rerender_core.stylized_keys import StylizedKeys
 
     bright = StylizedKeys.of(torch.full((1, *SIZE, 3), 0.5012345) * torch.tensor([1.0, 2.5, 0.3]), [0])
-    out, _ = stylise(nodes, frames, [0], keys=bright, flow_model=DenseInverseSearch())
+    out, _ = stylise(nodes, clip(3), [0], keys=bright, settings=settings(nodes, **changes))
     torch.testing.assert_close(out[2], bright.frames[0], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"voting": "weighted"},
+        {"extra_pass": True},
+        {"pyramid_levels": 1},
+        {"stop_threshold": 40},
+        {"schedule": "reference"},
+        {"reuse_matches": True},
+        {"occlusion": "fill"},
+        {"patch_size": 7},
+        {"temporal_weight": 0.0},
+    ],
+)
+def test_settings_reach_the_synthesis_and_paint_as_well(nodes, changes):
+    frames = clip(4)
+    frames[:, 10:14] = torch.rand(4, 4, SIZE[1], 3, generator=torch.Generator().manual_seed(0))
+    plain, _ = stylise(nodes, frames, [0, 3])
+    changed, _ = stylise(nodes, frames, [0, 3], settings=settings(nodes, **changes))
+    assert not torch.equal(changed, plain)
+    assert float((changed - painted(frames)).abs().mean()) < 1.3 * float((plain - painted(frames)).abs().mean())
+
+
+def measured(frames, pairs=None):
+    from betwixt.rerender_core.flow import DenseInverseSearch, estimate_flow, neighbour_pairs
+
+    return estimate_flow(frames, pairs or neighbour_pairs(len(frames)), DenseInverseSearch())
+
+
+def motionless(count, size):
+    """No motion, also for pictures that are too small for an estimator."""
+    from betwixt.rerender_core.flow import Flow, neighbour_pairs
+
+    pairs = tuple(neighbour_pairs(count))
+    nothing = torch.zeros(len(pairs), *size, 2)
+    return Flow(nothing, nothing.clone(), nothing[..., 0].bool(), pairs)
+
+
+def test_flow_that_was_measured_before_gives_the_same(nodes):
+    frames = clip()
+    expected, _ = stylise(nodes, frames, [1, 3])
+    out, _ = stylise(nodes, frames, [1, 3], flow_model=None, flow=measured(frames))
+    assert torch.equal(out, expected)
+
+
+def test_flow_that_does_not_fit_the_clip_is_refused(nodes):
+    frames = clip()
+    broken = measured(frames)
+    broken.forward[2, 5, 5, 0] = torch.inf
+    for flow, message in (
+        (measured(frames[:4]), r"lacks the pair 3-4 \(1 of 4"),
+        (measured(frames, [(1, 0), (2, 1), (3, 2), (4, 3)]), "lacks the pair 0-1"),
+        (measured(frames[:, :, :72]), "flow is 72x64 and the frames connected to 'frames' are 80x64"),
+        (broken, "NaN or infinite"),
+    ):
+        with pytest.raises(BetwixtError, match=message):
+            stylise(nodes, frames, [0, 4], flow_model=None, flow=flow)
+    with pytest.raises(BetwixtError, match="Neither 'flow_model' nor 'flow'"):
+        stylise(nodes, frames, [0, 4], flow_model=None)
+
+
+@pytest.mark.parametrize("size", [(37, 53), (23, 91), (12, 40)])
+def test_odd_sizes_and_sizes_below_the_pyramid(nodes, size):
+    frames = torch.nn.functional.interpolate(clip(3).movedim(-1, 1), size).movedim(1, -1)
+    placed = run(nodes.PlaceKeyFrames, pictures=painted(frames[:1]), numbers="0")[0]
+    out, _ = stylise(nodes, frames, [0], keys=placed, flow_model=None, flow=motionless(3, size))
+    assert out.shape == frames.shape
+    assert float((out - painted(frames)).abs().mean()) < 0.06
+
+
+def test_a_clip_of_one_frame_is_its_key_frame(nodes):
+    frames = clip(1)
+    out, report = stylise(nodes, frames, [0], flow_model=None)
+    torch.testing.assert_close(out, painted(frames))
+    assert "mean 0.0" in report
+
+
+def test_alpha_and_grey_clips_are_taken_by_their_colours(nodes):
+    frames = clip(3)
+    expected, _ = stylise(nodes, frames, [0])
+    with_alpha = torch.cat([frames, torch.rand(3, *SIZE, 1)], dim=-1)
+    out, _ = stylise(nodes, with_alpha, [0], keys=keys(nodes, frames, [0]))
+    assert torch.equal(out, expected)
+    flat, _ = stylise(nodes, torch.full((3, *SIZE, 1), 0.5), [0], keys=keys(nodes, frames, [0]))
+    assert flat.shape == frames.shape and torch.isfinite(flat).all()
+
+
+def test_previews_show_the_frames_as_they_are_made(nodes, monkeypatch):
+    import comfy.utils
+
+    shown = []
+
+    def update(self, value, total=None, preview=None):
+        if preview is not None:
+            shown.append((value, preview))
+
+    monkeypatch.setattr(comfy.utils.ProgressBar, "update_absolute", update)
+    stylise(nodes, clip(), [0, 4])
+    values = [value for value, _ in shown]
+    assert len(shown) == 3 and values == sorted(values) and values[-1] == 1000  # both sides of a frame come at once
+    kind, picture, _ = shown[0][1]
+    assert kind == "JPEG" and picture.size == SIZE[::-1] and picture.getextrema()[0][1] > 50
 
 
 @pytest.mark.parametrize(
@@ -144,6 +247,10 @@ def test_wrong_clips_and_masks(nodes):
     broken[1, 0, 0, 0] = torch.nan
     with pytest.raises(BetwixtError, match="Frame 1 of 'frames'"):
         stylise(nodes, broken, [0], keys=keys(nodes, frames, [0]))
+    with pytest.raises(BetwixtError, match="Frame 0 of 'pictures' contains NaN or infinite"):
+        run(nodes.PlaceKeyFrames, pictures=clip(1) / 0, numbers="0")
+    with pytest.raises(BetwixtError, match="shortest side of the pictures is 10 px, the patch size 5"):
+        stylise(nodes, frames[:, :10], [0], flow_model=None, flow=motionless(5, (10, 80)))
     with pytest.raises(BetwixtError, match="All four guide weights"):
         names = ("colour_weight", "edge_weight", "temporal_weight", "position_weight")
         settings(nodes, **dict.fromkeys(names, 0.0))
