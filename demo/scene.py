@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 
 from .painter import paint
-from .street import HEIGHT, INK, WIDTH, moved, shapes
+from .street import HEIGHT, INK, WIDTH, Shape, moved, shapes
 from .walker import LIMBS, head_centre, joints, pose_keypoint
 
 OVERSAMPLING = 2
 CLIP_FRAMES, CLIP_RATE, CLIP_SIZE = 11, 8, (384, 216)
 CLIP_KEYS = (0, 5, 10)
+FRONT = "fence"  # the part before the walking figure
 SHIFT = 4  # fractional bits of OpenCV's drawing coordinates
 
 
@@ -49,19 +50,36 @@ def _draw_walker(canvas: np.ndarray, time: float) -> None:
     _line(canvas, hat, INK, 2.5, closed=True)
 
 
+def _draw_shape(canvas: np.ndarray, shape: Shape, time: float, colour: tuple | None = None) -> None:
+    """A shape in its own colours, or all in one."""
+    points = moved(shape, time)
+    if shape.fill is not None:
+        cv2.fillPoly(canvas, [_fixed(points)], colour or shape.fill, cv2.LINE_AA, SHIFT)
+    if shape.outline:
+        _line(canvas, points, colour or INK, shape.outline, closed=shape.fill is not None)
+
+
 def draw_frame(time: float) -> np.ndarray:
     """The street at ``time`` 0..1 as uint8 RGB [576, 1024, 3]."""
     canvas = _background()
-    front = [shape for shape in shapes() if shape.part == "fence"]
-    for shape in [shape for shape in shapes() if shape.part != "fence"] + [None] + front:
-        if shape is None:
-            _draw_walker(canvas, time)
-            continue
-        points = moved(shape, time)
-        if shape.fill is not None:
-            cv2.fillPoly(canvas, [_fixed(points)], shape.fill, cv2.LINE_AA, SHIFT)
-        if shape.outline:
-            _line(canvas, points, INK, shape.outline, closed=shape.fill is not None)
+    for shape in shapes():
+        if shape.part != FRONT:
+            _draw_shape(canvas, shape, time)
+    _draw_walker(canvas, time)
+    for shape in shapes():
+        if shape.part == FRONT:
+            _draw_shape(canvas, shape, time)
+    return cv2.resize(canvas, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+
+
+def draw_matte(time: float) -> np.ndarray:
+    """Where the walking figure is seen, white on black; uint8 RGB [576, 1024, 3]."""
+    canvas = np.zeros((HEIGHT * OVERSAMPLING, WIDTH * OVERSAMPLING, 3), np.uint8)
+    _draw_walker(canvas, time)
+    canvas[canvas.any(axis=-1)] = 255
+    for shape in shapes():
+        if shape.part == FRONT:
+            _draw_shape(canvas, shape, time, (0, 0, 0))
     return cv2.resize(canvas, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
 
 
@@ -69,7 +87,7 @@ def write_inputs(folder: Path) -> list[Path]:
     """Write the demo's inputs and return their paths.
 
     ``betwixt_start.png`` and ``betwixt_end.png`` with their ``*_pose.json``; ``betwixt_clip.mp4``, the same street as a
-    short clip, and ``betwixt_key_NN.png``, painted frames of it.
+    short clip, ``betwixt_matte.mp4``, the walking figure cut out of it, and ``betwixt_key_NN.png``, painted frames.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -78,9 +96,11 @@ def write_inputs(folder: Path) -> list[Path]:
         _write_png(picture, draw_frame(time))
         pose.write_text(json.dumps(pose_keypoint(time)))
         written += [picture, pose]
-    clip = [_small(draw_frame(number / (CLIP_FRAMES - 1))) for number in range(CLIP_FRAMES)]
-    _write_video(folder / "betwixt_clip.mp4", clip)
-    written.append(folder / "betwixt_clip.mp4")
+    times = [number / (CLIP_FRAMES - 1) for number in range(CLIP_FRAMES)]
+    clip, matte = ([_small(draw(time)) for time in times] for draw in (draw_frame, draw_matte))
+    for name, frames in (("clip", clip), ("matte", matte)):
+        written.append(folder / f"betwixt_{name}.mp4")
+        _write_video(written[-1], frames)
     for number in CLIP_KEYS:
         written.append(folder / f"betwixt_key_{number:02d}.png")
         _write_png(written[-1], paint(clip[number]))
