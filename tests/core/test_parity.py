@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.parity import tooncrafter
 from tests.parity.__main__ import cases, run
 from tests.parity.case import STORED
 
@@ -15,3 +16,5 @@ def stored_cases():
 def test_golden(case):
     failed = [f"{check.name}: {check.error:.3g} > {check.tolerance:.3g}" for check in run(case) if not check.ok]
     assert failed == []
+    if case.component == "tooncrafter":  # everything it holds is compared, or it is said why not
+        assert set(case.tensors) - case.read <= set(tooncrafter.NOT_PUT_OUT)

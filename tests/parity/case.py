@@ -70,17 +70,23 @@ class Case:
         path = self.beside("config.json")
         return json.loads(path.read_text()) if path.exists() else {}
 
+    @cached_property
+    def read(self) -> set[str]:
+        """Names of the tensors that were asked for, to tell what a comparison leaves out."""
+        return set()
+
     def __getitem__(self, key: str) -> torch.Tensor:
+        self.read.add(key)
         return self.tensors[key]
 
     def __contains__(self, key: str) -> bool:
         return key in self.tensors
 
     def array(self, key: str) -> np.ndarray:
-        return self.tensors[key].numpy()
+        return self[key].numpy()
 
     def scalar(self, key: str):
-        return self.tensors[key].item()
+        return self[key].item()
 
     def png(self, key: str) -> np.ndarray:
         """A tensor that holds the bytes of a PNG file, decoded to uint8 RGB [H, W, 3]."""

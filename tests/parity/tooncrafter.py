@@ -7,3 +7,19 @@ KINDS = {
     **tooncrafter_networks.KINDS,
     **tooncrafter_sampling.KINDS,
 }
+
+ANCESTRAL = "read by the reference's ancestral DDPM loop alone, which neither its pipeline nor any host sampler runs"
+# Tensors that no comparison reads -> why they are not something the pack puts out.
+NOT_PUT_OUT = {
+    **dict.fromkeys(
+        (
+            "log_one_minus_alphas_cumprod", "posterior_log_variance_clipped", "posterior_mean_coef1",
+            "posterior_mean_coef2", "posterior_variance", "sqrt_recip_alphas_cumprod", "sqrt_recipm1_alphas_cumprod",
+        ),
+        ANCESTRAL,
+    ),
+    **dict.fromkeys(
+        ("down/tensor_noantialias", "tall/tensor_noantialias", "wide/tensor_noantialias"),
+        "what torchvision before 0.17 does with a tensor; the pack antialiases, as later ones and the command line do",
+    ),
+}  # fmt: skip

@@ -1,7 +1,7 @@
 """Parity of single evaluations: UNet, first stage, sketch encoder."""
 
 import torch
-from betwixt.tooncrafter_core.dual_reference import SCALE, References, encode_with_references
+from betwixt.tooncrafter_core.dual_reference import LAST, SCALE, References, encode_with_references
 from betwixt.tooncrafter_core.key_frames import frame_tokens, key_latents
 
 from tests.parity.case import Case, Check, max_error
@@ -97,9 +97,12 @@ def vae_decode_case(case: Case) -> list[Check]:
     network = first_stage.patcher.model
     encoded = Case(case.beside("vae_encode.safetensors"))
     references = References(tuple(encoded[f"hidden{level}"] for level in range(5)))
-    checks = []
-    for key in sorted(key for key in case.tensors if key.startswith("z")):
+    checks, clips = [], sorted(key for key in case.tensors if key.startswith("z"))
+    longest = max(clips, key=lambda key: case[key].shape[2])  # whose layers are noted
+    for key in clips:
         latents, expected = folded(case[key]) / SCALE, case[f"out{key[1:]}"]
+        if key == longest:
+            checks += _decoder_tap_checks(case, network.decoder, latents, references)
         for at_once in sorted({1, 3, len(latents)}):
             out = decode_clip(network.decoder, network.decoder.attn_refinement, latents, references, at_once)
             checks.append(Check(f"out{key[1:]} by {at_once}", max_error(unfolded(out), expected), TOLERANCE))
@@ -110,6 +113,29 @@ def vae_decode_case(case: Case) -> list[Check]:
         out = decode_clip(network.decoder, None, folded(case[f"z{frames}"]) / SCALE, None)
         checks.append(Check("out_noref", max_error(unfolded(out), case["out_noref"]), TOLERANCE))
     return checks
+
+
+def _decoder_tap_checks(case: Case, decoder, latents, references) -> list[Check]:
+    """What comes out of the first convolution, of the middle block and of each injection of the references."""
+    from betwixt.tooncrafter_core.clip_decoder import decode_clip
+
+    taps = {}
+
+    def note(key: str, value: torch.Tensor) -> None:
+        taps.setdefault(f"tap/{key}", value.clone())  # later layers replace it
+
+    hooks = [decoder.conv_in.register_forward_hook(lambda module, given, out: note("conv_in", out))]
+    # Two of them are no module's output here; they are what the next module is given.
+    for key, module in (("mid", decoder.up[-1].block[0]), (f"refine{LAST}", decoder.conv_out)):
+        hooks.append(module.register_forward_pre_hook(lambda module, given, key=key: note(key, given[0])))
+    for level in range(LAST):
+        module = decoder.attn_refinement[level]
+        hooks.append(module.register_forward_hook(lambda module, given, out, key=f"refine{level}": note(key, out)))
+    decode_clip(decoder, decoder.attn_refinement, latents, references, len(latents))
+    for hook in hooks:
+        hook.remove()
+    shown = {key: value[[0, 1, -1], :8] for key, value in taps.items()}
+    return [Check(key, max_error(shown[key], case[key]), TOLERANCE) for key in shown if key in case]
 
 
 def plain_decode_case(case: Case) -> list[Check]:

@@ -1,15 +1,35 @@
 """Parity of whole sampling runs through the host's sampling path, and of the demo's pipeline end to end."""
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from unittest import mock
 
 import torch
-from betwixt.tooncrafter_core.dual_reference import SCALE
+from betwixt.tooncrafter_core.clip_decoder import decode_clip
+from betwixt.tooncrafter_core.dual_reference import SCALE, decode_in_two_passes
 from betwixt.tooncrafter_core.key_frames import key_latents
+from betwixt.tooncrafter_core.schedule import Schedule
 
 from tests.parity.case import Case, Check, max_error
 from tests.parity.tooncrafter_checkpoints import checkpoint
 from tests.parity.tooncrafter_networks import TEXT, TOLERANCE, folded, unfolded
+
+
+@dataclass
+class Run:
+    """A sampling run in the host's units.
+
+    Attributes:
+        out: the scaled latents (b c t h w) after the last step.
+        states, denoised: what each step started from and predicted, each (t c h w).
+        predictions: of the first step, the network's own output (v, or noise) by "cond", "uncond" and "guided".
+    """
+
+    out: torch.Tensor
+    states: list[torch.Tensor]
+    denoised: list[torch.Tensor]
+    predictions: dict[str, torch.Tensor]
 
 
 def settings(name: str) -> dict:
@@ -23,8 +43,8 @@ def settings(name: str) -> dict:
     return {"spacing": spacing, "steps": int(steps), **found}
 
 
-def sample(loaded, case: Case, conditioning: tuple, spacing, steps, eta, cfg, rescale, last_only: bool = True):
-    """The reference DDIM on the golden's noise; returns scaled latents (b c t h w) and what each step saw."""
+def sample(loaded, case: Case, conditioning: tuple, spacing, steps, eta, cfg, rescale) -> Run:
+    """The reference DDIM on the golden's noise, in the host's sampling path."""
     import comfy.k_diffusion.sampling
     import comfy.sample
     from betwixt.nodes.host.tooncrafter_sampling import reference_ddim, rescaled_guidance, sampling_sigmas
@@ -35,10 +55,21 @@ def sample(loaded, case: Case, conditioning: tuple, spacing, steps, eta, cfg, re
     sampling = model.get_model_object("model_sampling")
     noise = folded(case["x_T"])
     draws = iter([folded(step) for step in case["noise"]])
-    seen = []
+    states, denoised_values, predictions = [], [], {}
 
     def callback(step, denoised, x, total):
-        seen.append((x.clone(), denoised.clone()))
+        states.append(x.clone())
+        denoised_values.append(denoised.clone())
+
+    def note_predictions(args: dict) -> torch.Tensor:
+        """After the rescale, which is a function of the same kind."""
+        if not predictions:
+            for name, key in (("cond", "cond_denoised"), ("uncond", "uncond_denoised"), ("guided", "denoised")):
+                if args[key] is not None:
+                    predictions[name] = sampling.network_output(args["sigma"], args[key], args["input"])
+        return args["denoised"]
+
+    model.set_model_sampler_post_cfg_function(note_predictions)
 
     source = mock.patch.object(
         comfy.k_diffusion.sampling, "default_noise_sampler", lambda x, seed=None: lambda *_: next(draws)
@@ -56,7 +87,7 @@ def sample(loaded, case: Case, conditioning: tuple, spacing, steps, eta, cfg, re
             disable_pbar=True,
             seed=0,
         )
-    return unfolded(out * SCALE), seen
+    return Run(unfolded(out * SCALE), states, denoised_values, predictions)
 
 
 def conditioning_of(case: Case, key: str) -> list:
@@ -79,14 +110,16 @@ def ddim_case(case: Case, manifest: str = "manifest.json.gz") -> list[Check]:
     timesteps = sampling_timesteps(chosen["spacing"], chosen["steps"])
     unconditional = "uncond_context" if "uncond_context" in case else "context"
     conditioning = conditioning_of(case, "context"), conditioning_of(case, unconditional)
-    out, seen = sample(loaded, case, conditioning, **chosen)
+    run = sample(loaded, case, conditioning, **chosen)
     tolerance = {"manifest_dc256.json.gz": 5e-3}.get(manifest, _loop_tolerance(chosen))
-    scales = torch.from_numpy(loaded.variant.schedule.scales).float()[torch.from_numpy(timesteps.copy())]
     checks = [
         Check("timesteps", max_error(timesteps.copy(), case["timesteps"]), 0),
-        Check("out", max_error(out, case["out"]), tolerance),
+        Check("out", max_error(run.out, case["out"]), tolerance),
     ]
-    return checks + _step_checks(case, loaded, seen, scales, timesteps, tolerance, chosen)
+    for key, value in (*_predictions(run), *_steps(run, loaded.variant.schedule, timesteps)):
+        if key in case:
+            checks.append(Check(key, max_error(value, case[key]), TOLERANCE if key.startswith("v_") else tolerance))
+    return checks
 
 
 def _loop_tolerance(chosen: dict) -> float:
@@ -96,16 +129,30 @@ def _loop_tolerance(chosen: dict) -> float:
     return 2e-3 if chosen["rescale"] else 1e-3
 
 
-def _step_checks(case, loaded, seen, scales, timesteps, tolerance, chosen) -> list[Check]:
-    """Clean predictions of the first and last step and the guided prediction of the first one, in reference units."""
-    checks = []
-    following = torch.cat([scales[1:], scales[-1:]])
-    for name, index in (("pred_x0_first", 0), ("pred_x0_last", len(seen) - 1)):
-        # The host's denoised value is x0 / s; the reference notes it after the rescale to the next step's magnitude.
-        found = unfolded(seen[index][1]) * following[index]
-        if not (loaded.variant.schedule.zero_snr and timesteps[index] == 999):
-            checks.append(Check(name, max_error(found, case[name]), tolerance))
-    return checks
+def _predictions(run: Run) -> Iterator[tuple[str, torch.Tensor]]:
+    """The first step's predictions; of a run without guidance there is only one."""
+    for name, value in run.predictions.items():
+        yield f"v_{name}_step0", unfolded(value)
+    yield "v_step0", unfolded(run.predictions["guided"])
+
+
+def _steps(run: Run, schedule: Schedule, timesteps) -> Iterator[tuple[str, torch.Tensor]]:
+    """Clean predictions of the first and last step and the states after the first, the middle and the last one, in the
+    reference's units."""
+    sigmas, scales = (torch.from_numpy(table[timesteps.copy()]) for table in (schedule.sigmas, schedule.scales))
+    magnitudes = torch.cat([scales[1:], scales[-1:]])  # the reference notes x0 rescaled for the following step
+    for name, index in (("first", 0), ("last", len(timesteps) - 1)):
+        clean = run.denoised[index]
+        if schedule.zero_snr and timesteps[index] == 999:
+            # The host's table ends a little short of pure noise; the sampler takes this part of x out as well.
+            clean = clean - run.states[index] / (1 + float(sigmas[index]) ** 2)
+        yield f"pred_x0_{name}", unfolded(clean) * float(magnitudes[index])
+    states = [
+        unfolded(state) * float(scale / (1 + sigma**2) ** 0.5)
+        for state, sigma, scale in zip(run.states[1:], sigmas[1:], scales[1:], strict=True)
+    ]
+    states.append(run.out)
+    yield "x_steps_0_mid_last", torch.stack([states[0], states[len(states) // 2], states[-1]])
 
 
 def dc256_ddim_case(case: Case) -> list[Check]:
@@ -141,13 +188,26 @@ def e2e_case(case: Case) -> list[Check]:
     latents = conditioned.positive[0][1]["betwixt_key_latents"] * SCALE
     checks += [Check(n, max_error(latents[[i]], case[n]), TOLERANCE) for n, i in (("z_first", 0), ("z_last", -1))]
     chosen = {"spacing": "trailing", "steps": len(case["noise"]), "eta": 1.0, "cfg": 7.5, "rescale": 0.7}
-    sampled, _ = sample(loaded, case, (conditioned.positive, conditioned.negative), **chosen)
+    sampled = sample(loaded, case, (conditioned.positive, conditioned.negative), **chosen).out
     checks.append(Check("latents", max_error(sampled, case["latents"]), 2e-3))
-    decoded = loaded.first_stage.decode(folded(sampled) / SCALE, conditioned.references, True, lambda share: None)
-    kept = decoded[case["frame_index"].long()].permute(3, 0, 1, 2) * 2 - 1
-    # pictures are clamped; the golden's frames may not be
-    checks.append(Check("frames_kept", max_error(kept, case["frames_kept"].clamp(-1, 1)), 2e-3))
-    return checks
+    return checks + _frame_checks(case, loaded.first_stage, folded(sampled) / SCALE, conditioned.references)
+
+
+def _frame_checks(case: Case, first_stage, latents, references) -> list[Check]:
+    """The frames before they are clamped, and the pictures that the node puts out."""
+    decoder = first_stage.patcher.model.decoder
+    frames = decode_in_two_passes(
+        lambda part: decode_clip(decoder, decoder.attn_refinement, part, references), latents
+    ).transpose(0, 1)
+    kept = case["frame_index"].long()
+    pictures = first_stage.decode(latents, references, True, lambda share: None)[kept].permute(3, 0, 1, 2)
+    compared = {
+        "frames_kept": (frames[:, kept], case["frames_kept"]),
+        "frames_kept as pictures": (pictures * 2 - 1, case["frames_kept"].clamp(-1, 1)),
+        "frame_means": (frames.mean(dim=(0, 2, 3)), case["frame_means"]),
+        "frame_stds": (frames.transpose(0, 1).flatten(1).std(dim=1), case["frame_stds"]),
+    }
+    return [Check(name, max_error(*pair), 2e-3) for name, pair in compared.items()]
 
 
 KINDS = {
