@@ -1,16 +1,33 @@
 """Previews of a clip while it is sampled: several of its frames side by side."""
 
+import comfy.latent_formats
 import comfy.utils
 import latent_preview
-from PIL import Image
+import torch
 
 SHOWN = 4  # frames, the first and the last among them
 
 
-def clip_callback(model, steps: int, node_id: str | None):
-    """A sampling callback for clips whose frames are the batch of the latent.
+def side_by_side(latents: torch.Tensor) -> torch.Tensor:
+    """A few frames of a clip as one wide latent, [T, C, h, w] -> [1, C, h, n * w]."""
+    last = latents.shape[0] - 1
+    indices = sorted({round(i * last / (SHOWN - 1)) for i in range(SHOWN)})
+    return torch.cat([latents[index : index + 1] for index in indices], dim=-1)
 
-    The host's own callback shows the first frame only, which says nothing about the inbetweens.
+
+class ClipLatents(comfy.latent_formats.SD15):
+    """Latents of Stable Diffusion 1.5 whose batch is a clip.
+
+    The host previews the first frame of a batch, which says nothing about the inbetweens. Its quick previews
+    (latent2rgb, also what "auto" means) let the format rearrange the latent first, whatever node samples; those of
+    TAESD stay with the first frame.
+    """
+
+    latent_rgb_factors_reshape = staticmethod(side_by_side)
+
+
+def clip_callback(model, steps: int, node_id: str | None):
+    """A sampling callback that shows several frames with any of the host's preview methods.
 
     Args:
         model: the ModelPatcher that samples.
@@ -21,19 +38,8 @@ def clip_callback(model, steps: int, node_id: str | None):
     bar = comfy.utils.ProgressBar(steps, node_id=node_id)
 
     def callback(step, denoised, x, total_steps):
-        preview = None if previewer is None else _strip(previewer, denoised)
+        clip = side_by_side(denoised)
+        preview = None if previewer is None else previewer.decode_latent_to_preview_image("JPEG", clip)
         bar.update_absolute(step + 1, total_steps, preview)
 
     return callback
-
-
-def _strip(previewer, latents) -> tuple:
-    """("JPEG", picture, largest side) as the host's progress bar takes it."""
-    last = latents.shape[0] - 1
-    indices = sorted({round(i * last / (SHOWN - 1)) for i in range(SHOWN)})
-    frames = [previewer.decode_latent_to_preview_image("JPEG", latents[i : i + 1]) for i in indices]
-    width, height = frames[0][1].size
-    strip = Image.new("RGB", (width * len(frames), height))
-    for position, (_, picture, _) in enumerate(frames):
-        strip.paste(picture, (position * width, 0))
-    return ("JPEG", strip, frames[0][2])
