@@ -1,5 +1,7 @@
 """Key drawings and prompts for ToonCrafter and DynamiCrafter, one pair or several."""
 
+from collections.abc import Sequence
+
 import torch
 from comfy_api.latest import io
 
@@ -16,6 +18,8 @@ CATEGORY = "Betwixt/ToonCrafter"
 AS_TRAINED = "as the model was trained"
 TRAINED_FRAMES = 16
 LONGEST = 64
+LONGEST_RETIMED = 10000  # as 'Retime Clip' allows
+FASTEST = 60  # largest frame-rate number
 
 
 def _size_inputs() -> list[io.Input]:
@@ -51,7 +55,7 @@ def _clip_inputs() -> list[io.Input]:
             "fs",
             default=0,
             min=0,
-            max=60,
+            max=FASTEST,
             tooltip="Frames per second the model is told: 5 = large motion, 30 = small. DynamiCrafter 256: frame "
             "stride, 1 = small, 6 = large. 0 = the model's published value (10 for ToonCrafter).",
         ),
@@ -201,9 +205,9 @@ class PerGapPrompts(io.ComfyNode):
             node_id="BetwixtPerGapPrompts",
             display_name="Per-Gap Prompts",
             category=CATEGORY,
-            description="One prompt and one frame rate for each gap between several key frames, beside 'Key Frame "
+            description="Prompt, frame rate and length of each gap between several key frames, beside 'Key Frame "
             "Pairs': everything behind it runs once per gap.",
-            search_aliases=["multiple key frames", "prompt schedule", "storyboard"],
+            search_aliases=["multiple key frames", "prompt schedule", "storyboard", "timing chart"],
             inputs=[
                 io.Image.Input("key_frames", tooltip="The key frames that go into 'Key Frame Pairs'; counted only."),
                 io.Boolean.Input("loop", default=False, tooltip="The same as in 'Key Frame Pairs'."),
@@ -219,19 +223,46 @@ class PerGapPrompts(io.ComfyNode):
                     tooltip="Frame rate the model is told in each gap, e.g. '10, 20, 10'; one number counts for all, 0 "
                     "= the model's published value.",
                 ),
+                io.String.Input(
+                    "lengths",
+                    default="0",
+                    tooltip="Frames of each gap in the finished clip, both key frames included, e.g. '24, 12, 16', for "
+                    "'Retime Clip'; one number counts for all, 0 = as many as the model makes.",
+                ),
             ],
             outputs=[
                 io.String.Output(display_name="prompt", is_output_list=True, tooltip="Prompt, per gap."),
                 io.Int.Output(display_name="fs", is_output_list=True, tooltip="Frame rate, per gap."),
+                io.Int.Output(
+                    display_name="length",
+                    is_output_list=True,
+                    tooltip="Frames, per gap, for 'frame_count' of 'Retime Clip'; the model goes on making 16.",
+                ),
             ],
         )
 
     @classmethod
-    def execute(cls, key_frames, loop, prompts, fs) -> io.NodeOutput:
+    def execute(cls, key_frames, loop, prompts, fs, lengths) -> io.NodeOutput:
         count = len(rgb_frames(key_frames, "key_frames")) - (0 if loop else 1)
-        lines = prompts.strip("\n").split("\n")
-        rates = [int(number) for number in parse_numbers(fs, "fs")] or [0]
-        return io.NodeOutput(_per_gap(lines, count, "prompts"), _per_gap(rates, count, "fs"))
+        return io.NodeOutput(
+            _per_gap(prompts.strip("\n").split("\n"), count, "prompts"),
+            _per_gap(_whole_numbers(fs, "fs", range(FASTEST + 1)), count, "fs"),
+            _per_gap(_whole_numbers(lengths, "lengths", (0, *range(2, LONGEST_RETIMED + 1))), count, "lengths"),
+        )
+
+
+def _whole_numbers(text: str, name: str, allowed: Sequence[int]) -> list[int]:
+    """The numbers of a text field; an empty one is a 0, the value for "by itself"."""
+    numbers = parse_numbers(text, name) or [0]
+    wrong = [number for number in numbers if number not in allowed]
+    if wrong:
+        first = next(number for number in allowed if number)
+        raise BetwixtError(
+            f"'{name}' has the value {wrong[0]:g}.",
+            f"Whole numbers from {first} to {allowed[-1]}, or 0, are allowed.",
+            f"Correct it in '{name}'.",
+        )
+    return [int(number) for number in numbers]
 
 
 def _per_gap(values: list, count: int, name: str) -> list:
