@@ -8,8 +8,8 @@ from ..fcvg_core.end_frames import drift_corrected, with_exact_ends
 from ..tooncrafter_core.retiming import METHODS, held, resampled, without_still_ends
 from . import sockets
 from .host.progress import NodeProgress
-from .host.tooncrafter_conditioning import MODEL_TAG
 from .host.tooncrafter_first_stage import latents_of
+from .host.tooncrafter_model import MODEL_TAG
 
 CATEGORY = "Betwixt/ToonCrafter"
 

@@ -30,7 +30,8 @@ def sketch_network(state_dict: dict, dtype, cast) -> comfy.cldm.cldm.ControlNet:
     config = comfy.model_detection.detect_unet_config(state_dict, "")
     config.pop("out_channels", None)
     # Shapes do not show the width of a head: 64 as published, less in networks too narrow for it.
-    config |= {"num_heads": -1, "num_head_channels": min(64, config["model_channels"] // 2), "hint_channels": 1}
+    config |= {"num_heads": -1, "num_head_channels": min(64, config["model_channels"] // 2)}
+    config["hint_channels"] = state_dict[HINT].shape[1]
     config |= {"operations": comfy.ops.pick_operations(dtype, cast), "dtype": dtype, "device": "meta"}
     return comfy.cldm.cldm.ControlNet(**config)
 

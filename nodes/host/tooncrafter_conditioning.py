@@ -9,9 +9,7 @@ from ...tooncrafter_core.dual_reference import References
 from ...tooncrafter_core.key_frames import check_size, fit, key_latents
 from .image_tokens import image_tokens, require_image_encoder, unconditional_image_tokens
 from .tooncrafter_first_stage import FirstStage
-from .tooncrafter_model import TEXT_TOKENS
-
-MODEL_TAG = "betwixt_model"  # in a LATENT: name of the model it was made for
+from .tooncrafter_model import MODEL_TAG, TEXT_TOKENS
 
 
 @dataclass(frozen=True)
@@ -85,6 +83,7 @@ def condition(
         "betwixt_fs": fs,
         "betwixt_fit": key_frames.fit,
         "betwixt_picture_size": tuple(key_frames.pictures.shape[1:3]),
+        MODEL_TAG: first_stage.variant.name,
     }
     tokens = image_tokens(clip_vision, first_stage, key_frames.pictures[:1])
     grey = unconditional_image_tokens(clip_vision, first_stage)

@@ -1,7 +1,6 @@
 """ToonCrafter and DynamiCrafter UNets as native MODELs: stock samplers, ControlNets, LoRA, previews, offloading."""
 
 import comfy.conds
-import comfy.latent_formats
 import comfy.ldm.modules.attention
 import comfy.model_base
 import comfy.model_management
@@ -14,17 +13,19 @@ from comfy_execution.utils import get_executing_context
 
 from ...common.checkpoints import describe_state_dict, load_strict, wrong_weights
 from ...common.errors import BetwixtError
-from ...tooncrafter_core.checkpoint import PUBLISHED
+from ...tooncrafter_core.checkpoint import PUBLISHED, Variant
 from ...tooncrafter_core.key_frames import frame_tokens
 from ...tooncrafter_core.schedule import Schedule
 from ...tooncrafter_core.unet import Constants, VideoUNet
 from ...tooncrafter_core.unet_config import UNetConfig
+from .clip_preview import ClipLatents
 from .notices import show_notice
 from .svd_model import WEIGHT_DTYPES
 from .tooncrafter_sampling import RescaledEps, RescaledV
 
 KEY = "betwixt_tooncrafter"  # of the pack's entries in the host's per-key tables
 WANTED, REMEDY = "a DynamiCrafter or ToonCrafter UNet", f"Choose {PUBLISHED}."
+MODEL_TAG = "betwixt_model"  # in a CONDITIONING and a LATENT: name of the model they were made for
 TEXT_TOKENS = 77  # the published text length; longer prompts are cut
 WRAPPERS = comfy.patcher_extension.WrappersMP
 
@@ -66,7 +67,7 @@ class ToonCrafterConfig(comfy.supported_models_base.BASE):
     """What the host asks of a model's configuration."""
 
     unet_extra_config = {}
-    latent_format = comfy.latent_formats.SD15
+    latent_format = ClipLatents
     memory_usage_factor = 1.5
     supported_inference_dtypes = [torch.float16, torch.bfloat16, torch.float32]
 
@@ -78,24 +79,12 @@ class ToonCrafter(comfy.model_base.BaseModel):
         kind = comfy.model_base.ModelType.V_PREDICTION if schedule.zero_snr else comfy.model_base.ModelType.EPS
         super().__init__(config, kind, device=device, unet_model=NativeUNet)
         self.model_sampling = (RescaledV if schedule.zero_snr else RescaledEps)(schedule)
+        self.variant: Variant | None = None
 
     def extra_conds(self, **kwargs):
-        noise, key_latents = kwargs["noise"], kwargs.get("betwixt_key_latents")
-        if key_latents is None:
-            raise BetwixtError(
-                f"A conditioning without key frames reached the ToonCrafter model ({kwargs.get('prompt_type')}).",
-                "Both conditionings of the sampler must carry them.",
-                "Connect 'positive' and 'negative' of 'ToonCrafter Conditioning' to the sampler.",
-            )
-        if (*key_latents.shape[:1], *key_latents.shape[2:]) != (*noise.shape[:1], *noise.shape[2:]):
-            raise BetwixtError(
-                f"The latent holds {_clip(noise)}, the conditioning was made for {_clip(key_latents)}.",
-                "Both must agree.",
-                "Connect the 'latent' of 'ToonCrafter Conditioning' to the sampler.",
-            )
-        frames = noise.shape[0]
+        frames = kwargs["noise"].shape[0]
         conditions = {
-            "c_concat": comfy.conds.CONDNoiseShape(self.process_latent_in(key_latents)),
+            "c_concat": comfy.conds.CONDNoiseShape(self.process_latent_in(kwargs["betwixt_key_latents"])),
             "c_crossattn": comfy.conds.CONDCrossAttn(kwargs["cross_attn"][:, :TEXT_TOKENS]),
             "image_tokens": comfy.conds.CONDRegular(frame_tokens(kwargs["betwixt_image_tokens"], frames)),
             "fs": comfy.conds.CONDRegular(torch.full((frames, 1), float(kwargs["betwixt_fs"]))),
@@ -110,13 +99,64 @@ def _clip(latents: torch.Tensor) -> str:
     return f"{latents.shape[0]} frames of {8 * latents.shape[-1]}x{8 * latents.shape[-2]}"
 
 
-def _with_fresh_cache(executor, *args, **kwargs):
-    """Gives each run its own store of the keys and values that do not change over its steps."""
-    options = executor.class_obj.model_options.setdefault("transformer_options", {})
+def check_conditioning(model: ToonCrafter, name: str, entry: dict, noise: torch.Tensor) -> None:
+    """Refuse what the network cannot take, before it is loaded.
+
+    Args:
+        name: of the conditioning, as the guider calls it.
+        entry: one of its conditions, as the host has them.
+
+    Raises:
+        BetwixtError: no key frames, those of another clip or model, a ControlNet of another family.
+    """
+    key_latents, made_for = entry.get("betwixt_key_latents"), entry.get(MODEL_TAG)
+    if key_latents is None:
+        raise BetwixtError(
+            f"The conditioning '{name}' holds no key frames.",
+            "All conditionings of a ToonCrafter or DynamiCrafter model must carry them.",
+            "Connect 'positive' and 'negative' of 'ToonCrafter Conditioning' to the sampler.",
+        )
+    if (*key_latents.shape[:1], *key_latents.shape[2:]) != (*noise.shape[:1], *noise.shape[2:]):
+        raise BetwixtError(
+            f"The latent holds {_clip(noise)}, the conditioning was made for {_clip(key_latents)}.",
+            "Both must agree.",
+            "Connect the 'latent' of 'ToonCrafter Conditioning' to the sampler.",
+        )
+    if model.variant is not None and made_for not in (None, model.variant.name):
+        raise BetwixtError(
+            f"The conditioning was made for {made_for}, the model is {model.variant.name}.",
+            "Image tokens and key frames belong to one model of the family.",
+            "Connect 'model' and 'first_stage' of the same 'Load ToonCrafter'.",
+        )
+    _check_controls(entry.get("control"), entry.get("cross_attn_controlnet", entry["cross_attn"]).shape[-1])
+
+
+def _check_controls(control, width: int) -> None:
+    """The chain of ControlNets ``control`` must attend to tokens of ``width`` values, the model's text."""
+    while control is not None:
+        network = getattr(control, "control_model", None)
+        parameters = () if network is None else network.named_parameters()
+        wanted = next((value.shape[1] for name, value in parameters if name.endswith("attn2.to_k.weight")), width)
+        if wanted != width:
+            raise BetwixtError(
+                f"A ControlNet in the conditioning attends to tokens of {wanted} values.",
+                f"The model's text has tokens of {width} values, as Stable Diffusion 2 has.",
+                "Use 'Load Sketch Encoder', or a ControlNet of Stable Diffusion 2.1.",
+            )
+        control = control.previous_controlnet
+
+
+def _run_of_a_clip(executor, noise, *args, **kwargs):
+    """Checks what a run was given and gives it a store of the keys and values that do not change over its steps."""
+    guider = executor.class_obj
+    for name, entries in guider.conds.items():
+        for entry in entries:
+            check_conditioning(guider.model_patcher.model, name, entry, noise)
+    options = guider.model_options.setdefault("transformer_options", {})
     options[KEY] = {}
-    _warn_of_stock_rescale(executor.class_obj.model_options)
+    _warn_of_stock_rescale(guider.model_options)
     try:
-        return executor(*args, **kwargs)
+        return executor(noise, *args, **kwargs)
     finally:
         options.pop(KEY)
 
@@ -183,5 +223,5 @@ def build_model(
     model.diffusion_model.requires_grad_(False)
     patcher_class = comfy.model_patcher.ModelPatcher if disable_dynamic else comfy.model_patcher.CoreModelPatcher
     patcher = patcher_class(model, load_device=device, offload_device=offload_device)
-    patcher.add_wrapper_with_key(WRAPPERS.OUTER_SAMPLE, KEY, _with_fresh_cache)
+    patcher.add_wrapper_with_key(WRAPPERS.OUTER_SAMPLE, KEY, _run_of_a_clip)
     return patcher
