@@ -191,10 +191,12 @@ def main(names: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         with Server(find_host(), write_base(Path(folder)), cpu=True, threads=1) as server, Client(server.url) as client:
             versions["comfy-core"] = client.get("/system_stats")["system"]["comfyui_version"]
-            with Frontend(server.url) as frontend:
-                for name in names:
+            for name in names:
+                # A page of its own: what a graph leaves at the default would get the value that the node of the same
+                # number had in the graph before.
+                with Frontend(server.url) as frontend:
                     author(name, frontend, versions)
-                    print(f"workflows/{name}.json", flush=True)
+                print(f"workflows/{name}.json", flush=True)
             for name in names:
                 take_thumbnail(name, client)
     return 0
