@@ -25,6 +25,11 @@ def dynamicrafter_512(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tenso
     return {name: value for name, value in weights.items() if not any(part in name for part in ONLY_TOONCRAFTER)}
 
 
+def dynamicrafter_256(dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
+    """Everything in that model's file."""
+    return {key: value.to(dtype) for key, value in state_dict(GOLDEN / "manifest_dc256.json.gz").items()}
+
+
 def pruned(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Without text and image encoder."""
     return {key: value for key, value in weights.items() if not key.startswith(PRUNED)}
@@ -40,8 +45,10 @@ def write_models(models: Path) -> None:
     for folder in ("checkpoints", "controlnet"):
         (models / folder).mkdir(parents=True, exist_ok=True)
     weights = tooncrafter(torch.float16)
-    save_file(weights, models / "checkpoints" / "tooncrafter_512_interp-fp16.safetensors")
-    torch.save(
-        {"epoch": 1, "state_dict": dynamicrafter_512(weights)}, models / "checkpoints" / "dynamicrafter_512.ckpt"
-    )
+    smaller = dynamicrafter_512(weights)
+    checkpoints = models / "checkpoints"
+    save_file(weights, checkpoints / "tooncrafter_512_interp-fp16.safetensors")
+    save_file(pruned(smaller), checkpoints / "dynamicrafter_512_interp_fp16_pruned.safetensors")
+    torch.save({"epoch": 1, "state_dict": smaller}, checkpoints / "dynamicrafter_512.ckpt")
+    torch.save({"state_dict": dynamicrafter_256(torch.float16)}, checkpoints / "dynamicrafter_256.ckpt")
     torch.save(sketch_encoder(), models / "controlnet" / "sketch_encoder.ckpt")

@@ -3,7 +3,7 @@
 A graph is switched over to them by :func:`tests.miniature_graphs.miniature`.
 """
 
-from . import sd15, wan
+from . import sd15, tooncrafter, wan
 from .pack import use_pack
 
 
@@ -30,5 +30,5 @@ class MiniatureImageOnlyCheckpointLoader:
 
 NODE_CLASS_MAPPINGS = {
     "MiniatureImageOnlyCheckpointLoader": MiniatureImageOnlyCheckpointLoader,
-    **{node.__name__: node for node in (*sd15.NODES, *wan.NODES)},
+    **{node.__name__: node for node in (*sd15.NODES, *tooncrafter.NODES, *wan.NODES)},
 }

@@ -1,5 +1,6 @@
 """Wan's text encoder in miniature behind the stock loader's inputs and outputs."""
 
+from . import tooncrafter
 from .pack import use_pack
 
 TOKENS = 4
@@ -21,7 +22,7 @@ class WordVectors:
 
 
 class MiniatureCLIPLoader:
-    """'Load CLIP' for Wan."""
+    """'Load CLIP' for Wan and, by its ``type``, for Stable Diffusion 2."""
 
     RETURN_TYPES = ("CLIP",)
     FUNCTION = "load"
@@ -33,7 +34,7 @@ class MiniatureCLIPLoader:
 
     def load(self, clip_name, type):
         use_pack()
-        return (WordVectors(),)
+        return (WordVectors() if type == "wan" else tooncrafter.text_encoder(),)
 
 
 NODES = (MiniatureCLIPLoader,)

@@ -1,7 +1,10 @@
 """ToonCrafter on a real server: stock and own samplers, sketches, previews, cancel, misuse of the stock rescale."""
 
+import io
+
 import pytest
 from betwixt.launcher.failures import ExecutionFailed, Interrupted
+from PIL import Image
 
 from tests.miniature_graphs import miniature
 from tests.workflow_files import api_graph
@@ -44,9 +47,27 @@ def test_a_half_precision_file_runs_with_the_published_sampler_and_shows_preview
 @pytest.mark.parametrize("name", [PUBLISHED, SKETCHES])
 def test_the_stock_sampler_runs_as_well(sampling_client, name):
     graph, sampler = with_stock_sampler(miniature(api_graph(name)))
-    run = sampling_client.run(graph, timeout=120)
+    previews = []
+
+    def watch(event):
+        if event.kind == "preview" and event.node == sampler:
+            previews.append(Image.open(io.BytesIO(event.data["image"])).size)
+
+    run = sampling_client.run(graph, watch=watch, timeout=120)
     assert sampler in run.nodes
+    assert previews and all(width == 4 * height for width, height in previews)  # four square frames side by side
     assert len([file for file in run.files if graph[file.node]["class_type"] == "SaveVideo"]) == 1
+
+
+@pytest.mark.parametrize("name", ["ToonCrafter loops one drawing", "ToonCrafter colours from one reference"])
+def test_the_key_drawing_at_both_ends_stands_once(sampling_client, name):
+    graph = miniature(api_graph(name))
+    run = sampling_client.run(graph, timeout=120)
+    clip = graph[node_of(graph, "SaveVideo")]["inputs"]["video"][0]
+    joined = graph[clip]["inputs"]["images"]
+    (shown,) = (n for n, e in graph.items() if e["class_type"] == "PreviewImage" and e["inputs"]["images"] == joined)
+    made = graph[node_of(graph, "BetwixtToonCrafterConditioning")]["inputs"]["frame_count"]
+    assert len([file for file in run.files if file.node == shown]) == made - 1
 
 
 def test_cancel_stops_within_a_step(sampling_client):
