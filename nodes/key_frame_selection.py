@@ -6,17 +6,19 @@ from comfy_api.latest import io
 from ..common.errors import BetwixtError
 from ..common.images import rgb_frames
 from ..rerender_core.key_frame_selection import (
+    beginning_shots,
     by_coverage,
+    cuts_of,
     every,
     no_further_than,
     parse_key_numbers,
-    scene_cuts,
     with_last,
 )
 from . import sockets
 from .host.progress import NodeProgress
 
 CATEGORY = "Betwixt/Rerender"
+USUAL_CUT = 0.5
 
 
 def _longest() -> io.Int.Input:
@@ -57,12 +59,12 @@ class SelectKeyFrames(io.ComfyNode):
             [
                 io.Float.Input(
                     "threshold",
-                    default=0.5,
+                    default=USUAL_CUT,
                     min=0.05,
                     max=1.0,
                     step=0.01,
-                    tooltip="How different the colours of two neighbouring frames must be to count as a cut: "
-                    "0.05 finds many, 1 none.",
+                    tooltip="How different two neighbouring frames must be to count as a cut: 0.05 finds many, "
+                    "0.5 what the EbSynth nodes find, 1 hard cuts only.",
                 ),
                 _longest(),
             ],
@@ -110,6 +112,11 @@ class SelectKeyFrames(io.ComfyNode):
                     tooltip="Their frame numbers, e.g. 0, 10, 20, for 'Rerender Key Frames'.",
                 ),
                 io.Int.Output(display_name="count", tooltip="How many key frames there are."),
+                io.String.Output(
+                    display_name="shots",
+                    tooltip="Numbers of the key frames that are the first of a new shot, for 'numbers' of "
+                    "'anchor: at' in 'Rerender Key Frames'; empty without cuts.",
+                ),
             ],
             hidden=[io.Hidden.unique_id],
         )
@@ -122,14 +129,19 @@ class SelectKeyFrames(io.ComfyNode):
             raise BetwixtError(
                 "'frames' holds one frame.", "A clip has at least two frames.", "Connect a clip to 'frames'."
             )
-        numbers = _numbers(frames, by, NodeProgress(cls.hidden.unique_id))
+        cuts = cuts_of(frames, by.get("threshold", USUAL_CUT))
+        numbers = _numbers(frames, by, cuts, NodeProgress(cls.hidden.unique_id))
         if include_last:
             numbers = with_last(numbers, count)
-        chosen = frames[torch.tensor(numbers)]
-        return io.NodeOutput(chosen, ", ".join(map(str, numbers)), len(numbers))
+        chosen, shots = frames[torch.tensor(numbers)], beginning_shots(numbers, cuts)
+        return io.NodeOutput(chosen, _written(numbers), len(numbers), _written(shots))
 
 
-def _numbers(frames: torch.Tensor, by: dict, progress) -> list[int]:
+def _written(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+def _numbers(frames: torch.Tensor, by: dict, cuts: list[int], progress) -> list[int]:
     count = frames.shape[0]
     match by["by"]:
         case "interval":
@@ -137,7 +149,7 @@ def _numbers(frames: torch.Tensor, by: dict, progress) -> list[int]:
         case "list":
             return parse_key_numbers(by["numbers"], count)
         case "scene cuts":
-            return no_further_than(scene_cuts(frames, by["threshold"]), count, by["longest"])
+            return no_further_than([0, *cuts], count, by["longest"])
         case _:
             return by_coverage(frames, by["flow_model"], by["limit"], by["longest"], progress)
 

@@ -37,7 +37,10 @@ def _anchor_input() -> io.DynamicCombo.Input:
         "at",
         [
             io.String.Input(
-                "numbers", default="", tooltip="Frame numbers of the key frames that take over as anchor, e.g. 30, 60."
+                "numbers",
+                default="",
+                tooltip="Frame numbers of the key frames that take over as anchor, e.g. 30, 60; "
+                "'shots' of 'Select Key Frames' fits. Empty: none.",
             )
         ],
     )
@@ -256,7 +259,7 @@ def _refresh(anchor: dict, numbers: tuple[int, ...]) -> frozenset[int]:
             return frozenset()
         case "every":
             return frozenset(range(anchor["count"], len(numbers), anchor["count"]))
-    wanted = parse_key_numbers(anchor["numbers"])
+    wanted = parse_key_numbers(anchor["numbers"]) if anchor["numbers"].strip() else []
     unknown = [number for number in wanted if number not in numbers]
     if unknown:
         raise BetwixtError(

@@ -2,17 +2,16 @@
 
 from collections.abc import Callable
 
-import cv2
-import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..common.errors import BetwixtError
-from ..common.images import to_uint8
 from .flow import FlowModel, estimate_flow
+from .scene_cuts import USUAL, find_cuts
 from .warping import warp
 
-BINS = (8, 8, 8)  # of the HSV histogram
+SIDE = 256  # pixels of the long side that coverage is judged at: quick, and flow of flat areas is steadier
 UNRELIABLE = 0.15  # mean colour difference of a warped pixel, 0..1, above which its flow is not trusted
 
 
@@ -61,25 +60,19 @@ def parse_key_numbers(text: str, count: int | None = None) -> list[int]:
     return numbers
 
 
-def scene_cuts(frames: Tensor, threshold: float) -> list[int]:
-    """First frames of the shots: where the colour histogram jumps.
+def cuts_of(frames: Tensor, threshold: float) -> list[int]:
+    """Frames at which a new shot begins, without the first one.
 
     Args:
         frames: float32 [T, H, W, 3], 0..1.
-        threshold: Bhattacharyya distance of two HSV histograms, 0 = equal, 1 = nothing in common.
+        threshold: 0.5 finds what the EbSynth nodes find, lower values more.
     """
-    numbers, before = [0], None
-    for number in range(frames.shape[0]):
-        histogram = _histogram(to_uint8(frames[number]))
-        if before is not None and cv2.compareHist(before, histogram, cv2.HISTCMP_BHATTACHARYYA) > threshold:
-            numbers.append(number)
-        before = histogram
-    return numbers
+    return find_cuts(frames, 2 * threshold * USUAL)
 
 
-def _histogram(picture: np.ndarray) -> np.ndarray:
-    hsv = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV)
-    return cv2.calcHist([hsv], [0, 1, 2], None, BINS, [0, 180, 0, 256, 0, 256])
+def beginning_shots(numbers: list[int], cuts: list[int]) -> list[int]:
+    """The key frames that are the first one of a shot, without the clip's first."""
+    return sorted({min(number for number in numbers if number >= cut) for cut in cuts if cut <= numbers[-1]})
 
 
 def no_further_than(numbers: list[int], count: int, longest: int) -> list[int]:
@@ -92,10 +85,20 @@ def no_further_than(numbers: list[int], count: int, longest: int) -> list[int]:
 
 def uncovered_share(source: Tensor, target: Tensor, model: FlowModel) -> float:
     """Share of a frame [H, W, 3] that cannot be had from another: occluded, or unlike it after warping."""
+    source, target = (_small(frame) for frame in (source, target))
     flow = estimate_flow(torch.stack([source, target]), [(0, 1)], model)
     warped = warp(source.permute(2, 0, 1)[None], flow.backward.permute(0, 3, 1, 2))[0].permute(1, 2, 0)
     unlike = (warped - target).abs().mean(dim=-1) > UNRELIABLE
     return float((flow.occlusion[0] | unlike).float().mean())
+
+
+def _small(frame: Tensor) -> Tensor:
+    height, width = frame.shape[:2]
+    shrink = SIDE / max(height, width)
+    if shrink >= 1:
+        return frame
+    size = (round(height * shrink), round(width * shrink))
+    return F.interpolate(frame.movedim(-1, 0)[None], size, mode="area")[0].movedim(0, -1)
 
 
 def by_coverage(

@@ -7,9 +7,10 @@ from torch import Tensor
 from ..common.images import to_uint8
 
 SIDE = 128  # frames are compared at this width
+USUAL = 27.0  # threshold
 
 
-def find_cuts(frames: Tensor, threshold: float = 27.0) -> list[int]:
+def find_cuts(frames: Tensor, threshold: float = USUAL) -> list[int]:
     """Numbers of the frames at which a new scene begins.
 
     Args:

@@ -9,11 +9,13 @@ from betwixt.rerender_core.fidelity_encoding import fidelity_encode
 from betwixt.rerender_core.flow import DenseInverseSearch, estimate_flow
 from betwixt.rerender_core.frame_fit import fit_frame, fitted_size
 from betwixt.rerender_core.key_frame_selection import (
+    beginning_shots,
     by_coverage,
+    cuts_of,
     every,
     no_further_than,
     parse_key_numbers,
-    scene_cuts,
+    uncovered_share,
     with_last,
 )
 from betwixt.rerender_core.keyframe_constraints import (
@@ -31,6 +33,7 @@ from betwixt.rerender_core.keyframe_rendering import KeyframeSettings
 from betwixt.rerender_core.keyframe_sampling import draw_noises, published_timesteps
 from betwixt.rerender_core.recolour import recoloured
 from betwixt.rerender_core.round_trips import compare, plot
+from betwixt.rerender_core.scene_cuts import find_cuts
 from betwixt.rerender_core.windows import injection_step
 
 ALL = KeyframeConstraints(CrossFrame(), ShapeAware(), PixelAware(), Adaptive())
@@ -204,7 +207,15 @@ def test_wrong_lists_are_refused(text, said):
 def test_cuts_are_found_where_the_colours_change():
     shots = [torch.tensor([0.9, 0.2, 0.1]), torch.tensor([0.1, 0.4, 0.9])]
     frames = torch.stack([shots[number >= 4].expand(24, 32, 3) for number in range(7)])
-    assert scene_cuts(frames, 0.5) == [0, 4] and scene_cuts(frames[:4], 0.5) == [0]
+    assert cuts_of(frames, 0.5) == find_cuts(frames) == [4] and cuts_of(frames[:4], 0.5) == []
+    darker = frames.clone()
+    darker[6:] *= 0.8
+    assert cuts_of(darker, 0.5) == [4] and cuts_of(darker, 0.1) == [4, 6]
+
+
+def test_the_first_key_frame_of_every_shot():
+    assert beginning_shots([0, 5, 10, 15], [5, 11, 14]) == [5, 15]
+    assert beginning_shots([0, 5], [6]) == [] and beginning_shots([0, 5], []) == []
 
 
 def test_calm_clips_need_fewer_key_frames_than_moving_ones():
@@ -222,6 +233,15 @@ def test_calm_clips_need_fewer_key_frames_than_moving_ones():
     calm, moving = (by_coverage(frames(speed), model, 0.2, 20) for speed in (0.0, 4.0))
     assert calm == [0] and len(moving) > 2 and moving == sorted(set(moving))
     assert by_coverage(frames(0.0), model, 0.2, 3) == [0, 3, 6]
+
+
+def test_coverage_hardly_depends_on_the_resolution():
+    y, x = torch.meshgrid(torch.arange(288.0), torch.arange(512.0), indexing="ij")
+    pair = [torch.sin((x + shift) / 20) * torch.cos(y / 25) for shift in (0, 30)]
+    large = torch.stack([(0.5 + 0.4 * wave)[..., None].expand(-1, -1, 3) for wave in pair])
+    small = torch.nn.functional.interpolate(large.movedim(-1, 1), scale_factor=0.5, mode="area").movedim(1, -1)
+    shares = [uncovered_share(*frames, DenseInverseSearch("medium")) for frames in (large, small)]
+    assert shares[0] == shares[1] and 0.01 < shares[0] < 0.5
 
 
 def test_frames_are_fitted_to_multiples_of_64():
