@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.tooncrafter``; ComfyUI's tree is taken from COMFYUI_PATH or the cache. Memory is that of the
 activations of the full-size decoder in half precision, counted on the meta device as they come and go, so it needs no
-accelerator; times are those of the tests' narrow networks on the CPU.
+accelerator; times are processor seconds of the tests' narrow networks on the CPU.
 """
 
 import statistics
@@ -24,12 +24,13 @@ from betwixt.tooncrafter_core.unet import VideoUNet  # noqa: E402
 from betwixt.tooncrafter_core.unet_config import UNetConfig  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from torch.utils._pytree import tree_leaves  # noqa: E402
+from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from tests.parity.synthetic_weights import load_manifest, state_dict  # noqa: E402
 from tests.tooncrafter_stand_ins import GOLDEN  # noqa: E402
 
 GIB = 1024**3
-FRAMES, RUNS = 16, 3
+FRAMES, RUNS = 16, 7
 
 
 class PeakMemory(TorchDispatchMode):
@@ -104,7 +105,7 @@ def decode_rows() -> None:
         refinement.attention = fused
     print("| decode, 16 frames, fp16 | plain, scores stored | plain but for the scores | in pieces | share |")
     print("|---|---|---|---|---|")
-    for height, width in ((320, 512), (576, 1024)):
+    for height, width in ((320, 512), (576, 1024), (1152, 2048)):
         latents = torch.empty(FRAMES, 4, height // 8, width // 8, device="meta", dtype=torch.float16)
         shapes = [(128, 1), (256, 2), (512, 4), (512, 8), (128, 1)]
         levels = [latents.new_empty(2, c, height // s, width // s) for c, s in shapes]
@@ -120,45 +121,63 @@ def decode_rows() -> None:
             peaks.append(memory.peak / GIB)
         stored, shared, pieces = peaks
         print(
-            f"| {width}x{height} | {stored:.1f} GiB | {shared:.1f} GiB | {pieces:.2f} GiB | 1/{stored / pieces:.0f} |"
+            f"| {width}x{height} | {stored:.0f} GiB | {shared:.1f} GiB | {pieces:.2f} GiB | 1/{stored / pieces:.0f} |"
         )
 
 
-def seconds(work) -> float:
-    """Median of some runs after one to warm up."""
-    work()
-    taken = []
-    for _ in range(RUNS):
-        start = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken)
+def medians(*works) -> list[float]:
+    """Median processor seconds of each of several pieces of work, run in turns, so that a busy moment hits all."""
+    taken = [[] for _ in works]
+    for turn in range(RUNS + 1):
+        for work, seconds in zip(works, taken, strict=True):
+            start = time.process_time()
+            work()
+            if turn:  # the first turn warms up
+                seconds.append(time.process_time() - start)
+    return [statistics.median(seconds) for seconds in taken]
 
 
 def encode_rows(parts) -> None:
     network = FirstStageNetwork(parts.first_stage)
     network.load_state_dict(parts.first_stage, assign=True)
     pictures = torch.rand(FRAMES, 3, 160, 256)
-    few, many = (
-        seconds(lambda count=count: encode_with_references(network.encoder, network.quant_conv, pictures[:count]))
-        for count in (2, FRAMES)
+    few, many = medians(
+        *(
+            lambda count=count: encode_with_references(network.encoder, network.quant_conv, pictures[:count])
+            for count in (2, FRAMES)
+        )
     )
     print("\n| encode, narrow, 256x160 | 2 frames | 16 frames as published | share |\n|---|---|---|---|")
     print(f"| CPU | {few:.2f} s | {many:.2f} s | 1/{many / few:.1f} |")
 
 
+def a_step(network: VideoUNet, height: int, width: int, **factory):
+    """Two evaluations of one step: with what a run keeps, and plain, every frame with text keys of its own."""
+    tokens = network.config.context_width
+    x = torch.empty(FRAMES, network.config.in_channels, height, width, **factory).normal_()
+    t, fps = (torch.full((FRAMES,), value, device=x.device) for value in (500.0, 10.0))
+    text, image = (torch.empty(*shape, tokens, **factory).normal_() for shape in ((1, 77), (FRAMES, 16)))
+    kept = network.constants(text, image, fps)
+
+    def plain():
+        return network(x, t, network.constants(text.expand(FRAMES, -1, -1), image, fps), FRAMES)
+
+    return lambda: network(x, t, kept, FRAMES), plain
+
+
 def step_rows(parts) -> None:
-    config = UNetConfig.of(parts.unet)
-    network = VideoUNet(config, device="meta")
+    network = VideoUNet(UNetConfig.of(parts.unet), device="meta")
     network.load_state_dict(parts.unet, assign=True)
-    x = torch.randn(FRAMES, 8, 16, 24)
-    t, fps = torch.full((FRAMES,), 500.0), torch.full((FRAMES,), 10.0)
-    text, image = torch.randn(1, 77, config.context_width), torch.randn(FRAMES, 16, config.context_width)
-    constants = network.constants(text, image, fps)
-    kept = seconds(lambda: network(x, t, constants, FRAMES))
-    anew = seconds(lambda: network(x, t, network.constants(text, image, fps), FRAMES))
-    print("\n| UNet step, narrow, 24x16 latent | keys, values, rate kept | computed in every step |\n|---|---|---|")
-    print(f"| CPU | {kept * 1000:.0f} ms | {anew * 1000:.0f} ms |")
+    kept, plain = medians(*a_step(network, 16, 24))
+    print("\n| UNet step | keys, values, rate kept | plain |\n|---|---|---|")
+    print(f"| CPU, narrow, 24x16 latent | {kept * 1000:.0f} ms | {plain * 1000:.0f} ms |")
+    shapes = {"device": "meta", "dtype": torch.float16}
+    work = []
+    for evaluate in a_step(VideoUNet(UNetConfig(), **shapes), 40, 64, **shapes):
+        with FlopCounterMode(display=False) as counter:
+            evaluate()
+        work.append(counter.get_total_flops() / 1e12)
+    print(f"| counted, full size, 64x40 latent | {work[0]:.3f} TFLOP | {work[1]:.3f} TFLOP |")
 
 
 @torch.inference_mode()

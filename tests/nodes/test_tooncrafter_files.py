@@ -1,10 +1,15 @@
 """ToonCrafter and DynamiCrafter files: what they hold, and what is no such file."""
 
+import json
+import subprocess
+import sys
+
 import pytest
 import torch
 from betwixt.common.errors import BetwixtError
 
 from tests import tooncrafter_stand_ins as stand_ins
+from tests.bootstrap import ROOT
 from tests.parity.synthetic_weights import load_manifest
 
 
@@ -70,3 +75,14 @@ def test_other_controlnets_are_not_sketch_encoders(tooncrafter_files):
         load_sketch_encoder(str(tooncrafter_files / "coloured.pth"))
     with pytest.raises(BetwixtError, match="holds a ToonCrafter checkpoint"):
         load_sketch_encoder(str(tooncrafter_files / "model.ckpt"))
+
+
+def test_a_pickled_file_is_not_held_twice(tooncrafter_files):
+    """Loaded in half precision: half of it is made, the rest are pages of the file, which the system may drop."""
+    path = tooncrafter_files / "model.ckpt"
+    command = [sys.executable, "-m", "benchmarks.tooncrafter_loading", str(path), "fp16"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    peak = json.loads(done.stdout.splitlines()[-1])
+    size = path.stat().st_size / 2**20
+    assert peak["variant"] == "ToonCrafter"
+    assert peak["unmapped"] < 0.75 * size and peak["all"] < 1.5 * size
