@@ -27,13 +27,15 @@ def relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
     return float((found - expected).abs().mean() / expected.std())
 
 
-@pytest.mark.parametrize(("weight_dtype", "tolerance"), [("fp16", 0.005), ("bf16", 0.04)])
-def test_half_precision_weights_are_cast_layer_by_layer(tooncrafter, fresh, weight_dtype, tolerance):
+@pytest.mark.parametrize(("weight_dtype", "tolerance"), [("fp16", 0.005), ("bf16", 0.04), ("fp8_e4m3fn", 0.4)])
+def test_stored_precision_is_cast_layer_by_layer(tooncrafter, fresh, weight_dtype, tolerance):
     positive, negative, _, latent, _ = conditioned(tooncrafter)
-    half = fresh(weight_dtype).model
-    assert half.model.diffusion_model.dtype == {"fp16": torch.float16, "bf16": torch.bfloat16}[weight_dtype]
+    from betwixt.nodes.host.svd_model import WEIGHT_DTYPES
+
+    small = fresh(weight_dtype).model
+    assert small.model.diffusion_model.dtype == WEIGHT_DTYPES[weight_dtype]
     expected = sample(tooncrafter.model, positive, negative, latent)
-    found = sample(half, positive, negative, latent)
+    found = sample(small, positive, negative, latent)
     assert found.dtype == torch.float32
     assert 0 < relative_error(found, expected) < tolerance
 
