@@ -26,8 +26,10 @@ from .ebsynth_inputs import (
     optional_inputs,
 )
 from .host.notices import show_notice
+from .host.partial_results import PartialResults, what_ended_it
 from .host.progress import NodeProgress
 
+PARTIAL = PartialResults()
 MOST_TOGETHER = 16
 BYTES_PER_PIXEL = 600  # of one synthesis with four guides at patch 5, torch engine
 
@@ -155,6 +157,10 @@ class StyliseClip(io.ComfyNode):
         )
 
     @classmethod
+    def fingerprint_inputs(cls, **inputs):
+        return PARTIAL.fingerprint(cls.hidden.unique_id)
+
+    @classmethod
     def execute(
         cls,
         frames,
@@ -180,13 +186,14 @@ class StyliseClip(io.ComfyNode):
             for number, frame in stylise_clip(frames, keys, motion, options, region, device, progress):
                 out[number] = frame
                 finished += 1
-        except (management.InterruptProcessingException, RuntimeError) as error:
+        except (management.InterruptProcessingException, Exception) as error:  # whatever fails, finished work is kept
             if on_cancel == "stop" or finished <= len(keys.numbers):
                 raise
-            reason = "Cancelled" if isinstance(error, management.InterruptProcessingException) else str(error)
+            PARTIAL.note(cls.hidden.unique_id)
             show_notice(
                 cls.hidden.unique_id,
-                f"{reason}. {finished} of {len(frames)} frames are painted; the others are the clip's own.",
+                f"{what_ended_it(error)}. {finished} of {len(frames)} frames are painted; the others are the clip's "
+                "own.",
             )
         return io.NodeOutput(out, drift_report(colour_drift(out, keys)))
 

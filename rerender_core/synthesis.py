@@ -40,8 +40,8 @@ def synthesise(
     Args:
         problem: inputs; none is modified.
         options: settings.
-        engine: "torch" runs anywhere, "numba" on the CPU if numba is installed (six times as fast there); "auto"
-            takes the quicker one for the problem's device. Results are equal in quality, not in bits.
+        engine: "torch" runs anywhere, "numba" on the CPU if numba is installed (two to three times as fast there);
+            "auto" takes the quicker one for the problem's device. Results are equal in quality, not in bits.
         progress: told after each vote; may raise to cancel.
 
     Returns:

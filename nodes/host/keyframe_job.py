@@ -1,6 +1,5 @@
 """A long run over key frames: its progress, its previews, and what is kept when it ends early."""
 
-import logging
 from collections.abc import Iterable
 
 import comfy.model_management as management
@@ -11,9 +10,8 @@ from PIL import Image
 from ...common.errors import BetwixtError
 from ...common.images import to_uint8
 from ...rerender_core.keyframe_rendering import RenderedFrame
+from .partial_results import what_ended_it
 from .progress import NodeProgress
-
-logger = logging.getLogger(__name__)
 
 
 def side_by_side(finished: Image.Image | None, current: Image.Image) -> Image.Image:
@@ -76,10 +74,7 @@ class KeyframeJob:
         except (management.InterruptProcessingException, Exception) as error:  # whatever fails, finished work is kept
             if not keep_finished or not self.finished:
                 raise
-            if isinstance(error, management.InterruptProcessingException):
-                return "Cancelled"
-            logger.warning("Betwixt: key frame %d failed", self.finished + 1, exc_info=True)
-            return str(error)
+            return what_ended_it(error)
         return None
 
     def _add(self, frame: RenderedFrame) -> None:

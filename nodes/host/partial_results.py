@@ -1,5 +1,19 @@
 """Results of runs that were cut short, which the host's cache must not hand out as whole ones."""
 
+import logging
+
+import comfy.model_management as management
+
+logger = logging.getLogger(__name__)
+
+
+def what_ended_it(error: BaseException) -> str:
+    """What to tell the user about a cancel or a failure after which the finished part goes on; failures are logged."""
+    if isinstance(error, management.InterruptProcessingException):
+        return "Cancelled"
+    logger.warning("Betwixt: a part of the work failed", exc_info=error)
+    return str(error)
+
 
 class PartialResults:
     """Counts, per node, the runs that ended early and went on with what was finished.

@@ -19,7 +19,7 @@ class NodeProgress:
         self._bar = comfy.utils.ProgressBar(self.STEPS, node_id=node_id)
 
     def __call__(self, share: float, text: str = "", preview=None) -> None:
-        """``share``: 0..1 of the work done; ``preview``: picture shown on the node, PIL image or uint8 RGB [H, W, 3]."""
+        """``share``: 0..1 of the work done; ``preview``: picture for the node, PIL image or uint8 RGB [H, W, 3]."""
         comfy.model_management.throw_exception_if_processing_interrupted()
         if isinstance(preview, np.ndarray):
             preview = Image.fromarray(preview)

@@ -60,6 +60,8 @@ def test_frames_are_shown_as_they_are_made_and_finished_ones_survive_a_cancel(cl
     assert run.previews[node] >= 2
     client.free()
     kept = pictures(client, client.run(graph, watch=cancelling(client, node, 0.7), timeout=120), shown)
+    again = pictures(client, client.run(graph, timeout=120), shown)
+    assert np.array_equal(again, whole)  # the part is not taken for the whole
     assert len(kept) == CLIP_LENGTH
     assert np.array_equal(kept[:6], whole[:6])  # the first interval was finished
     clip = client.run(
