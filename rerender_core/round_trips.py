@@ -12,6 +12,7 @@ from .fidelity_encoding import fidelity_encode
 
 CANVAS = (480, 720)  # height, width of the plot
 MARGIN = 60
+ROOM = 1.2  # of the largest error, so that the legend stands above the curves
 COLOURS = {"plain": (0.85, 0.35, 0.2), "fidelity-oriented": (0.15, 0.45, 0.85)}
 
 
@@ -56,7 +57,7 @@ def plot(curves: dict[str, tuple[float, ...]]) -> Tensor:
     """The error over the number of trips as a picture, float32 [1, H, W, 3] 0..1; keys of :data:`COLOURS`."""
     height, width = CANVAS
     canvas = np.ones((height, width, 3), np.float32)
-    highest = max(max(errors) for errors in curves.values()) or 1.0
+    highest = ROOM * max(max(errors) for errors in curves.values()) or 1.0
     count = max(len(errors) for errors in curves.values())
 
     def place(trip: int, error: float) -> tuple[int, int]:
