@@ -57,7 +57,8 @@ class NativeUNet(VideoUNet):
         if cache is None:
             return self.constants(text, image_tokens, fs)
         window = getattr(options.get("context_window"), "index_list", ())  # the host cuts tokens to its frames
-        key = (*options.get("uuids", ()), *window)  # ids of the conditionings in this batch, new in every run
+        # Ids of the conditionings in this batch, new in every run; several devices may share one run.
+        key = (context.device, *options.get("uuids", ()), *window)
         if key not in cache:
             cache[key] = self.constants(text, image_tokens, fs)
         return cache[key]
@@ -153,12 +154,13 @@ def _run_of_a_clip(executor, noise, *args, **kwargs):
         for entry in entries:
             check_conditioning(guider.model_patcher.model, name, entry, noise)
     options = guider.model_options.setdefault("transformer_options", {})
-    options[KEY] = {}
+    if not any(entry.get("hooks") for entries in guider.conds.values() for entry in entries):
+        options[KEY] = {}  # hooks may change the weights between steps
     _warn_of_stock_rescale(guider.model_options)
     try:
         return executor(noise, *args, **kwargs)
     finally:
-        options.pop(KEY)
+        options.pop(KEY, None)
 
 
 def _warn_of_stock_rescale(model_options: dict) -> None:

@@ -88,6 +88,29 @@ def test_lora_and_offloading_change_the_weights_as_they_should(tooncrafter, fres
     assert relative_error(offloaded, with_lora) < 1e-5
 
 
+def test_lora_hooks_that_change_over_the_steps_reach_every_layer(tooncrafter, fresh):
+    """Keys and values are not kept over a run then."""
+    import comfy.hooks
+    from betwixt.nodes.host import tooncrafter_model
+
+    positive, negative, _, latent, _ = conditioned(tooncrafter)
+    model = fresh().model
+
+    def hooked(strength_at_last: float) -> list:
+        hooks = comfy.hooks.create_hook_lora(lora_of(model), 1.0, 0.0)
+        keyframes = comfy.hooks.HookKeyframeGroup()
+        keyframes.add(comfy.hooks.HookKeyframe(0.0, 0.0))
+        keyframes.add(comfy.hooks.HookKeyframe(strength_at_last, 0.3))
+        hooks.set_keyframes_on_hooks(keyframes)
+        return comfy.hooks.set_hooks_for_conditioning(positive, hooks)
+
+    kept = sample(model, hooked(1.0), negative, latent, steps=3)
+    plain = model.clone()
+    plain.remove_wrappers_with_key(tooncrafter_model.WRAPPERS.OUTER_SAMPLE, tooncrafter_model.KEY)
+    assert torch.equal(sample(plain, hooked(1.0), negative, latent, steps=3), kept)
+    assert relative_error(sample(model, hooked(0.0), negative, latent, steps=3), kept) > 1e-3
+
+
 def test_first_stage_and_resampler_work_offloaded(tooncrafter, fresh, monkeypatch):
     """Some parameters are read outside of their layers' calls: the decoder's norms', the resampler's latents."""
     positive, *_, references = conditioned(tooncrafter)
