@@ -154,13 +154,12 @@ def _run_of_a_clip(executor, noise, *args, **kwargs):
         for entry in entries:
             check_conditioning(guider.model_patcher.model, name, entry, noise)
     options = guider.model_options.setdefault("transformer_options", {})
-    if not any(entry.get("hooks") for entries in guider.conds.values() for entry in entries):
-        options[KEY] = {}  # hooks may change the weights between steps
+    options[KEY] = {}
     _warn_of_stock_rescale(guider.model_options)
     try:
         return executor(noise, *args, **kwargs)
     finally:
-        options.pop(KEY, None)
+        options.pop(KEY)
 
 
 def _warn_of_stock_rescale(model_options: dict) -> None:

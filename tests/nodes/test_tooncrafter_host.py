@@ -89,7 +89,7 @@ def test_lora_and_offloading_change_the_weights_as_they_should(tooncrafter, fres
 
 
 def test_lora_hooks_that_change_over_the_steps_reach_every_layer(tooncrafter, fresh):
-    """Keys and values are not kept over a run then."""
+    """Keys and values must not be kept then: the host hands a copy of the store to every evaluation with hooks."""
     import comfy.hooks
     from betwixt.nodes.host import tooncrafter_model
 
