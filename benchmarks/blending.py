@@ -8,16 +8,16 @@ import argparse
 import statistics
 import time
 
-from tests.bootstrap import use_pack
+from support.bootstrap import use_pack
 
 use_pack()
 
 import numpy as np  # noqa: E402
-from betwixt.rerender_core.blend_selection import select  # noqa: E402
-from betwixt.rerender_core.histogram_blend import histogram_blend  # noqa: E402
-from betwixt.rerender_core.screened_poisson import poisson_blend  # noqa: E402
+from betwixt.rerender_core.ebsynth.blending.histogram_blend import histogram_blend  # noqa: E402
+from betwixt.rerender_core.ebsynth.blending.screened_poisson import poisson_blend  # noqa: E402
+from betwixt.rerender_core.ebsynth.blending.selection import select  # noqa: E402
 
-from tests.painted_scene import painted_scene, smooth_noise  # noqa: E402
+from support.pictures.painted_scene import painted_scene, smooth_noise  # noqa: E402
 
 
 def median_seconds(work, repeats: int) -> float:

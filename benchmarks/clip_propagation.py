@@ -15,21 +15,21 @@ import sys
 import time
 from pathlib import Path
 
-from tests.bootstrap import ROOT, use_pack
+from support.bootstrap import ROOT, use_pack
 
 use_pack()
 
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from betwixt.common.images import to_float, to_uint8  # noqa: E402
+from betwixt.common.pictures import to_float, to_uint8  # noqa: E402
 from betwixt.demo.contact_sheet import Row, contact_sheet  # noqa: E402
 from betwixt.demo.scene import draw_frame  # noqa: E402
-from betwixt.rerender_core.clip_blending import BlendOptions  # noqa: E402
-from betwixt.rerender_core.clip_stylisation import ClipOptions, stylise_clip  # noqa: E402
-from betwixt.rerender_core.flow import DenseInverseSearch, Flow, estimate_flow, neighbour_pairs  # noqa: E402
-from betwixt.rerender_core.propagation import PropagationOptions  # noqa: E402
-from betwixt.rerender_core.synthesis_problem import SynthesisOptions  # noqa: E402
+from betwixt.rerender_core.ebsynth.blending.interval import BlendOptions  # noqa: E402
+from betwixt.rerender_core.ebsynth.propagation import PropagationOptions  # noqa: E402
+from betwixt.rerender_core.ebsynth.stylisation import ClipOptions, stylise_clip  # noqa: E402
+from betwixt.rerender_core.ebsynth.synthesis.problem import SynthesisOptions  # noqa: E402
+from betwixt.rerender_core.flow.estimation import DenseInverseSearch, Flow, estimate_flow, neighbour_pairs  # noqa: E402
 
 from benchmarks.clips import painted, painted_keys, pixel_mse, read_clip  # noqa: E402
 from benchmarks.patch_synthesis import peak_memory, reset_peak  # noqa: E402

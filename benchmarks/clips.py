@@ -5,12 +5,12 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
-from betwixt.common.images import to_float
+from betwixt.common.clips.frame_fit import fit_frame
+from betwixt.common.pictures import to_float
 from betwixt.demo.painter import paint
-from betwixt.rerender_core.flow import Flow
-from betwixt.rerender_core.frame_fit import fit_frame
-from betwixt.rerender_core.stylized_keys import StylizedKeys
-from betwixt.rerender_core.warping import warp
+from betwixt.rerender_core.ebsynth.stylised_keys import StylizedKeys
+from betwixt.rerender_core.flow.estimation import Flow
+from betwixt.rerender_core.flow.warping import warp
 
 
 def read_clip(path: Path, count: int, resolution: int) -> torch.Tensor:

@@ -7,18 +7,18 @@ memory is what the process holds at most above what it held before, outputs incl
 import statistics
 import time
 
-from tests.bootstrap import use_host
+from support.bootstrap import use_host
 
 use_host()
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from betwixt.fcvg_core.line_matches import LineMatches  # noqa: E402
-from betwixt.fcvg_core.pose_keypoint import write_pose_keypoints  # noqa: E402
-from betwixt.nodes.conditions import InterpolateConditions  # noqa: E402
+from betwixt.fcvg_core.lines.matches import LineMatches  # noqa: E402
+from betwixt.fcvg_core.poses.pose_keypoint import write_pose_keypoints  # noqa: E402
+from betwixt.nodes.fcvg.conditions import InterpolateConditions  # noqa: E402
 
 from benchmarks.peak_memory import PeakMemory  # noqa: E402
-from tests.random_poses import random_pose  # noqa: E402
+from support.pictures.random_poses import random_pose  # noqa: E402
 
 HEIGHT, WIDTH, FRAMES, LINES, PEOPLE = 576, 1024, 25, 300, 2
 REPEATS = 5

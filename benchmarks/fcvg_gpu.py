@@ -11,7 +11,7 @@ import dataclasses
 import statistics
 import time
 
-from tests.bootstrap import use_host
+from support.bootstrap import use_host
 
 OPTIONS = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 OPTIONS.add_argument("--width", type=int, default=1024)
@@ -31,19 +31,19 @@ import comfy.samplers  # noqa: E402
 import comfy.sd  # noqa: E402
 import torch  # noqa: E402
 from betwixt.common.errors import BetwixtError  # noqa: E402
-from betwixt.fcvg_core import svd_decode  # noqa: E402
-from betwixt.fcvg_core.backward_motion import delta_weights  # noqa: E402
-from betwixt.fcvg_core.cross_normalisation import ControlMap, inject  # noqa: E402
-from betwixt.fcvg_core.edm_schedule import karras_sigmas, timestep  # noqa: E402
-from betwixt.fcvg_core.fusion import Fusion  # noqa: E402
-from betwixt.nodes.host.bidirectional_guider import BidirectionalGuider, BidirectionalSettings  # noqa: E402
-from betwixt.nodes.host.controlnext_model import controlnext_from  # noqa: E402
-from betwixt.nodes.host.controlnext_patch import INJECTED_AFTER, ConditionVideo, ControlNeXtPatch  # noqa: E402
-from betwixt.nodes.host.svd_model import model_from  # noqa: E402
-from betwixt.nodes.host.svd_vae import decode_frames  # noqa: E402
-from betwixt.nodes.host.temporal_attention import BackwardMotion  # noqa: E402
+from betwixt.fcvg_core.sampling import decode as svd_decode  # noqa: E402
+from betwixt.fcvg_core.sampling.backward_motion import delta_weights  # noqa: E402
+from betwixt.fcvg_core.sampling.cross_normalisation import ControlMap, inject  # noqa: E402
+from betwixt.fcvg_core.sampling.fusion import Fusion  # noqa: E402
+from betwixt.fcvg_core.sampling.noise_levels import karras_sigmas, timestep  # noqa: E402
+from betwixt.nodes.host.svd.bidirectional_guider import BidirectionalGuider, BidirectionalSettings  # noqa: E402
+from betwixt.nodes.host.svd.controlnext_model import controlnext_from  # noqa: E402
+from betwixt.nodes.host.svd.controlnext_patch import INJECTED_AFTER, ConditionVideo, ControlNeXtPatch  # noqa: E402
+from betwixt.nodes.host.svd.model import model_from  # noqa: E402
+from betwixt.nodes.host.svd.temporal_attention import BackwardMotion  # noqa: E402
+from betwixt.nodes.host.svd.vae import decode_frames  # noqa: E402
 
-from tests import random_svd, tiny_svd  # noqa: E402
+from support.models import random_svd, tiny_svd  # noqa: E402
 
 GIB = 1024**3
 

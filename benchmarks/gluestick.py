@@ -9,18 +9,18 @@ import sys
 import time
 from statistics import median
 
-from tests.bootstrap import use_pack
+from support.bootstrap import use_pack
 
 use_pack()
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from betwixt.fcvg_core.gluestick_loading import load_gluestick, load_superpoint  # noqa: E402
-from betwixt.fcvg_core.gluestick_matcher import GlueStickMatcher  # noqa: E402
+from betwixt.fcvg_core.lines.gluestick.loading import load_gluestick, load_superpoint  # noqa: E402
+from betwixt.fcvg_core.lines.gluestick.matcher import GlueStickMatcher  # noqa: E402
 
-from tests.drawn_scenes import SCENES, drawn_layers  # noqa: E402
-from tests.moved_pictures import moved_pair  # noqa: E402
-from tests.published_gluestick import gluestick_weights, superpoint_weights  # noqa: E402
+from support.models.published_gluestick import gluestick_weights, superpoint_weights  # noqa: E402
+from support.pictures.drawn_scenes import SCENES, drawn_layers  # noqa: E402
+from support.pictures.moved_pictures import moved_pair  # noqa: E402
 
 SIZE = (576, 1024)
 REPEATS = 5

@@ -11,19 +11,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-from tests.bootstrap import use_pack
+from support.bootstrap import use_pack
 
 use_pack()
 
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
-from betwixt.common.images import grey  # noqa: E402
-from betwixt.fcvg_core.line_segments import SCALES, detect_segments, quick_lsd  # noqa: E402
-from betwixt.fcvg_core.lsd import lsd  # noqa: E402
+from betwixt.common.pictures import grey  # noqa: E402
+from betwixt.fcvg_core.lines.lsd.detector import lsd  # noqa: E402
+from betwixt.fcvg_core.lines.segments import SCALES, detect_segments, quick_lsd  # noqa: E402
 
-from tests.drawn_scenes import SCENES, drawn_layers  # noqa: E402
-from tests.moved_pictures import moved_pair  # noqa: E402
-from tests.segment_agreement import share_found  # noqa: E402
+from support.pictures.drawn_scenes import SCENES, drawn_layers  # noqa: E402
+from support.pictures.moved_pictures import moved_pair  # noqa: E402
+from support.truth.segment_agreement import share_found  # noqa: E402
 
 WIDTH, HEIGHT = 1024, 576
 REPEATS = 3

@@ -2,9 +2,9 @@
 
 ``python -m benchmarks.patch_synthesis [--sizes 256 512 960x544] [--threads 2] [--device cuda] [--engines torch]``
 
-One frame of a painted scene (tests/painted_scene.py) with Rerender's four guides, patch 5, all levels. Each line runs
-in a process of its own, after a small picture that has the code compiled. "total" is mean patch error + uniformity *
-mean occupancy; memory is the peak beyond what was in use before.
+One frame of a painted scene (support/pictures/painted_scene.py) with Rerender's four guides, patch 5, all levels. Each
+line runs in a process of its own, after a small picture that has the code compiled. "total" is mean patch error +
+uniformity * mean occupancy; memory is the peak beyond what was in use before.
 """
 
 import argparse
@@ -14,18 +14,18 @@ import sys
 import time
 from pathlib import Path
 
-from tests.bootstrap import ROOT, use_pack
+from support.bootstrap import ROOT, use_pack
 
 use_pack()
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from betwixt.rerender_core.synthesis import Synthesis, synthesise  # noqa: E402
-from betwixt.rerender_core.synthesis_guides import pack_guides  # noqa: E402
-from betwixt.rerender_core.synthesis_problem import SynthesisOptions, SynthesisProblem  # noqa: E402
+from betwixt.rerender_core.ebsynth.synthesis.packed_guides import pack_guides  # noqa: E402
+from betwixt.rerender_core.ebsynth.synthesis.problem import SynthesisOptions, SynthesisProblem  # noqa: E402
+from betwixt.rerender_core.ebsynth.synthesis.solver import Synthesis, synthesise  # noqa: E402
 
-from tests.painted_scene import PaintedScene, painted_scene  # noqa: E402
-from tests.synthesis_energy import energy, psnr  # noqa: E402
+from support.pictures.painted_scene import PaintedScene, painted_scene  # noqa: E402
+from support.truth.synthesis_energy import energy, psnr  # noqa: E402
 
 SETTINGS = {
     "reference 6x4": {},

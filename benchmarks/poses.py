@@ -12,19 +12,19 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from tests.bootstrap import use_pack
+from support.bootstrap import use_pack
 
 use_pack()
 
 import numpy as np  # noqa: E402
-from betwixt.fcvg_core.onnx_session import open_session  # noqa: E402
-from betwixt.fcvg_core.pose_drawing import draw_poses  # noqa: E402
-from betwixt.fcvg_core.pose_estimator import PoseEstimator  # noqa: E402
-from betwixt.fcvg_core.pose_interpolation import interpolate_poses  # noqa: E402
+from betwixt.fcvg_core.poses.drawing import draw_poses  # noqa: E402
+from betwixt.fcvg_core.poses.estimator import PoseEstimator  # noqa: E402
+from betwixt.fcvg_core.poses.onnx_session import open_session  # noqa: E402
+from betwixt.fcvg_core.tweening.pose_interpolation import interpolate_poses  # noqa: E402
 
-from tests.parity.pose_standins import build_standins  # noqa: E402
-from tests.published_pose_drawing import draw_as_published  # noqa: E402
-from tests.random_poses import random_pose  # noqa: E402
+from support.models.pose_standins import build_standins  # noqa: E402
+from support.pictures.published_pose_drawing import draw_as_published  # noqa: E402
+from support.pictures.random_poses import random_pose  # noqa: E402
 
 SIZES = ((576, 1024), (512, 512), (1080, 1920))
 FRAMES, REPEATS = 25, 5

@@ -11,7 +11,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from tests.bootstrap import use_host
+from support.bootstrap import use_host
 
 OPTIONS = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 OPTIONS.add_argument("--clip", type=Path)
@@ -23,23 +23,23 @@ ARGUMENTS = OPTIONS.parse_args()
 use_host()
 
 import torch  # noqa: E402
-from betwixt.nodes.host.rerender_host import HostRendering  # noqa: E402
-from betwixt.nodes.host.rerender_sampler import alphas, published_sigmas  # noqa: E402
-from betwixt.nodes.host.unclamped_vae import UnclampedVAE  # noqa: E402
-from betwixt.rerender_core.flow import DenseInverseSearch, estimate_flow  # noqa: E402
-from betwixt.rerender_core.keyframe_constraints import (  # noqa: E402
+from betwixt.nodes.host.rerender.rendering import HostRendering  # noqa: E402
+from betwixt.nodes.host.rerender.sampler import alphas, published_sigmas  # noqa: E402
+from betwixt.nodes.host.rerender.unclamped_vae import UnclampedVAE  # noqa: E402
+from betwixt.rerender_core.flow.estimation import DenseInverseSearch, estimate_flow  # noqa: E402
+from betwixt.rerender_core.keyframes.constraints import (  # noqa: E402
     Adaptive,
     CrossFrame,
     KeyframeConstraints,
     PixelAware,
     ShapeAware,
 )
-from betwixt.rerender_core.keyframe_flow import correspondence_from, needed_pairs  # noqa: E402
-from betwixt.rerender_core.keyframe_rendering import KeyframeRenderer, KeyframeSettings  # noqa: E402
-from betwixt.rerender_core.keyframe_sampling import draw_noises  # noqa: E402
+from betwixt.rerender_core.keyframes.correspondence import correspondence_from, needed_pairs  # noqa: E402
+from betwixt.rerender_core.keyframes.rendering import KeyframeRenderer, KeyframeSettings  # noqa: E402
+from betwixt.rerender_core.keyframes.sampling import draw_noises  # noqa: E402
 
 from benchmarks.clips import read_clip  # noqa: E402
-from tests import tiny_sd15  # noqa: E402
+from support.models import tiny_sd15  # noqa: E402
 
 DRAWN, STEPS, STRENGTH = 128, 20, 0.75
 FULL_WIDTH, FULL_SIDE = 10, 512  # SD1.5 has ten times the channels of the narrow model; its short side

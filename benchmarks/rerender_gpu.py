@@ -9,7 +9,7 @@ import argparse
 import statistics
 import time
 
-from tests.bootstrap import use_host
+from support.bootstrap import use_host
 
 OPTIONS = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 OPTIONS.add_argument("--size", type=int, default=512)
@@ -28,24 +28,24 @@ import comfy.controlnet  # noqa: E402
 import comfy.model_management as management  # noqa: E402
 import comfy.sd  # noqa: E402
 import torch  # noqa: E402
-from betwixt.nodes.host.rerender_host import HostRendering  # noqa: E402
-from betwixt.nodes.host.rerender_sampler import alphas, published_sigmas  # noqa: E402
-from betwixt.nodes.host.unclamped_vae import UnclampedVAE  # noqa: E402
-from betwixt.rerender_core.flow import DenseInverseSearch, estimate_flow  # noqa: E402
-from betwixt.rerender_core.keyframe_constraints import (  # noqa: E402
+from betwixt.nodes.host.rerender.rendering import HostRendering  # noqa: E402
+from betwixt.nodes.host.rerender.sampler import alphas, published_sigmas  # noqa: E402
+from betwixt.nodes.host.rerender.unclamped_vae import UnclampedVAE  # noqa: E402
+from betwixt.rerender_core.flow.estimation import DenseInverseSearch, estimate_flow  # noqa: E402
+from betwixt.rerender_core.keyframes.constraints import (  # noqa: E402
     Adaptive,
     CrossFrame,
     KeyframeConstraints,
     PixelAware,
     ShapeAware,
 )
-from betwixt.rerender_core.keyframe_flow import correspondence_from, needed_pairs  # noqa: E402
-from betwixt.rerender_core.keyframe_rendering import KeyframeRenderer, KeyframeSettings  # noqa: E402
-from betwixt.rerender_core.keyframe_sampling import draw_noises  # noqa: E402
+from betwixt.rerender_core.keyframes.correspondence import correspondence_from, needed_pairs  # noqa: E402
+from betwixt.rerender_core.keyframes.rendering import KeyframeRenderer, KeyframeSettings  # noqa: E402
+from betwixt.rerender_core.keyframes.sampling import draw_noises  # noqa: E402
 
-from tests import random_svd, tiny_sd15  # noqa: E402
-from tests.parity.case import STORED  # noqa: E402
-from tests.parity.synthetic_weights import load_manifest  # noqa: E402
+from support.golden import STORED  # noqa: E402
+from support.models import random_svd, tiny_sd15  # noqa: E402
+from support.models.synthetic_weights import load_manifest  # noqa: E402
 
 GIB, STEPS, STRENGTH, CONTEXT = 1024**3, 20, 0.75, 768
 CONSTRAINTS = KeyframeConstraints(CrossFrame(), ShapeAware(), PixelAware(), Adaptive())

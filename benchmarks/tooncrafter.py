@@ -10,13 +10,13 @@ import time
 import weakref
 from collections import Counter
 
-from tests.bootstrap import use_host
+from support.bootstrap import use_host
 
 use_host()
 
 import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
-from betwixt.nodes.host.tooncrafter_first_stage import FirstStageNetwork  # noqa: E402
+from betwixt.nodes.host.tooncrafter.first_stage import FirstStageNetwork  # noqa: E402
 from betwixt.tooncrafter_core.checkpoint import take_apart  # noqa: E402
 from betwixt.tooncrafter_core.clip_decoder import decode_clip  # noqa: E402
 from betwixt.tooncrafter_core.dual_reference import HEADS, LAST, References, encode_with_references  # noqa: E402
@@ -26,8 +26,8 @@ from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from torch.utils._pytree import tree_leaves  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
-from tests.parity.synthetic_weights import load_manifest, state_dict  # noqa: E402
-from tests.tooncrafter_stand_ins import GOLDEN  # noqa: E402
+from support.models.synthetic_weights import load_manifest, state_dict  # noqa: E402
+from support.models.tooncrafter_stand_ins import GOLDEN  # noqa: E402
 
 GIB = 1024**3
 FRAMES, RUNS = 16, 7

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bootstrap import ROOT, use_host
+from support.bootstrap import ROOT, use_host
 
 MEBIBYTE = 2**20
 
@@ -19,7 +19,7 @@ MEBIBYTE = 2**20
 def load(path: str, weight_dtype: str) -> None:
     """Load ``path`` with the UNet in a precision and print the peak memory in MiB as JSON."""
     use_host()
-    from betwixt.nodes.host.tooncrafter_files import load_checkpoint
+    from betwixt.nodes.host.tooncrafter.files import load_checkpoint
 
     from benchmarks.peak_memory import PeakMemory
 
@@ -40,7 +40,7 @@ def main() -> None:
     import torch
     from safetensors.torch import save_file
 
-    from tests import tooncrafter_stand_ins as stand_ins
+    from support.models import tooncrafter_stand_ins as stand_ins
 
     weights = stand_ins.tooncrafter()
     with tempfile.TemporaryDirectory() as folder:

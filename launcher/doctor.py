@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ..common.published_files import MODEL_FOLDERS, PUBLISHED_FILES
+from ..common.files.published_files import MODEL_FOLDERS, PUBLISHED_FILES
 from .browser import find_browser
 from .console import say
 from .environment import Environment

@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..common.published_files import MODEL_FOLDERS
+from ..common.files.published_files import MODEL_FOLDERS
 from .failures import ServerLost, UsageMistake
 from .folders import PACK
 

@@ -5,32 +5,32 @@ import logging
 
 from comfy_api.latest import ComfyExtension, io
 
-from .host.model_files import register_model_folders
+from .host.services.model_files import register_model_folders
 
 logger = logging.getLogger(__name__)
 
 FAMILIES = (  # modules of this package; each lists its node classes in NODES
-    "line_matching",
-    "match_lines",
-    "poses",
-    "conditions",
-    "fcvg_model",
-    "fcvg_conditioning",
-    "fcvg_segments",
-    "fcvg_sampling",
-    "fcvg_decode",
-    "tooncrafter_models",
-    "tooncrafter_conditioning",
-    "tooncrafter_sampling",
-    "tooncrafter_decode",
-    "sketches",
-    "flow",
-    "ebsynth",
-    "frame_preparation",
-    "key_frame_selection",
-    "rerender_encode",
-    "rerender_constraints",
-    "rerender_keyframes",
+    "fcvg.gluestick",
+    "fcvg.lines",
+    "fcvg.poses",
+    "fcvg.conditions",
+    "fcvg.models",
+    "fcvg.conditioning",
+    "clips.segments",
+    "fcvg.sampling",
+    "fcvg.decode",
+    "tooncrafter.models",
+    "tooncrafter.conditioning",
+    "tooncrafter.sampling",
+    "tooncrafter.decode",
+    "tooncrafter.sketches",
+    "flow.estimation",
+    "ebsynth.painting",
+    "clips.frame_preparation",
+    "rerender.keyframe_selection",
+    "rerender.encode",
+    "rerender.constraints",
+    "rerender.keyframes",
 )
 
 

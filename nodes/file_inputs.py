@@ -3,7 +3,7 @@
 import folder_paths
 from comfy_api.latest import io
 
-from ..common.published_files import PublishedFile
+from ..common.files.published_files import PublishedFile
 
 
 def published_file_input(name: str, published: PublishedFile, tooltip: str) -> io.Combo.Input:

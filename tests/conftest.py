@@ -8,7 +8,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tests.bootstrap import use_host, use_pack  # noqa: E402
+from support.bootstrap import use_host, use_pack  # noqa: E402
 
 use_pack()
 torch.set_num_threads(1)
@@ -26,7 +26,7 @@ def server(tmp_path_factory):
     from betwixt.betwixt import find_host
     from betwixt.launcher.server import Server
 
-    from tests.stand_ins import write_base
+    from support.models.stand_ins import write_base
 
     with Server(find_host(), write_base(tmp_path_factory.mktemp("comfyui")), cpu=True, threads=1) as server:
         yield server

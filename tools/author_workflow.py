@@ -19,7 +19,7 @@ import tempfile
 import uuid
 from pathlib import Path
 
-from tests.bootstrap import ROOT, use_pack
+from support.bootstrap import ROOT, use_pack
 
 use_pack()
 
@@ -27,11 +27,11 @@ from betwixt.betwixt import find_host  # noqa: E402
 from betwixt.launcher.client import Client  # noqa: E402
 from betwixt.launcher.server import Server  # noqa: E402
 
-from tests.stand_ins import write_base  # noqa: E402
-from tools.frontend import Frontend  # noqa: E402
+from support.frontend import Frontend  # noqa: E402
+from support.missing_models import MODELS  # noqa: E402
+from support.models.stand_ins import write_base  # noqa: E402
+from support.thumbnail import montage, write_thumbnail  # noqa: E402
 from tools.layered_layout import TITLE_BAR, Box, Stage, arrange, columns_by_depth  # noqa: E402
-from tools.published_files import MODELS  # noqa: E402
-from tools.thumbnail import montage, write_thumbnail  # noqa: E402
 
 WORKFLOWS, LAYOUTS, SCREENSHOTS = ROOT / "workflows", ROOT / "tools" / "layouts", ROOT / ".out" / "workflows"
 MEDIA_SIZES = {  # room for the picture or player inside the node

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.bootstrap import ROOT, use_host
-from tools.schemas import every_input, pack_nodes
+from support.bootstrap import ROOT, use_host
+from support.schemas import every_input, pack_nodes
 
 TRANSLATIONS = ("ko", "zh")
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..common.checkpoints import describe_state_dict
 from ..common.errors import BetwixtError
+from ..common.files.checkpoints import describe_state_dict
 from .schedule import Schedule
 
 UNET = "model.diffusion_model."

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.bootstrap import ROOT
-from tests.workflow_files import NAMES, api_graph, ui_workflow
-from tools.frontend import Frontend
+from support.bootstrap import ROOT
+from support.frontend import Frontend
+from support.workflow_files import NAMES, api_graph, ui_workflow
 
 pytestmark = pytest.mark.frontend
 

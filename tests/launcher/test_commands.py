@@ -9,7 +9,7 @@ import types
 from pathlib import Path
 
 import pytest
-from betwixt.common.published_files import PUBLISHED_FILES
+from betwixt.common.files.published_files import PUBLISHED_FILES
 from betwixt.launcher import commands, doctor, setup, suite
 from betwixt.launcher.failures import Failure, SetupFailed
 from betwixt.launcher.host_tree import Host

@@ -11,7 +11,7 @@ from betwixt.launcher import demo as module
 from betwixt.launcher.demo import GRAPHS, DemoGraph, SheetRow, demo, spread
 from betwixt.launcher.graph import load_graph
 
-from tests.bootstrap import ROOT
+from support.bootstrap import ROOT
 
 GRAPH = {
     "1": {"class_type": "LoadImage", "inputs": {"image": "betwixt_start.png"}},

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.bootstrap import ROOT
+from support.bootstrap import ROOT
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -4,8 +4,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests import tooncrafter_stand_ins as stand_ins
-from tools import schemas
+from support import schemas
+from support.models import tooncrafter_stand_ins as stand_ins
 
 
 @pytest.fixture(scope="session")
@@ -38,20 +38,20 @@ def tooncrafter_files(host, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tooncrafter(tooncrafter_files):
-    from betwixt.nodes.host.tooncrafter_files import load_checkpoint
+    from betwixt.nodes.host.tooncrafter.files import load_checkpoint
 
     return load_checkpoint(str(tooncrafter_files / "model.ckpt"))
 
 
 @pytest.fixture(scope="session")
 def dynamicrafter(tooncrafter_files):
-    from betwixt.nodes.host.tooncrafter_files import load_checkpoint
+    from betwixt.nodes.host.tooncrafter.files import load_checkpoint
 
     return load_checkpoint(str(tooncrafter_files / "dynamicrafter.ckpt"), between_pictures=False)
 
 
 @pytest.fixture(scope="session")
 def sketch_encoder(tooncrafter_files):
-    from betwixt.nodes.host.sketch_guidance import load_sketch_encoder
+    from betwixt.nodes.host.tooncrafter.sketch_guidance import load_sketch_encoder
 
     return load_sketch_encoder(str(tooncrafter_files / "sketch_encoder.ckpt"))

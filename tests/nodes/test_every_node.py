@@ -4,8 +4,8 @@ import inspect
 import json
 import re
 
-from tests.bootstrap import ROOT
-from tools.schemas import every_input
+from support.bootstrap import ROOT
+from support.schemas import every_input
 
 
 def schemas(nodes):

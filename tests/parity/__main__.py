@@ -11,11 +11,11 @@ from pathlib import Path
 
 import torch
 
-from tests.bootstrap import use_pack
+from support.bootstrap import use_pack
 
 use_pack()
 
-from tests.parity.case import Case, Check  # noqa: E402
+from support.golden import Case, Check  # noqa: E402
 
 
 def cases(folder: Path) -> list[Case]:

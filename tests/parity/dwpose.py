@@ -7,20 +7,20 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from betwixt.fcvg_core import dwpose
-from betwixt.fcvg_core.dwpose_detector import decode, letterbox, person_boxes
-from betwixt.fcvg_core.onnx_session import open_session
-from betwixt.fcvg_core.pose import SCORE_THRESHOLD
-from betwixt.fcvg_core.pose_drawing import COLOURS, FINGER_COLOURS, FINGERS, LIMBS, draw_poses
-from betwixt.fcvg_core.pose_estimator import PoseEstimator
-from betwixt.fcvg_core.pose_interpolation import closest_people, interpolate_poses
-from betwixt.fcvg_core.pose_keypoint import EYES, PARTS, read_pose_keypoints, write_pose_keypoints
-from betwixt.fcvg_core.timing import published_fractions
+from betwixt.fcvg_core.poses import dwpose
+from betwixt.fcvg_core.poses.drawing import COLOURS, FINGER_COLOURS, FINGERS, LIMBS, draw_poses
+from betwixt.fcvg_core.poses.estimator import PoseEstimator
+from betwixt.fcvg_core.poses.onnx_session import open_session
+from betwixt.fcvg_core.poses.person_detector import decode, letterbox, person_boxes
+from betwixt.fcvg_core.poses.pose import SCORE_THRESHOLD
+from betwixt.fcvg_core.poses.pose_keypoint import EYES, PARTS, read_pose_keypoints, write_pose_keypoints
+from betwixt.fcvg_core.tweening.pose_interpolation import closest_people, interpolate_poses
+from betwixt.fcvg_core.tweening.timing import published_fractions
 
+from support.golden import Case, Check
+from support.models.pose_standins import build_standins
 from tests.parity import pose_dicts
-from tests.parity.case import Case, Check
 from tests.parity.pose_dicts import error
-from tests.parity.pose_standins import build_standins
 
 OTHER_CASES = (".json",)
 AUXILIARY = ("onnx_io", "config")

@@ -5,17 +5,17 @@ import math
 
 import torch
 from betwixt.common.compiled_kernels import numba_available
-from betwixt.rerender_core.patch_error import patch_error
-from betwixt.rerender_core.patch_occupancy import at_matches, covered, match_count, occupancy
-from betwixt.rerender_core.patch_voting import changed, vote
-from betwixt.rerender_core.synthesis import synthesise
-from betwixt.rerender_core.synthesis_guides import Guide, is_grey, pack_guides
-from betwixt.rerender_core.synthesis_problem import SynthesisOptions, SynthesisProblem
-from betwixt.rerender_core.synthesis_pyramid import level_count, level_size, resample, upscale_nnf
+from betwixt.rerender_core.ebsynth.synthesis.occupancy import at_matches, covered, match_count, occupancy
+from betwixt.rerender_core.ebsynth.synthesis.packed_guides import Guide, is_grey, pack_guides
+from betwixt.rerender_core.ebsynth.synthesis.patch_error import patch_error
+from betwixt.rerender_core.ebsynth.synthesis.problem import SynthesisOptions, SynthesisProblem
+from betwixt.rerender_core.ebsynth.synthesis.pyramid import level_count, level_size, resample, upscale_nnf
+from betwixt.rerender_core.ebsynth.synthesis.solver import synthesise
+from betwixt.rerender_core.ebsynth.synthesis.voting import changed, vote
 
-from tests.parity.case import Case, Check, max_error
+from support.golden import Case, Check, max_error
+from support.truth.synthesis_energy import energy, psnr
 from tests.parity.ebsynth_blend import BLEND_KINDS
-from tests.synthesis_energy import energy, psnr
 
 ERROR_TOLERANCE = 3e-6  # relative
 

@@ -1,12 +1,12 @@
 """Golden cases ``blend_*`` and ``guides`` of the folder ``ebsynth`` (colour order BGR)."""
 
 import numpy as np
-from betwixt.rerender_core.blend_selection import select, selection_masks, weights_of
-from betwixt.rerender_core.guides import carried, edge_guide, filled, position_guide
-from betwixt.rerender_core.histogram_blend import histogram_blend
-from betwixt.rerender_core.screened_poisson import poisson_blend, poisson_blend_lab
+from betwixt.rerender_core.ebsynth.blending.histogram_blend import histogram_blend
+from betwixt.rerender_core.ebsynth.blending.screened_poisson import poisson_blend, poisson_blend_lab
+from betwixt.rerender_core.ebsynth.blending.selection import select, selection_masks, weights_of
+from betwixt.rerender_core.ebsynth.guides import carried, edge_guide, filled, position_guide
 
-from tests.parity.case import Case, Check, max_error
+from support.golden import Case, Check, max_error
 
 
 def rgb(case: Case, key: str) -> np.ndarray:

@@ -1,10 +1,10 @@
 """Parity of FCVG: condition pictures, networks, samplers, key-frame preprocessing."""
 
 import torch
-from betwixt.fcvg_core.image_conditioning import clip_picture, fit
+from betwixt.fcvg_core.sampling.image_conditioning import clip_picture, fit
 
+from support.golden import Case, Check, max_error
 from tests.parity import fcvg_conditions, fcvg_networks, fcvg_toy
-from tests.parity.case import Case, Check, max_error
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 

@@ -1,16 +1,16 @@
 """Parity of the condition pictures: palette, motion and drawing of lines and poses, fusion."""
 
 import numpy as np
-from betwixt.fcvg_core.condition_frames import fuse_conditions
-from betwixt.fcvg_core.line_drawing import draw_segments
-from betwixt.fcvg_core.line_interpolation import interpolate_segments
-from betwixt.fcvg_core.palette import husl_palette, line_colours
-from betwixt.fcvg_core.pose_drawing import draw_poses
-from betwixt.fcvg_core.pose_interpolation import interpolate_poses
-from betwixt.fcvg_core.timing import published_fractions
+from betwixt.fcvg_core.lines.drawing import draw_segments
+from betwixt.fcvg_core.lines.palette import husl_palette, line_colours
+from betwixt.fcvg_core.poses.drawing import draw_poses
+from betwixt.fcvg_core.tweening.condition_frames import fuse_conditions
+from betwixt.fcvg_core.tweening.line_interpolation import interpolate_segments
+from betwixt.fcvg_core.tweening.pose_interpolation import interpolate_poses
+from betwixt.fcvg_core.tweening.timing import published_fractions
 
+from support.golden import Case, Check, max_error
 from tests.parity import pose_dicts
-from tests.parity.case import Case, Check, max_error
 
 
 def _numbered(case: Case, prefix: str) -> dict[str, int]:

@@ -4,14 +4,14 @@ import functools
 import re
 
 import torch
-from betwixt.fcvg_core.backward_motion import delta_weights
-from betwixt.fcvg_core.cross_normalisation import ControlMap, inject
-from betwixt.fcvg_core.edm_schedule import karras_sigmas, timestep
-from betwixt.fcvg_core.fusion import Fusion
+from betwixt.fcvg_core.sampling.backward_motion import delta_weights
+from betwixt.fcvg_core.sampling.cross_normalisation import ControlMap, inject
+from betwixt.fcvg_core.sampling.fusion import Fusion
+from betwixt.fcvg_core.sampling.noise_levels import karras_sigmas, timestep
 
-from tests.bootstrap import use_host
-from tests.parity import synthetic_weights
-from tests.parity.case import Case, Check, max_error
+from support.bootstrap import use_host
+from support.golden import Case, Check, max_error
+from support.models import synthetic_weights
 
 UNET_TOLERANCE = {"ldm": 5e-5, "ref": 2e-4}
 LOOP_TOLERANCE = {"ldm": 1e-4, "ref": 5e-4}
@@ -21,7 +21,7 @@ LATENT_SCALE = 0.18215  # model scale of ComfyUI's LATENT
 @functools.lru_cache(maxsize=1)
 def _unet(manifest):
     use_host()
-    from betwixt.nodes.host.svd_model import model_from
+    from betwixt.nodes.host.svd.model import model_from
 
     weights = synthetic_weights.state_dict(synthetic_weights.load_manifest(manifest))
     return model_from(weights, manifest.name, "fp32")[0]
@@ -35,7 +35,7 @@ def unet(case: Case):
 def encoder(case: Case):
     """The ControlNeXt encoder, loaded as 'Load ControlNeXt' loads it."""
     use_host()
-    from betwixt.nodes.host.controlnext_model import controlnext_from
+    from betwixt.nodes.host.svd.controlnext_model import controlnext_from
 
     manifest = case.manifest("controlnext.manifest.json.gz")
     return controlnext_from(synthetic_weights.state_dict(manifest))
@@ -43,7 +43,7 @@ def encoder(case: Case):
 
 def with_control(case: Case, model, pictures: torch.Tensor, strength: float):
     """The MODEL after 'Apply ControlNeXt'. ``pictures``: uint8 (F, H, W, 3)."""
-    from betwixt.nodes.host.controlnext_patch import ConditionVideo, ControlNeXtPatch
+    from betwixt.nodes.host.svd.controlnext_patch import ConditionVideo, ControlNeXtPatch
 
     return ControlNeXtPatch(encoder(case), ConditionVideo(pictures.float() / 255, strength)).attach(model)
 
@@ -130,7 +130,7 @@ def run_unet(model, sample, context, ids, t, **extra_options) -> torch.Tensor:
 
 def unet_forward_case(case: Case) -> list[Check]:
     native = unet(case)
-    from betwixt.nodes.host.temporal_attention import DIRECTION, DirectionState, PublishedContextOrder
+    from betwixt.nodes.host.svd.temporal_attention import DIRECTION, DirectionState, PublishedContextOrder
 
     inputs = [case[key] for key in ("sample", "encoder_hidden_states", "added_time_ids", "timestep")]
     uncond, cond = case["encoder_hidden_states"].split(1)
@@ -185,14 +185,14 @@ def loop_case(case: Case) -> list[Check]:
 
 
 def _settings(case: Case, published: bool):
-    from betwixt.nodes.host.bidirectional_guider import BidirectionalSettings
+    from betwixt.nodes.host.svd.bidirectional_guider import BidirectionalSettings
 
     return BidirectionalSettings(Fusion((case.parameters["gmin"], case.parameters["gmax"])), published)
 
 
 def _through_guider(case: Case, model, published: bool):
     import comfy.samplers
-    from betwixt.nodes.host.bidirectional_guider import BidirectionalGuider
+    from betwixt.nodes.host.svd.bidirectional_guider import BidirectionalGuider
 
     guider = BidirectionalGuider(model, _settings(case, published))
     guider.set_conds(*conditioning(case, 1), *conditioning(case, 2))
@@ -214,7 +214,7 @@ def _through_guider(case: Case, model, published: bool):
 
 def _through_ksampler(case: Case, model):
     import comfy.sample
-    from betwixt.nodes.host.bidirectional_guider import BidirectionalModel
+    from betwixt.nodes.host.svd.bidirectional_guider import BidirectionalModel
 
     model = BidirectionalModel(_settings(case, False), *conditioning(case, 2)).attach(model)
     noise, before = case["noise"][0], []
@@ -253,7 +253,12 @@ def _loop_checks(case: Case, variant: str, route: str, result, before) -> list[C
 def gi_case(case: Case) -> list[Check]:
     """GI's rotation on one forward and one backward call of the UNet, each on the batch [uncond, cond]."""
     plain, variant = unet(case), case.parameters["variant"]
-    from betwixt.nodes.host.temporal_attention import DIRECTION, BackwardMotion, DirectionState, PublishedContextOrder
+    from betwixt.nodes.host.svd.temporal_attention import (
+        DIRECTION,
+        BackwardMotion,
+        DirectionState,
+        PublishedContextOrder,
+    )
 
     plain = PublishedContextOrder().attach(plain) if variant == "ref" else plain
     model = BackwardMotion(delta_weights(_gi_deltas(case), None, "delta")).attach(plain)

@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
-from betwixt.fcvg_core import fusion_samplers
-from betwixt.fcvg_core.edm_schedule import denoised_from_velocity, karras_sigmas, timestep
-from betwixt.fcvg_core.fusion import Fusion, constant_weight, guide, linear_weight
+from betwixt.fcvg_core.sampling import fusion_samplers
+from betwixt.fcvg_core.sampling.fusion import Fusion, constant_weight, guide, linear_weight
+from betwixt.fcvg_core.sampling.noise_levels import denoised_from_velocity, karras_sigmas, timestep
 
-from tests.parity.case import Case, Check, max_error
+from support.golden import Case, Check, max_error
 
 TOLERANCE = 1e-5
 

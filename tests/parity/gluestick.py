@@ -6,18 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from betwixt.common.weight_pickles import read_tensors
-from betwixt.fcvg_core.gluestick import GlueStick, scaled_products
-from betwixt.fcvg_core.gluestick_loading import load_gluestick, load_superpoint
-from betwixt.fcvg_core.gluestick_matcher import GlueStickMatcher
-from betwixt.fcvg_core.line_assignment import log_double_softmax, mutual_matches, orientation_free_scores
-from betwixt.fcvg_core.line_segments import SCALES, detect_segments
-from betwixt.fcvg_core.lsd import lsd
-from betwixt.fcvg_core.superpoint import SuperPoint, sample_descriptors, suppress_non_maxima
-from betwixt.fcvg_core.wireframe import Wireframe, build_wireframe
+from betwixt.common.files.weight_pickles import read_tensors
+from betwixt.fcvg_core.lines.gluestick.assignment import log_double_softmax, mutual_matches, orientation_free_scores
+from betwixt.fcvg_core.lines.gluestick.loading import load_gluestick, load_superpoint
+from betwixt.fcvg_core.lines.gluestick.matcher import GlueStickMatcher
+from betwixt.fcvg_core.lines.gluestick.network import GlueStick, scaled_products
+from betwixt.fcvg_core.lines.gluestick.superpoint import SuperPoint, sample_descriptors, suppress_non_maxima
+from betwixt.fcvg_core.lines.gluestick.wireframe import Wireframe, build_wireframe
+from betwixt.fcvg_core.lines.lsd.detector import lsd
+from betwixt.fcvg_core.lines.segments import SCALES, detect_segments
 
-from tests.parity import synthetic_weights
-from tests.parity.case import Case, Check, max_error
+from support.golden import Case, Check, max_error
+from support.models import synthetic_weights
 from tests.parity.fcvg_conditions import line_interpolation_case
 
 FULL_DEPTH = 18  # layers; log scores reach -2500 there, and tolerances are wider

@@ -4,12 +4,12 @@ import tempfile
 from pathlib import Path
 
 import torch
-from betwixt.rerender_core.flow_loading import load_gmflow
-from betwixt.rerender_core.gmflow_windows import shift_mask, sine_position
-from betwixt.rerender_core.warping import latent_flow, occlusion, warp
+from betwixt.rerender_core.flow.loading import load_gmflow
+from betwixt.rerender_core.flow.swin_windows import shift_mask, sine_position
+from betwixt.rerender_core.flow.warping import latent_flow, occlusion, warp
 
-from tests.parity import synthetic_weights
-from tests.parity.case import Case, Check, max_error
+from support.golden import Case, Check, max_error
+from support.models import synthetic_weights
 
 
 def network(case: Case):

@@ -2,9 +2,9 @@
 
 import numpy as np
 import torch
-from betwixt.fcvg_core.pose import BODY_POINTS, PoseFrame
+from betwixt.fcvg_core.poses.pose import BODY_POINTS, PoseFrame
 
-from tests.parity.case import Case, Check, max_error
+from support.golden import Case, Check, max_error
 
 # Names of body positions, visibility and scores: golden/dwpose says "body_candidate", golden/fcvg "candidate".
 DWPOSE_BODY = ("body_candidate", "body_subset", "body_score")

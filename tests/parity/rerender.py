@@ -6,19 +6,19 @@ The key-frame runs go through the host: MODEL with an attention patch, ControlNe
 import cv2
 import torch
 import torch.nn.functional as F
-from betwixt.rerender_core.cross_frame_attention import CrossFrameAttention, Role
-from betwixt.rerender_core.fidelity_encoding import artifact_mask, fidelity_encode
-from betwixt.rerender_core.frame_fit import fit_frame
-from betwixt.rerender_core.keyframe_sampling import Injection, Pass, PixelTarget, State, published_timesteps, sample
-from betwixt.rerender_core.pixel_fusion import flat_region, keep_mask, latent_mask, pixel_reference, softened
-from betwixt.rerender_core.recolour import match_lab, recoloured
-from betwixt.rerender_core.warping import latent_flow
-from betwixt.rerender_core.windows import injection_step
-from betwixt.rerender_core.x0_control import AnchorTrace, ShapeFusion, control_x0
+from betwixt.common.clips.frame_fit import fit_frame
+from betwixt.common.clips.recolour import match_lab, recoloured
+from betwixt.rerender_core.flow.warping import latent_flow
+from betwixt.rerender_core.keyframes.clean_latent import AnchorTrace, ShapeFusion, control_x0
+from betwixt.rerender_core.keyframes.cross_frame_attention import CrossFrameAttention, Role
+from betwixt.rerender_core.keyframes.fidelity_encoding import artifact_mask, fidelity_encode
+from betwixt.rerender_core.keyframes.pixel_fusion import flat_region, keep_mask, latent_mask, pixel_reference, softened
+from betwixt.rerender_core.keyframes.sampling import Injection, Pass, PixelTarget, State, published_timesteps, sample
+from betwixt.rerender_core.keyframes.step_windows import injection_step
 
-from tests.bootstrap import use_host
-from tests.parity import synthetic_weights
-from tests.parity.case import Case, Check, max_error
+from support.bootstrap import use_host
+from support.golden import Case, Check, max_error
+from support.models import synthetic_weights
 
 LATENT_SCALE = 0.18215
 
@@ -147,9 +147,9 @@ def weights(case: Case) -> dict[str, torch.Tensor]:
 
 def fidelity_case(case: Case) -> list[Check]:
     use_host()
-    from betwixt.nodes.host.unclamped_vae import UnclampedVAE
+    from betwixt.nodes.host.rerender.unclamped_vae import UnclampedVAE
 
-    from tests import tiny_sd15
+    from support.models import tiny_sd15
 
     unclamped = UnclampedVAE(tiny_sd15.vae(weights(case)))
     noises = [case[name] for name in ("noise_first", "noise_recoded") if name in case]

@@ -3,16 +3,22 @@
 from dataclasses import replace
 
 import torch
-from betwixt.nodes.host.rerender_host import HostRendering
-from betwixt.nodes.host.rerender_sampler import alphas, published_sigmas
-from betwixt.nodes.host.unclamped_vae import UnclampedVAE
-from betwixt.rerender_core.keyframe_constraints import Adaptive, CrossFrame, KeyframeConstraints, PixelAware, ShapeAware
-from betwixt.rerender_core.keyframe_rendering import Correspondence, KeyframeRenderer, KeyframeSettings, RenderedFrame
-from betwixt.rerender_core.keyframe_sampling import Noises, Pass
-from betwixt.rerender_core.warping import occlusion
+from betwixt.nodes.host.rerender.rendering import HostRendering
+from betwixt.nodes.host.rerender.sampler import alphas, published_sigmas
+from betwixt.nodes.host.rerender.unclamped_vae import UnclampedVAE
+from betwixt.rerender_core.flow.warping import occlusion
+from betwixt.rerender_core.keyframes.constraints import (
+    Adaptive,
+    CrossFrame,
+    KeyframeConstraints,
+    PixelAware,
+    ShapeAware,
+)
+from betwixt.rerender_core.keyframes.rendering import Correspondence, KeyframeRenderer, KeyframeSettings, RenderedFrame
+from betwixt.rerender_core.keyframes.sampling import Noises, Pass
 
-from tests import tiny_sd15
-from tests.parity.case import Case, Check, max_error
+from support.golden import Case, Check, max_error
+from support.models import tiny_sd15
 
 LATENT, PICTURE, TARGET, MASK = 5e-3, 1e-3, 1e-4, 1e-6
 HALF = 2**-10  # rounding of pictures stored as float16, relative

@@ -1,11 +1,11 @@
 """Parity of what the UNet is conditioned on: schedules, text, image tokens, fitted key frames."""
 
 import torch
-from betwixt.tooncrafter_core.key_frames import fit
+from betwixt.tooncrafter_core.keyframes import fit
 from betwixt.tooncrafter_core.schedule import Schedule, trailing_timesteps, uniform_timesteps
 
-from tests.parity.case import Case, Check, max_error, max_relative_error
-from tests.parity.tooncrafter_checkpoints import checkpoint
+from support.golden import Case, Check, max_error, max_relative_error
+from support.models.tooncrafter_checkpoints import checkpoint
 
 TOLERANCE = 5e-5
 
@@ -87,7 +87,7 @@ def picture(tensor: torch.Tensor) -> torch.Tensor:
 
 def clip_image_case(case: Case) -> list[Check]:
     loaded = checkpoint(case)
-    from betwixt.nodes.host.image_tokens import clip_pixels, vision_tokens
+    from betwixt.nodes.host.tooncrafter.image_tokens import clip_pixels, vision_tokens
 
     pictures = {key.removeprefix("img"): picture(case[key]) for key in case.tensors if key.startswith("img")}
     pictures["_zero"] = torch.full((1, 224, 224, 3), 0.5)

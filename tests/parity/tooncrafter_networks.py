@@ -2,10 +2,10 @@
 
 import torch
 from betwixt.tooncrafter_core.dual_reference import LAST, SCALE, References, encode_with_references
-from betwixt.tooncrafter_core.key_frames import frame_tokens, key_latents
+from betwixt.tooncrafter_core.keyframes import frame_tokens, key_latents
 
-from tests.parity.case import Case, Check, max_error
-from tests.parity.tooncrafter_checkpoints import checkpoint, sketch_encoder
+from support.golden import Case, Check, max_error
+from support.models.tooncrafter_checkpoints import checkpoint, sketch_encoder
 
 TOLERANCE = 5e-5
 TEXT = 77
@@ -153,7 +153,7 @@ def plain_decode_case(case: Case) -> list[Check]:
 def sketch_case(case: Case) -> list[Check]:
     """Control residuals and the guided UNet, through the host's ControlNet with the model's own sampling."""
     loaded = checkpoint(case)
-    from betwixt.nodes.host.sketch_guidance import with_sketches
+    from betwixt.nodes.host.tooncrafter.sketch_guidance import with_sketches
     from betwixt.tooncrafter_core.sketches import hints
 
     _, _, frames, *size = case["x"].shape

@@ -8,11 +8,11 @@ from unittest import mock
 import torch
 from betwixt.tooncrafter_core.clip_decoder import decode_clip
 from betwixt.tooncrafter_core.dual_reference import SCALE, decode_in_two_passes
-from betwixt.tooncrafter_core.key_frames import key_latents
+from betwixt.tooncrafter_core.keyframes import key_latents
 from betwixt.tooncrafter_core.schedule import Schedule
 
-from tests.parity.case import Case, Check, max_error
-from tests.parity.tooncrafter_checkpoints import checkpoint
+from support.golden import Case, Check, max_error
+from support.models.tooncrafter_checkpoints import checkpoint
 from tests.parity.tooncrafter_networks import TEXT, TOLERANCE, folded, unfolded
 
 
@@ -47,7 +47,7 @@ def sample(loaded, case: Case, conditioning: tuple, spacing, steps, eta, cfg, re
     """The reference DDIM on the golden's noise, in the host's sampling path."""
     import comfy.k_diffusion.sampling
     import comfy.sample
-    from betwixt.nodes.host.tooncrafter_sampling import reference_ddim, rescaled_guidance, sampling_sigmas
+    from betwixt.nodes.host.tooncrafter.sampling import reference_ddim, rescaled_guidance, sampling_sigmas
 
     model = loaded.model.clone()
     if rescale:
@@ -105,7 +105,7 @@ def conditioning_of(case: Case, key: str) -> list:
 def ddim_case(case: Case, manifest: str = "manifest.json.gz") -> list[Check]:
     loaded = checkpoint(case, manifest)
     chosen = settings(case.name)
-    from betwixt.nodes.host.tooncrafter_sampling import sampling_timesteps
+    from betwixt.nodes.host.tooncrafter.sampling import sampling_timesteps
 
     timesteps = sampling_timesteps(chosen["spacing"], chosen["steps"])
     unconditional = "uncond_context" if "uncond_context" in case else "context"
@@ -162,7 +162,7 @@ def dc256_ddim_case(case: Case) -> list[Check]:
 def e2e_case(case: Case) -> list[Check]:
     """Pictures and tokens to frames, as the graph does it: condition, sample, decode in two passes."""
     loaded = checkpoint(case)
-    from betwixt.nodes.host.tooncrafter_conditioning import KeyFrames, condition
+    from betwixt.nodes.host.tooncrafter.conditioning import KeyFrames, condition
 
     frames = case["x_T"].shape[2]
     pictures = torch.stack([case["image1"], case["image2"]]).float() / 255

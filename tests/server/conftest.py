@@ -3,7 +3,7 @@
 import pytest
 from betwixt.launcher.client import Client
 
-from tests.bootstrap import ROOT, use_host
+from support.bootstrap import ROOT, use_host
 
 
 @pytest.fixture(scope="module")
@@ -15,16 +15,16 @@ def client(server):
 @pytest.fixture(scope="session")
 def sampling_base(tmp_path_factory):
     """A base directory with the miniature models' files and nodes."""
-    from tests.stand_ins import write_base
+    from support.models.stand_ins import write_base
 
     base = write_base(tmp_path_factory.mktemp("sampling"))
     use_host()
-    from tests import tiny_svd, tiny_wan
+    from support.models import tiny_svd, tiny_wan
 
     for family in (tiny_svd, tiny_wan):
         family.write_models(base / "models")
     (base / "custom_nodes").mkdir()
-    (base / "custom_nodes" / "miniature_nodes").symlink_to(ROOT / "tests" / "miniature_nodes")
+    (base / "custom_nodes" / "miniature_nodes").symlink_to(ROOT / "support" / "miniature_nodes")
     return base
 
 

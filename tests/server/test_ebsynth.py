@@ -7,7 +7,7 @@ import pytest
 from betwixt.launcher.failures import ExecutionFailed, Interrupted
 from PIL import Image
 
-from tests.workflow_files import api_graph
+from support.workflow_files import api_graph
 
 pytestmark = pytest.mark.server
 

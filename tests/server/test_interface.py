@@ -9,8 +9,8 @@ import urllib.request
 import pytest
 from PIL import Image
 
-from tests.bootstrap import ROOT
-from tests.workflow_files import NAMES, WORKFLOWS
+from support.bootstrap import ROOT
+from support.workflow_files import NAMES, WORKFLOWS
 
 pytestmark = pytest.mark.server
 FOLDER = ROOT.name

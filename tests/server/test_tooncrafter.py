@@ -6,8 +6,8 @@ import pytest
 from betwixt.launcher.failures import ExecutionFailed, Interrupted
 from PIL import Image
 
-from tests.miniature_graphs import miniature
-from tests.workflow_files import api_graph
+from support.runs.miniature_graphs import miniature
+from support.workflow_files import api_graph
 
 pytestmark = pytest.mark.server
 

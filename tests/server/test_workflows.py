@@ -4,8 +4,8 @@ import av
 import pytest
 from betwixt.demo.scene import CLIP_RATE
 
-from tests.miniature_graphs import miniature, needs_miniature
-from tests.workflow_files import NAMES, api_graph
+from support.runs.miniature_graphs import miniature, needs_miniature
+from support.workflow_files import NAMES, api_graph
 
 pytestmark = pytest.mark.server
 

@@ -2,15 +2,15 @@
 
 import pytest
 import torch
-from betwixt.rerender_core.flow import DenseInverseSearch
+from betwixt.rerender_core.flow.estimation import DenseInverseSearch
 
-from tests.rerender_runs import DEFAULTS, clip
+from support.runs.rerender_runs import DEFAULTS, clip
 
 
 @pytest.fixture(scope="session")
 def sd15(host):
     """Weights, MODEL, CONTROL_NET and VAE."""
-    from tests import tiny_sd15
+    from support.models import tiny_sd15
 
     weights = tiny_sd15.weights()
     return weights, tiny_sd15.model(weights), tiny_sd15.control_net(weights), tiny_sd15.vae(weights)
@@ -18,7 +18,7 @@ def sd15(host):
 
 @pytest.fixture(scope="session")
 def node(host):
-    from betwixt.nodes.rerender_keyframes import RerenderKeyFrames
+    from betwixt.nodes.rerender.keyframes import RerenderKeyFrames
     from comfy_api.latest import io
 
     RerenderKeyFrames.hidden = io.HiddenHolder.from_dict({io.Hidden.unique_id: "7"})
@@ -28,7 +28,7 @@ def node(host):
 @pytest.fixture
 def run(node, sd15):
     """Runs the node on three moving frames; keywords replace its inputs."""
-    from tests import tiny_sd15
+    from support.models import tiny_sd15
 
     def call(**changes):
         inputs = {"model": sd15[1], "vae": sd15[3], "positive": tiny_sd15.text(0), "negative": tiny_sd15.text(1)}
@@ -45,9 +45,9 @@ def other_models(host):
     import comfy.ldm.flux.model
     import comfy.model_base
     import comfy.supported_models
-    from betwixt.nodes.host.svd_model import model_from
+    from betwixt.nodes.host.svd.model import model_from
 
-    from tests import tiny_svd
+    from support.models import tiny_svd
 
     flux = comfy.supported_models.Flux(
         {"image_model": "flux", "in_channels": 16, "out_channels": 16, "patch_size": 2, "vec_in_dim": 8}
@@ -81,6 +81,6 @@ def other_vaes(host):
     """VAEs that do not belong to Stable Diffusion's pictures, by the name of the host's class."""
     import comfy.sd
 
-    from tests import tiny_svd, tiny_wan
+    from support.models import tiny_svd, tiny_wan
 
     return {"AutoencodingEngine": tiny_svd.temporal_vae(), "WanVAE": comfy.sd.VAE(sd=tiny_wan.vae_weights())}

@@ -4,12 +4,12 @@ import pytest
 import torch
 from betwixt.common.errors import BetwixtError
 
-from tests.rerender_runs import SIZE, clip
+from support.runs.rerender_runs import SIZE, clip
 
 
 @pytest.fixture
 def nodes(host):
-    from betwixt.nodes import rerender_encode
+    from betwixt.nodes.rerender import encode as rerender_encode
     from comfy_api.latest import io
 
     rerender_encode.CompareRoundTrips.hidden = io.HiddenHolder.from_dict({io.Hidden.unique_id: "4"})
@@ -34,7 +34,7 @@ def test_a_batch_is_encoded_like_its_pictures(encode):
 
 
 def test_the_loss_of_one_trip_is_added_in_advance(encode, sd15):
-    from betwixt.nodes.host.unclamped_vae import UnclampedVAE
+    from betwixt.nodes.host.rerender.unclamped_vae import UnclampedVAE
 
     pictures = clip(1)
     with torch.inference_mode():
@@ -48,9 +48,9 @@ def test_the_loss_of_one_trip_is_added_in_advance(encode, sd15):
 
 
 def test_decoded_pictures_are_not_clamped_and_the_connected_vae_still_clamps(sd15):
-    from betwixt.nodes.host.unclamped_vae import UnclampedVAE
+    from betwixt.nodes.host.rerender.unclamped_vae import UnclampedVAE
 
-    from tests import tiny_sd15
+    from support.models import tiny_sd15
 
     last = f"{tiny_sd15.VAE}decoder.conv_out.weight"
     vae = tiny_sd15.vae(sd15[0] | {last: 20 * sd15[0][last]})

@@ -3,10 +3,16 @@
 import pytest
 import torch
 from betwixt.common.errors import BetwixtError
-from betwixt.rerender_core.flow import DenseInverseSearch, estimate_flow
-from betwixt.rerender_core.keyframe_constraints import Adaptive, CrossFrame, KeyframeConstraints, PixelAware, ShapeAware
+from betwixt.rerender_core.flow.estimation import DenseInverseSearch, estimate_flow
+from betwixt.rerender_core.keyframes.constraints import (
+    Adaptive,
+    CrossFrame,
+    KeyframeConstraints,
+    PixelAware,
+    ShapeAware,
+)
 
-from tests.rerender_runs import SIZE, clip, counted
+from support.runs.rerender_runs import SIZE, clip, counted
 
 
 def test_key_frames_come_out_with_their_numbers(run):
@@ -69,7 +75,7 @@ def test_a_refreshed_anchor_changes_what_follows_only(run):
 
 
 def test_hints_belong_to_their_frames(run, sd15):
-    from tests import tiny_sd15
+    from support.models import tiny_sd15
 
     def controlled(hints):
         control = None
@@ -237,7 +243,7 @@ def test_frames_of_changing_size_are_no_batch(run):
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_hints_for_another_number_of_frames_are_refused(run, sd15, count):
-    from tests import tiny_sd15
+    from support.models import tiny_sd15
 
     control = sd15[2].copy().set_cond_hint(torch.zeros(count, 3, SIZE, SIZE))
     positive = [[tiny_sd15.text()[0][0], {"control": control, "control_apply_to_uncond": False}]]

@@ -4,11 +4,11 @@ import gc
 
 import pytest
 import torch
-from betwixt.rerender_core.cross_frame_attention import InPlace
-from betwixt.rerender_core.flow import DenseInverseSearch
-from betwixt.rerender_core.flow_ahead import FlowAhead
+from betwixt.rerender_core.flow.estimation import DenseInverseSearch
+from betwixt.rerender_core.keyframes.cross_frame_attention import InPlace
+from betwixt.rerender_core.keyframes.flow_ahead import FlowAhead
 
-from tests.rerender_runs import SIZE, clip, rendering
+from support.runs.rerender_runs import SIZE, clip, rendering
 
 CARD, MAIN = torch.device("meta"), torch.device("cpu")
 GIB = 1024**3
@@ -18,7 +18,7 @@ GIB = 1024**3
 def memory(host, monkeypatch):
     """(memory of a card with ``free`` bytes, a setter of them)."""
     import comfy.model_management as management
-    from betwixt.nodes.host.feature_memory import FeatureMemory
+    from betwixt.nodes.host.rerender.feature_memory import FeatureMemory
 
     free = {CARD: 8 * GIB, MAIN: 64 * GIB}
     monkeypatch.setattr(management, "get_free_memory", lambda device: free[device])
@@ -52,7 +52,7 @@ def test_what_takes_the_place_of_older_features_stays_where_they_were(memory):
 
 
 def test_the_run_asks_for_what_the_model_needs(run, sd15, monkeypatch):
-    from betwixt.nodes.host import feature_memory
+    from betwixt.nodes.host.rerender import feature_memory
 
     asked = []
 

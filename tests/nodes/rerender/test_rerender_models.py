@@ -5,16 +5,16 @@ import importlib.util
 import pytest
 import torch
 from betwixt.common.errors import BetwixtError
-from betwixt.rerender_core.keyframe_constraints import CrossFrame, KeyframeConstraints
+from betwixt.rerender_core.keyframes.constraints import CrossFrame, KeyframeConstraints
 
-from tests.rerender_runs import ALL, SIZE, clip
+from support.runs.rerender_runs import ALL, SIZE, clip
 
 CROSS_FRAME = KeyframeConstraints(CrossFrame(loose=False))
 
 
 @pytest.mark.parametrize("kind", ["SD20", "SD15 inpainting", "SDXL"])
 def test_other_models(run, sd15, kind, caplog):
-    from tests import tiny_sd15
+    from support.models import tiny_sd15
 
     model = tiny_sd15.variant(sd15[0], kind)
     texts = {"positive": tiny_sd15.pooled(0), "negative": tiny_sd15.pooled(1)} if kind == "SDXL" else {}
@@ -27,7 +27,7 @@ def test_other_models(run, sd15, kind, caplog):
 
 def test_v_prediction_is_understood(run, sd15):
     """A model whose v is made from another's noise prediction gives that model's pictures."""
-    from tests import tiny_sd15
+    from support.models import tiny_sd15
 
     noise_model, v_model = sd15[1], tiny_sd15.variant(sd15[0], "SD20").clone()
     sampling = v_model.get_model_object("model_sampling")
@@ -47,7 +47,7 @@ def test_v_prediction_is_understood(run, sd15):
 
 
 def test_several_conditionings_are_kept_apart(run):
-    from tests import tiny_sd15
+    from support.models import tiny_sd15
 
     both = tiny_sd15.text(0) + tiny_sd15.text(5)
     mixed = run(positive=both)[0]
@@ -59,7 +59,7 @@ def test_several_conditionings_are_kept_apart(run):
 
 def regional(count: int, seeds=(0, 5)) -> list:
     """Two prompts, each with masks for its half of ``count`` frames; the border moves."""
-    from tests import tiny_sd15
+    from support.models import tiny_sd15
 
     masks = torch.zeros(2, count, SIZE, SIZE)
     for number in range(count):
@@ -106,7 +106,7 @@ def test_a_guidance_of_its_own_conditioning_is_kept_apart(run, sd15):
     import comfy.sampler_helpers
     import comfy.samplers
 
-    from tests import tiny_sd15
+    from support.models import tiny_sd15
 
     model = sd15[1].clone()
 
@@ -181,7 +181,7 @@ def stock_nodes(host):
 
 def test_an_inpainting_model_paints_into_the_hole_of_each_frame(run, sd15, host):
     """Through the host's 'InpaintModelConditioning', with one mask for all frames or one per frame."""
-    from tests import tiny_sd15
+    from support.models import tiny_sd15
 
     inpaint = stock_nodes(host).InpaintModelConditioning()
     model, frames = tiny_sd15.variant(sd15[0], "SD15 inpainting"), clip(3)

@@ -4,9 +4,15 @@ from itertools import chain, combinations
 
 import pytest
 import torch
-from betwixt.rerender_core.keyframe_constraints import Adaptive, CrossFrame, KeyframeConstraints, PixelAware, ShapeAware
+from betwixt.rerender_core.keyframes.constraints import (
+    Adaptive,
+    CrossFrame,
+    KeyframeConstraints,
+    PixelAware,
+    ShapeAware,
+)
 
-from tests.rerender_runs import SIZE, rendering
+from support.runs.rerender_runs import SIZE, rendering
 
 PARTS = {
     "cross_frame": CrossFrame((0.0, 1.0), loose=False),

@@ -3,15 +3,15 @@
 import pytest
 import torch
 from betwixt.common.errors import BetwixtError
-from betwixt.rerender_core.flow import DenseInverseSearch
+from betwixt.rerender_core.flow.estimation import DenseInverseSearch
 
-from tests.rerender_runs import clip
+from support.runs.rerender_runs import clip
 
 
 @pytest.fixture
 def select(host):
     """Runs the node; returns numbers, count, shots and the chosen frames."""
-    from betwixt.nodes.key_frame_selection import SelectKeyFrames
+    from betwixt.nodes.rerender.keyframe_selection import SelectKeyFrames
     from comfy_api.latest import io
 
     SelectKeyFrames.hidden = io.HiddenHolder.from_dict({io.Hidden.unique_id: "3"})

@@ -1,0 +1,1 @@
+"""Clips, whatever made them: pairs of key frames, joints and ends, lengths, sizes, colours, cuts."""

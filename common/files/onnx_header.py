@@ -1,0 +1,130 @@
+"""The inputs and outputs an ONNX file declares, read without any ONNX package, and what else a wrong file is."""
+
+import mmap
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..errors import BetwixtError
+
+# Field numbers of onnx.proto3.
+_MODEL_GRAPH = 7
+_GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 5, 11, 12
+_TENSOR_NAME = 8
+_VALUE_NAME, _VALUE_TYPE = 1, 2
+_TYPE_TENSOR, _TENSOR_SHAPE, _SHAPE_DIM, _DIM_VALUE, _DIM_PARAM = 1, 2, 1, 1, 2
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types of protobuf
+
+_OTHER_FILES = (
+    (b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
+    (b"<", "a web page"),
+    (b"PK\x03\x04", "a PyTorch or zip file"),
+    (b"\x80\x02", "a Python pickle"),
+    (b"{", "a JSON file"),
+)
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """A declared input or output. ``shape``: numbers, names of free dimensions, or None where nothing is said."""
+
+    name: str
+    shape: tuple[int | str | None, ...]
+
+
+def read_onnx_header(path: str) -> tuple[list[TensorInfo], list[TensorInfo]]:
+    """Declared inputs (without weights) and outputs of an ONNX file.
+
+    Raises:
+        BetwixtError: empty, truncated or not an ONNX file.
+    """
+    with open(path, "rb") as file:
+        start = file.read(64)
+        try:
+            inputs, outputs = _declared(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
+        except (IndexError, TypeError, ValueError):  # ends too early; other types than ONNX's; empty, or no text
+            inputs, outputs = [], []
+    if not inputs or not outputs:
+        raise _not_onnx(path, start)
+    return inputs, outputs
+
+
+def _declared(model: memoryview) -> tuple[list[TensorInfo], list[TensorInfo]]:
+    graph = [body for field, body in _fields(model) if field == _MODEL_GRAPH][0]
+    parts = list(_fields(graph))
+    weights = {_text(body, _TENSOR_NAME) for field, body in parts if field == _GRAPH_INITIALIZER}
+    inputs = [_value(body) for field, body in parts if field == _GRAPH_INPUT]
+    outputs = [_value(body) for field, body in parts if field == _GRAPH_OUTPUT]
+    return [entry for entry in inputs if entry.name not in weights], outputs
+
+
+def _not_onnx(path: str, start: bytes) -> BetwixtError:
+    kinds = [kind for magic, kind in _OTHER_FILES if start.lstrip().startswith(magic)]
+    if not start:
+        looks = "is empty"
+    elif start[8:9] == b"{":
+        looks = "is a .safetensors file"
+    else:
+        looks = f"is {kinds[0]}" if kinds else "is truncated or not an ONNX file"
+    return BetwixtError(
+        f"'{os.path.basename(path)}' {looks} ({os.path.getsize(path)} bytes).",
+        "A complete .onnx file is needed.",
+        f"Download it again and compare its size with the one in the README's table: {path}",
+    )
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
+    """Field number and content of each field of a protobuf message. IndexError: the message ends too early."""
+    at = 0
+    while at < len(message):
+        key, at = _varint(message, at)
+        field, wire = key >> 3, key & 7
+        if wire == _VARINT:
+            value, at = _varint(message, at)
+            yield field, value
+            continue
+        if wire == _BYTES:
+            size, at = _varint(message, at)
+        elif wire in (_FIXED64, _FIXED32):
+            size = 8 if wire == _FIXED64 else 4
+        else:
+            raise IndexError("not a protobuf message")
+        if field == 0 or at + size > len(message):
+            raise IndexError("truncated")
+        yield field, message[at : at + size]
+        at += size
+
+
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = message[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if not byte & 0x80:
+            return value, at
+        if shift > 63:
+            raise IndexError("not a protobuf message")
+
+
+def _first(message: memoryview, number: int) -> memoryview | int | None:
+    return next((body for field, body in _fields(message) if field == number), None)
+
+
+def _text(message: memoryview, number: int) -> str:
+    body = _first(message, number)
+    return "" if body is None else bytes(body).decode()
+
+
+def _value(message: memoryview) -> TensorInfo:
+    """A ValueInfoProto."""
+    shape = _first(message, _VALUE_TYPE)
+    for field in (_TYPE_TENSOR, _TENSOR_SHAPE):
+        shape = None if shape is None else _first(shape, field)
+    dimensions = [] if shape is None else [body for field, body in _fields(shape) if field == _SHAPE_DIM]
+    return TensorInfo(_text(message, _VALUE_NAME), tuple(_dimension(body) for body in dimensions))
+
+
+def _dimension(message: memoryview) -> int | str | None:
+    value = _first(message, _DIM_VALUE)
+    return value if value is not None else _text(message, _DIM_PARAM) or None

@@ -1,0 +1,1 @@
+"""Lines of two key frames: detected, matched, drawn."""

@@ -1,0 +1,1 @@
+"""GlueStick: SuperPoint, wireframe and graph network match the lines of two pictures."""

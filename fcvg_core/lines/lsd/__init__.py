@@ -1,0 +1,1 @@
+"""LSD, the line segment detector."""

@@ -1,0 +1,1 @@
+"""Line matching that needs no weights."""

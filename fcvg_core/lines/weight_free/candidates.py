@@ -1,0 +1,112 @@
+"""Which segment of the last frame lies where motion takes a segment of the first."""
+
+import numpy as np
+
+from ..geometry import cross, directions, lengths, line_coordinates, normals, points_along
+from .motion_hypotheses import MotionHypothesis
+
+SIDE = 4.0  # pixels beside a segment where its motion is read too: a contour moves with one of its sides
+SHARES = np.linspace(0.05, 0.95, 9).astype(np.float32)
+PERPENDICULAR, ANGLE = 2.5, 6.0  # pixels, degrees: deviation that halves the agreement
+MAX_PERPENDICULAR, MAX_ANGLE = 15.0, 25.0
+BEYOND, LEAST_BEYOND = 0.25, 8.0  # a detected piece is relied on this share of its length, or pixels, past its ends
+
+
+def predict(hypothesis: MotionHypothesis, segments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where segments (N, 2, 2) go under a hypothesis: by the motion on them, and on either side.
+
+    Returns:
+        predicted (3, N, 2, 2) and trust (3, N), 0..1.
+    """
+    points, beside = points_along(segments, SHARES), normals(segments)[:, None]
+    found = [_linear_motion(*hypothesis.at(points + side * beside)) for side in (-SIDE, 0, SIDE)]
+    return segments + np.stack([ends for ends, _ in found]), np.stack([trust for _, trust in found])
+
+
+def _linear_motion(moved: np.ndarray, trust: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Displacements of both endpoints (N, 2, 2), from those (N, T, 2) along the segment, and trust (N,) in them.
+
+    A robust straight-line fit (iteratively reweighted, Cauchy weights of 1 px).
+    """
+    basis = np.stack([1 - SHARES, SHARES], axis=1)
+    weight = trust + 1e-3
+    for _ in range(3):
+        normal = np.einsum("tk,nt,tl->nkl", basis, weight, basis) + 1e-4 * np.eye(2)
+        ends = np.linalg.solve(normal, np.einsum("tk,nt,ntc->nkc", basis, weight, moved))
+        residual = np.linalg.norm(moved - np.einsum("tk,nkc->ntc", basis, ends), axis=-1)
+        weight = (trust + 1e-3) / (1 + residual**2)
+    return ends.astype(np.float32), trust.mean(axis=1) / (1 + (residual.mean(axis=1) / 4) ** 2)
+
+
+def agreement(predicted: np.ndarray, trust: np.ndarray, segments: np.ndarray) -> np.ndarray:
+    """How well predicted segments (N, 2, 2) with trust (N,) agree with detected ones (M, 2, 2): (N, M), 0..1.
+
+    Directions count: a segment turned end for end does not agree.
+    """
+    along, towards = directions(predicted), directions(segments)
+    angle = np.degrees(np.arctan2(np.abs(cross(along[:, None], towards)), along @ towards.T))
+    (begin, across0), (finish, across1) = (line_coordinates(predicted[:, None, end], segments) for end in (0, 1))
+    length, predicted_length = lengths(segments), lengths(predicted)[:, None]
+    overlap = np.minimum(np.maximum(begin, finish), length) - np.maximum(np.minimum(begin, finish), 0)
+    share = np.clip(overlap / np.maximum(np.minimum(predicted_length, length), 1e-3), 0, 1)
+    perpendicular = np.sqrt((across0**2 + across1**2) / 2)
+    near = (angle < MAX_ANGLE) & (perpendicular < MAX_PERPENDICULAR)
+    fit = np.sqrt(share) / (1 + (perpendicular / PERPENDICULAR) ** 2) / (1 + (angle / ANGLE) ** 2)
+    return np.where(near, fit * (0.3 + 0.7 * trust[:, None]), 0).astype(np.float32)
+
+
+def transfer(start: np.ndarray, predicted: np.ndarray, segments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Corresponding parts of start segments and of the lines through the segments they are matched with.
+
+    Detectors break lines into other pieces in each frame, so detected endpoints do not correspond. The predicted
+    segment is projected onto the matched line instead, as far as the piece found there can be relied on.
+
+    Args:
+        start, predicted, segments: (N, 2, 2), in the same order.
+
+    Returns:
+        start and end parts (N, 2, 2).
+    """
+    place = line_coordinates(predicted.transpose(1, 0, 2), segments)[0].T  # (N, 2)
+    length = lengths(segments)
+    beyond = np.maximum(BEYOND * length, LEAST_BEYOND)
+    span = place[:, 1] - place[:, 0]
+    span = np.where(np.abs(span) < 1e-3, 1e-3, span)
+    limits = (np.stack([-beyond, length + beyond], axis=1) - place[:, :1]) / span[:, None]
+    low, high = np.maximum(limits.min(axis=1), 0), np.minimum(limits.max(axis=1), 1)
+    empty = high <= low
+    shares = np.stack([np.where(empty, 0, low), np.where(empty, 1, high)], axis=1)[..., None]
+    along = directions(segments)[:, None]
+    onto = segments[:, :1] + (place[:, :1] + shares[..., 0] * span[:, None])[..., None] * along
+    return start[:, :1] + shares * (start[:, 1:] - start[:, :1]), onto
+
+
+class Candidates:
+    """For each pair of a start and an end segment, the best agreement so far and the prediction it rests on."""
+
+    def __init__(self, start: np.ndarray, end: np.ndarray):
+        self.start, self.end = start, end
+        self.agreement = np.zeros((len(start), len(end)), np.float32)
+        self._predictions: list[np.ndarray] = []
+        self._best = np.zeros(self.agreement.shape, np.int16)
+
+    def add(self, predicted: np.ndarray, trust: np.ndarray) -> None:
+        """Take predictions (P, N, 2, 2) with trust (P, N) into account."""
+        for one, sure in zip(predicted, trust, strict=True):
+            value = agreement(one, sure, self.end)
+            better = value > self.agreement
+            self._best[better] = len(self._predictions)
+            self.agreement[better] = value[better]
+            self._predictions.append(one)
+
+    def best(self, count: int, least: float) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers (Q,) of start and end segments: up to ``count`` partners of each start segment, above ``least``."""
+        count = min(count, len(self.end))
+        partner = np.argpartition(-self.agreement, count - 1, axis=1)[:, :count]
+        first = np.repeat(np.arange(len(self.start)), count)
+        keep = self.agreement[first, partner.ravel()] > least
+        return first[keep], partner.ravel()[keep]
+
+    def predicted(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """The predictions (Q, 2, 2) on which pairs rest."""
+        return np.stack(self._predictions)[self._best[first, second], first]

@@ -1,0 +1,1 @@
+"""Whole-body poses: people found, estimated, drawn, read and written."""

@@ -1,0 +1,1 @@
+"""Stable Video Diffusion from both ends: conditioning, ControlNeXt, fusion samplers, decoding."""

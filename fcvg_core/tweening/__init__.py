@@ -1,0 +1,1 @@
+"""What happens between two key frames: timing, paths and arcs of lines and poses, drawn as condition pictures."""

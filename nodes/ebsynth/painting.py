@@ -1,0 +1,314 @@
+"""EbSynth: a clip painted like a few of its frames. In one node, or propagation and blending apart."""
+
+from dataclasses import dataclass, replace
+
+import comfy.model_management as management
+import torch
+from comfy_api.latest import io
+
+from ...common.clips.scene_cuts import find_cuts
+from ...common.errors import BetwixtError
+from ...common.pictures import rgb_frames
+from ...rerender_core.ebsynth.blending.interval import BlendOptions
+from ...rerender_core.ebsynth.colour_drift import colour_drift, drift_report
+from ...rerender_core.ebsynth.plan import plan_intervals
+from ...rerender_core.ebsynth.propagation import PropagatedInterval, PropagationOptions, needed_pairs, propagate
+from ...rerender_core.ebsynth.stylisation import ClipOptions, Region, finish_interval, stylise_clip
+from ...rerender_core.ebsynth.stylised_keys import StylizedKeys
+from .. import sockets
+from ..host.services.notices import show_notice
+from ..host.services.partial_results import PartialResults, what_ended_it
+from ..host.services.progress import NodeProgress
+from .inputs import (
+    CATEGORY,
+    PatchSynthesisSettings,
+    blend_detail_inputs,
+    blend_mode_input,
+    cuts_input,
+    mask_use_inputs,
+    optional_inputs,
+)
+
+PARTIAL = PartialResults()
+MOST_TOGETHER = 16
+BYTES_PER_PIXEL = 600  # of one synthesis with four guides at patch 5, torch engine
+
+
+@dataclass(frozen=True)
+class PropagatedClip:
+    """What 'EbSynth Propagate' hands to 'EbSynth Blend': every interval, with the clip and its key frames."""
+
+    frames: torch.Tensor
+    keys: StylizedKeys
+    parts: tuple[PropagatedInterval, ...]
+    options: ClipOptions
+    region: Region | None
+
+
+def _clip_inputs() -> list[io.Input]:
+    return [
+        io.Image.Input("frames", tooltip="The clip, all frames."),
+        sockets.StylizedKeys.Input("keys", tooltip="The painted key frames, from 'Place Key Frames'."),
+        cuts_input(),
+        *mask_use_inputs(),
+    ]
+
+
+def _prepared(frames, keys, scene_cuts, mask, mask_use, feather, flow_model, flow, settings):
+    """The checked clip, its motion, options and region; nothing is computed before all of it is known to fit."""
+    frames = rgb_frames(frames, "frames")
+    keys.check_clip(len(frames), *frames.shape[1:3])
+    cuts = find_cuts(frames) if scene_cuts == "find" else ()
+    intervals = plan_intervals(len(frames), keys.numbers, cuts)
+    if flow is not None:
+        flow.check(
+            needed_pairs(intervals),
+            *frames.shape[1:3],
+            "the frames connected to 'frames'",
+            "The flow of every frame and its successor is needed.",
+            "Set 'between' of 'Estimate Flow' to 'neighbours', on the same clip.",
+        )
+    elif flow_model is None and intervals:
+        raise BetwixtError(
+            "Neither 'flow_model' nor 'flow' is connected.",
+            "Paint is carried along the motion of the clip.",
+            "Connect 'Load Flow Model' to 'flow_model'; its method DIS needs no file.",
+        )
+    region = None
+    if mask is not None:
+        region = Region.of(mask, len(frames), *frames.shape[1:3], mask_use == "before", feather)
+    options = ClipOptions(settings or PropagationOptions(), cuts=cuts, together=_together(frames, len(intervals)))
+    return frames, flow_model if flow is None else flow, options, region
+
+
+def _together(frames: torch.Tensor, intervals: int) -> int:
+    """Intervals worked on at once: an accelerator is kept busy by several, a processor by one. Models that the host
+    holds on the device make room."""
+    device = management.get_torch_device()
+    if device.type == "cpu":
+        return 1
+    most = max(1, min(MOST_TOGETHER, intervals))
+    need = 2 * BYTES_PER_PIXEL * frames.shape[1] * frames.shape[2]
+    management.free_memory(2 * most * need, device)
+    return max(1, min(most, int(0.5 * management.get_free_memory(device) / need)))
+
+
+class PlaceKeyFrames(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="BetwixtPlaceKeyFrames",
+            display_name="Place Key Frames",
+            category=CATEGORY,
+            description="Says to which frames of a clip painted pictures belong.",
+            search_aliases=["keyframes", "ebsynth", "stylized keys"],
+            inputs=[
+                io.Image.Input("pictures", tooltip="The painted key frames, in the order of the numbers."),
+                io.String.Input(
+                    "numbers",
+                    default="0",
+                    tooltip="Frame of the clip each picture belongs to, counted from 0, e.g. 0, 12, 24.",
+                ),
+            ],
+            outputs=[sockets.StylizedKeys.Output(display_name="keys", tooltip="For the EbSynth nodes.")],
+        )
+
+    @classmethod
+    def execute(cls, pictures, numbers) -> io.NodeOutput:
+        pictures = rgb_frames(pictures, "pictures")
+        parts = [part for part in numbers.replace(",", " ").split() if part]
+        wrong = [part for part in parts if not part.isdigit()]
+        if wrong:
+            raise BetwixtError(
+                f"'{wrong[0]}' in 'numbers' is not a frame number.",
+                "Whole numbers from 0 are allowed, separated by commas.",
+                "Correct 'numbers', e.g. 0, 12, 24.",
+            )
+        return io.NodeOutput(StylizedKeys.of(pictures, [int(part) for part in parts]))
+
+
+class StyliseClip(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="BetwixtStyliseClip",
+            display_name="Stylise Clip from Key Frames",
+            category=CATEGORY,
+            description="EbSynth in one node: paints a whole clip like a few painted frames. Streams: memory grows "
+            "with the distance of the key frames, not with the clip.",
+            search_aliases=["ebsynth", "propagate", "style transfer", "paint"],
+            inputs=[
+                *_clip_inputs(),
+                blend_mode_input(),
+                io.Combo.Input(
+                    "on_cancel",
+                    options=["keep finished frames", "stop"],
+                    default="keep finished frames",
+                    tooltip="Cancel, or a frame that fails: go on with the frames that are finished and the clip's own "
+                    "for the rest, or stop the graph.",
+                ),
+                *optional_inputs(),
+            ],
+            outputs=[
+                io.Image.Output(display_name="frames", tooltip="The painted clip, as long as the input."),
+                io.String.Output(display_name="report", tooltip="Colour drift per frame against the key frames."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, **inputs):
+        return PARTIAL.fingerprint(cls.hidden.unique_id)
+
+    @classmethod
+    def execute(
+        cls,
+        frames,
+        keys,
+        scene_cuts,
+        mask_use,
+        feather,
+        blend,
+        on_cancel,
+        flow_model=None,
+        flow=None,
+        mask=None,
+        settings=None,
+    ) -> io.NodeOutput:
+        frames, motion, options, region = _prepared(
+            frames, keys, scene_cuts, mask, mask_use, feather, flow_model, flow, settings
+        )
+        options = replace(options, blend=BlendOptions(mode=blend))
+        device = management.get_torch_device()
+        progress = NodeProgress(cls.hidden.unique_id)
+        out, finished = frames.clone(), 0
+        try:
+            for number, frame in stylise_clip(frames, keys, motion, options, region, device, progress):
+                out[number] = frame
+                finished += 1
+        except (management.InterruptProcessingException, Exception) as error:  # whatever fails, finished work is kept
+            if on_cancel == "stop" or finished <= len(keys.numbers):
+                raise
+            PARTIAL.note(cls.hidden.unique_id)
+            show_notice(
+                cls.hidden.unique_id,
+                f"{what_ended_it(error)}. {finished} of {len(frames)} frames are painted; the others are the clip's "
+                "own.",
+            )
+        return io.NodeOutput(out, drift_report(colour_drift(out, keys)))
+
+
+class EbSynthPropagate(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="BetwixtEbSynthPropagate",
+            display_name="EbSynth Propagate",
+            category=CATEGORY,
+            description="Carries painted key frames over a clip from both sides, for 'EbSynth Blend', with the "
+            "intermediate results to look at. Keeps everything in memory; 'Stylise Clip from Key Frames' streams.",
+            search_aliases=["ebsynth", "patch match", "error map"],
+            inputs=[*_clip_inputs(), *optional_inputs()],
+            outputs=[
+                sockets.Propagation.Output(display_name="propagation", tooltip="For 'EbSynth Blend'."),
+                io.Image.Output(display_name="from_left", tooltip="Frames made from the key frame before them."),
+                io.Image.Output(display_name="from_right", tooltip="Frames made from the key frame after them."),
+                io.Mask.Output(
+                    display_name="error_left", tooltip="Patch error of 'from_left', 1 = the clip's largest."
+                ),
+                io.Mask.Output(display_name="error_right", tooltip="Patch error of 'from_right', on the same scale."),
+                io.Image.Output(
+                    display_name="matches",
+                    tooltip="Where in the nearer key frame each pixel comes from: red = x, green = y.",
+                ),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls, frames, keys, scene_cuts, mask_use, feather, flow_model=None, flow=None, mask=None, settings=None
+    ) -> io.NodeOutput:
+        frames, motion, options, region = _prepared(
+            frames, keys, scene_cuts, mask, mask_use, feather, flow_model, flow, settings
+        )
+        parts = propagate(
+            frames,
+            keys,
+            plan_intervals(len(frames), keys.numbers, options.cuts),
+            motion,
+            options.propagation,
+            management.get_torch_device(),
+            options.together,
+            None if region is None else region.wanted(),
+            NodeProgress(cls.hidden.unique_id),
+        )
+        clip = PropagatedClip(frames, keys, tuple(parts), options, region)
+        return io.NodeOutput(clip, *_shown(clip))
+
+
+def _shown(clip: PropagatedClip) -> tuple[torch.Tensor, ...]:
+    """Pictures from the left and right, their errors, and the matches, for the whole clip."""
+    count, height, width = clip.frames.shape[:3]
+    left, matches = clip.frames.clone(), torch.zeros(count, height, width, 3)
+    for index, number in enumerate(clip.keys.numbers):
+        left[number] = clip.keys.frames[index]
+    right, errors = left.clone(), torch.zeros(2, count, height, width)
+    for part in clip.parts:
+        first, last = part.interval.frames[0], part.interval.frames[-1] + 1
+        for picture, error, side in ((left, errors[0], part.left), (right, errors[1], part.right)):
+            if side is None:
+                continue
+            picture[first:last] = torch.from_numpy(side.pictures.copy()).float() / 255
+            error[first:last] = torch.from_numpy(side.errors.copy())
+        for index, number in enumerate(part.interval.frames):
+            nearer = part.left if part.right is None else part.right
+            if part.left is not None and part.right is not None:
+                nearer = part.left if number - part.interval.left <= part.interval.right - number else part.right
+            place = torch.from_numpy(nearer.matches[index].copy()).float()
+            matches[number, ..., :2] = place / torch.tensor([max(width - 1, 1), max(height - 1, 1)])
+    errors /= errors.max().clamp_min(1e-6)
+    return left, right, errors[0], errors[1], matches.clamp(0, 1)
+
+
+class EbSynthBlend(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="BetwixtEbSynthBlend",
+            display_name="EbSynth Blend",
+            category=CATEGORY,
+            description="Joins the frames propagated from both key frames: selection by error, contrast-preserving "
+            "mix, screened Poisson.",
+            search_aliases=["ebsynth", "poisson", "histogram blend"],
+            inputs=[
+                sockets.Propagation.Input("propagation", tooltip="From 'EbSynth Propagate'."),
+                blend_mode_input(),
+                *blend_detail_inputs(),
+            ],
+            outputs=[
+                io.Image.Output(display_name="frames", tooltip="The finished clip."),
+                io.Mask.Output(display_name="selection", tooltip="1 where the later key frame is nearer the truth."),
+                io.String.Output(display_name="report", tooltip="Colour drift per frame against the key frames."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(cls, propagation, blend, solver, published_weights, mirrored_errors, keep_precision) -> io.NodeOutput:
+        clip, progress = propagation, NodeProgress(cls.hidden.unique_id)
+        blending = BlendOptions(blend, solver, published_weights, mirrored_errors)
+        options = replace(clip.options, blend=blending, keep_precision=keep_precision)
+        out = clip.frames.clone()
+        selection = torch.zeros(out.shape[:3])
+        for index, number in enumerate(clip.keys.numbers):
+            out[number] = clip.keys.frames[index]
+        for index, part in enumerate(clip.parts):
+            progress(index / len(clip.parts))
+            for number, frame, from_right in finish_interval(part, clip.frames, clip.keys, options, clip.region):
+                out[number] = frame
+                selection[number] = from_right
+        return io.NodeOutput(out, selection, drift_report(colour_drift(out, clip.keys)))
+
+
+NODES = [PlaceKeyFrames, PatchSynthesisSettings, StyliseClip, EbSynthPropagate, EbSynthBlend]

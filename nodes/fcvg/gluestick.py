@@ -1,0 +1,93 @@
+"""Load GlueStick, the line matcher FCVG was published with."""
+
+import os
+
+from comfy_api.latest import io
+
+from ...common.files.published_files import GLUESTICK, SUPERPOINT
+from .. import sockets
+from ..file_inputs import published_file_input
+from ..host.services.line_matchers import managed_gluestick_matcher
+from ..host.services.model_files import model_path, read_weights
+
+CATEGORY = "Betwixt/FCVG"
+
+
+class LoadGlueStick(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="BetwixtLoadGlueStick",
+            display_name="Load GlueStick",
+            category=CATEGORY,
+            description="The line matcher that FCVG was published with: line segments, SuperPoint and GlueStick. "
+            "SuperPoint's weights are for non-commercial research only; 'Weight-free Line Matcher' needs no file.",
+            search_aliases=["line matcher", "superpoint", "line segments", "lsd", "fcvg"],
+            inputs=[
+                published_file_input(
+                    "superpoint", SUPERPOINT, "SuperPoint's weights: superpoint_v1.pth, 5 MB, in models/betwixt."
+                ),
+                published_file_input(
+                    "gluestick", GLUESTICK, "GlueStick's weights: checkpoint_GlueStick_MD.tar, in models/betwixt."
+                ),
+                io.Combo.Input(
+                    "detector",
+                    options=["quick", "exact"],
+                    default="quick",
+                    tooltip="Line segment detector. 'exact' is the published one to the last bit; without numba it "
+                    "takes about a second per picture. 'quick' is OpenCV's: 0.2 s, four of five segments are the same.",
+                ),
+                io.Int.Input(
+                    "max_lines",
+                    default=300,
+                    min=1,
+                    max=2000,
+                    tooltip="Line segments kept per picture, the longest and cleanest first. FCVG uses 300; fewer give "
+                    "a weaker hold on the motion. Time grows with the square.",
+                ),
+                io.Int.Input(
+                    "max_points",
+                    default=1000,
+                    min=0,
+                    max=4096,
+                    tooltip="Interest points per picture that help to match the lines; they are not drawn. With 0 the "
+                    "lines' junctions are matched alone. Time grows with the square.",
+                ),
+                io.Float.Input(
+                    "min_length",
+                    default=15.0,
+                    min=0.0,
+                    max=1000.0,
+                    step=1.0,
+                    advanced=True,
+                    tooltip="Shortest line segment in pixels. Lower values let in noise, higher ones lose detail.",
+                ),
+                io.Float.Input(
+                    "threshold",
+                    default=0.2,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="A match must score more than this. 0 takes every mutual best pair, 0.9 only certain ones.",
+                ),
+            ],
+            outputs=[sockets.LineMatcher.Output(display_name="line_matcher", tooltip="For 'Match Lines'.")],
+        )
+
+    @classmethod
+    def execute(cls, superpoint, gluestick, detector, max_lines, max_points, min_length, threshold) -> io.NodeOutput:
+        slots = ((superpoint, SUPERPOINT), (gluestick, GLUESTICK))
+        paths = [model_path(published.folder, name, published.described) for name, published in slots]
+        matcher = managed_gluestick_matcher(
+            *(read_weights(path) for path in paths),
+            files=tuple(os.path.basename(path) for path in paths),
+            detector=detector,
+            max_lines=max_lines,
+            max_points=max_points,
+            min_length=min_length,
+            threshold=threshold,
+        )
+        return io.NodeOutput(matcher)
+
+
+NODES = [LoadGlueStick]

@@ -1,0 +1,1 @@
+"""Rerender-A-Video on the host's models."""

@@ -1,0 +1,101 @@
+"""The host's model, VAE and conditionings as the services the key-frame renderer asks for."""
+
+from collections.abc import Callable
+
+import comfy.model_base
+import comfy.model_management as management
+import comfy.samplers
+import torch
+from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
+
+from ....common.errors import BetwixtError
+from ....rerender_core.keyframes.constraints import CrossFrame
+from ....rerender_core.keyframes.cross_frame_attention import CrossFrameAttention
+from ....rerender_core.keyframes.sampling import Pass, State
+from .cross_frame_patch import CrossFramePatch, decoder_layers
+from .feature_memory import FeatureMemory
+from .frame_conditioning import of_frame
+from .sampler import KeyframePass
+from .unclamped_vae import UnclampedVAE
+
+
+def require_model(model) -> None:
+    """Raises:
+    BetwixtError: not a picture model with the UNet of Stable Diffusion.
+    """
+    inner = model.model
+    video = isinstance(inner, comfy.model_base.SVD_img2vid)
+    if video or not isinstance(inner.diffusion_model, UNetModel) or inner.latent_format.latent_channels != 4:
+        raise BetwixtError(
+            f"The model on 'model' is {type(inner).__name__}.",
+            "A Stable Diffusion 1.x or 2.x model is needed (any checkpoint, LoRA, inpainting); SDXL works, untested by "
+            "the authors of the method.",
+            "Connect such a MODEL, e.g. from 'Load Checkpoint' with an SD1.5 checkpoint.",
+        )
+
+
+def is_xl(model) -> bool:
+    return isinstance(model.model, comfy.model_base.SDXL)
+
+
+class HostRendering:
+    """:class:`KeyframeHost` over MODEL, VAE and conditionings.
+
+    Args:
+        positive, negative: with the hints of all frames.
+        sigmas: [T + 1].
+        cross_frame: the constraint the model is patched for, or None.
+        report: called with (frame, step, clean latent) after each evaluation; may raise to cancel.
+    """
+
+    def __init__(
+        self,
+        model,
+        vae: UnclampedVAE,
+        positive: list,
+        negative: list,
+        cfg: float,
+        sigmas: torch.Tensor,
+        seed: int,
+        cross_frame: CrossFrame | None = None,
+        report: Callable[[int, int, torch.Tensor], None] = lambda frame, step, clean: None,
+    ):
+        self._vae, self._conditioning = vae, (positive, negative)
+        self._cfg, self._sigmas, self._seed, self._report = cfg, sigmas, seed, report
+        self._patch = None
+        if cross_frame is not None:
+            self._patch = CrossFramePatch(decoder_layers(model.model.diffusion_model, cross_frame.loose))
+            model = self._patch.attach(model)
+        self._model = model
+        self._memory = FeatureMemory(model.load_device, model.offload_device)
+
+    def attention(self, window: tuple[float, float]) -> CrossFrameAttention:
+        """Empty stores for the patched model."""
+        return CrossFrameAttention(window, len(self._sigmas) - 1, self._memory)
+
+    def encode(self, pictures: torch.Tensor) -> torch.Tensor:
+        return self._model.model.process_latent_in(self._vae.encode(pictures))
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        return self._vae.decode(self._model.model.process_latent_out(latents))
+
+    def run(self, frame: int, plan: Pass, attention: CrossFrameAttention | None) -> tuple[torch.Tensor, State | None]:
+        shape = plan.start.x.shape
+        self._memory.needed = 1.5 * self._model.memory_required([2 * shape[0], *shape[1:]])  # keys and values double
+        guider, controls = comfy.samplers.CFGGuider(self._model), {}
+        guider.set_conds(*(of_frame(conditioning, frame, controls) for conditioning in self._conditioning))
+        guider.set_cfg(self._cfg)
+        if self._patch is not None:
+            self._patch.attention = attention
+        sampler = KeyframePass(plan, self._patch, lambda step, clean: self._report(frame, step, clean))
+        source = plan.injection.latent if plan.injection is not None else torch.zeros(shape)
+        latent = guider.sample(
+            torch.zeros(shape),
+            self._model.model.process_latent_out(source).cpu(),
+            sampler,
+            self._sigmas,
+            disable_pbar=True,
+            seed=self._seed,
+        )
+        latent = self._model.model.process_latent_in(latent)  # undo the host's scaling
+        return latent.to(management.intermediate_device()), sampler.kept

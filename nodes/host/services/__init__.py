@@ -1,0 +1,1 @@
+"""What nodes ask of the host: files, progress, previews, notices, memory."""

@@ -1,0 +1,68 @@
+"""Flow networks behind the host's memory manager: GMFlow of the pack, RAFT of the host's own loader."""
+
+import comfy.model_management as management
+import comfy.model_patcher
+import comfy.ops
+import torch
+import torch.nn.functional as F
+
+from ....rerender_core.flow.loading import load_gmflow
+
+
+class NetworkFlow:
+    """Base of both models below: loads the network, runs chunks on the host's device, returns to the CPU.
+
+    Args:
+        patcher: the network's ModelPatcher; kept here because the host holds it only weakly.
+        name: shown to the user.
+        bytes_per_pixel: activation memory of one pair, measured.
+    """
+
+    def __init__(self, patcher, name: str, bytes_per_pixel: int):
+        self.patcher, self.name, self._bytes_per_pixel = patcher, name, bytes_per_pixel
+
+    def pairs_at_once(self, height: int, width: int) -> int:
+        free = management.get_free_memory(self.patcher.load_device)
+        return max(1, min(8, int(0.5 * free / (self._bytes_per_pixel * height * width))))
+
+    def estimate(self, first, second):
+        batch, _, height, width = first.shape
+        management.load_models_gpu([self.patcher], memory_required=self._bytes_per_pixel * batch * height * width)
+        device = self.patcher.load_device
+        forward, backward = self.run(first.to(device), second.to(device))
+        return forward.float().cpu(), backward.float().cpu()
+
+
+class GMFlowModel(NetworkFlow):
+    """GMFlow from a published file's contents; always float32 (spec gmflow.md 9)."""
+
+    def __init__(self, contents: dict, file: str):
+        network = load_gmflow(contents, file, operations=comfy.ops.disable_weight_init)
+        patcher = comfy.model_patcher.CoreModelPatcher(
+            network, load_device=management.get_torch_device(), offload_device=management.unet_offload_device()
+        )
+        super().__init__(patcher, "GMFlow", bytes_per_pixel=4096)
+
+    def run(self, first, second):
+        return self.patcher.model(first, second)
+
+
+class RAFTModel(NetworkFlow):
+    """RAFT-large as the host's 'Load Optical Flow Model' gives it."""
+
+    UPDATES = 12  # torchvision's default number of recurrent updates
+    SMALLEST = 128  # its correlation pyramid needs a 16x16 feature map
+
+    def __init__(self, patcher):
+        super().__init__(patcher, "RAFT", bytes_per_pixel=4096)
+
+    def run(self, first, second):
+        height, width = first.shape[-2:]
+        down, right = (max(self.SMALLEST, -(-side // 8) * 8) - side for side in (height, width))
+        pad = (right // 2, right - right // 2, down // 2, down - down // 2)
+        first, second = (F.pad(frame / 127.5 - 1, pad, mode="replicate") for frame in (first, second))
+        both = self.patcher.model(
+            torch.cat([first, second]), torch.cat([second, first]), num_flow_updates=self.UPDATES
+        )[-1]
+        both = both[..., pad[2] : pad[2] + height, pad[0] : pad[0] + width]
+        return both.chunk(2)

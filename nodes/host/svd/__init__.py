@@ -1,0 +1,1 @@
+"""Stable Video Diffusion in the host."""

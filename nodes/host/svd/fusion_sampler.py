@@ -1,0 +1,119 @@
+"""The fusion samplers as SAMPLERs of the host: seeds, masks, progress, previews and cancel come from it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import comfy.k_diffusion.sampling
+import comfy.samplers
+import torch
+
+from ....common.errors import BetwixtError
+from ....fcvg_core.sampling import fusion_samplers
+from .bidirectional_guider import BACKWARD_CONDS, FORWARD_CONDS, SETTINGS, predict_direction
+from .temporal_attention import DirectionState
+
+KEYFRAME_LATENT = "betwixt_keyframe_latent"  # in conditionings: the key frame's unscaled latent without added noise
+
+
+@dataclass(frozen=True)
+class HostDenoiser:
+    """:class:`BidirectionalDenoiser` over the model that the host hands to a sampler."""
+
+    model: Callable  # the host's wrapper around the running guider
+    arguments: dict
+
+    @property
+    def guider(self):
+        return self.model.inner_model
+
+    def fused(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        return self.model(x, sigma * x.new_ones(x.shape[0]), **self.arguments)
+
+    def forward(self, x: torch.Tensor, sigma: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self._direction(x, sigma, DirectionState())
+
+    def backward(self, x: torch.Tensor, sigma: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self._direction(x, sigma, DirectionState(backward=True))
+
+    def _direction(self, x, sigma, state):
+        return predict_direction(self.guider, x, sigma * x.new_ones(x.shape[0]), self.arguments["model_options"], state)
+
+    def key_frame(self, name: str) -> torch.Tensor:
+        """The clean latent [4, h, w] in model scale behind a conditioning."""
+        cond = self.guider.conds[name][0]
+        latent = cond.get(KEYFRAME_LATENT, cond["concat_latent_image"])
+        return self.guider.inner_model.process_latent_in(latent)[0]
+
+
+class FusionSampler(comfy.samplers.KSAMPLER):
+    """SAMPLER for a clip denoised from both ends; needs the Bidirectional Guider.
+
+    Args:
+        mode: "FCVG", "TRF", "GI" or "ViBiD".
+        options: keyword arguments of the mode's function in :mod:`..fcvg_core.fusion_samplers`.
+    """
+
+    def __init__(self, mode: str, **options):
+        super().__init__(self._sample)
+        self.mode, self.options = mode, options
+        self.needs_backward_motion = mode == "GI"
+
+    def evaluations(self, steps: int) -> int:
+        """How many times the fused (ViBiD: the double) prediction is made."""
+        if self.mode == "TRF":
+            names = ("jump_length", "jump_samples", "repeat_ratio")
+            schedule = fusion_samplers.trf_schedule(steps, *(self.options[name] for name in names))
+            return sum(entry >= 0 for entry in schedule)
+        if self.mode == "GI":
+            return steps + self.options["repeats"] * int(steps * self.options["ratio"])
+        return steps
+
+    def _sample(self, model, x, sigmas, extra_args=None, callback=None, disable=None):
+        denoiser = HostDenoiser(model, extra_args or {})
+        self._check(denoiser)
+        noise = comfy.k_diffusion.sampling.default_noise_sampler(x, seed=denoiser.arguments.get("seed"))
+        report = _Report(callback, sigmas, self.evaluations(len(sigmas) - 1))
+        arguments = (denoiser, x, sigmas, report)
+
+        def draw() -> torch.Tensor:
+            return noise(None, None)
+
+        match self.mode:
+            case "FCVG":
+                return fusion_samplers.sample_fcvg(*arguments)
+            case "TRF":
+                return fusion_samplers.sample_trf(*arguments, draw, **self.options)
+            case "GI":
+                return fusion_samplers.sample_gi(*arguments, draw, **self.options)
+        ends = [denoiser.key_frame(name) for name in (FORWARD_CONDS[0], BACKWARD_CONDS[0])]
+        return fusion_samplers.sample_vibid(*arguments, draw, *ends, **self.options)
+
+    def _check(self, denoiser: HostDenoiser) -> None:
+        if SETTINGS not in denoiser.arguments.get("model_options", {}):
+            raise BetwixtError(
+                f"The fusion sampler ({self.mode}) runs under a guider of another kind.",
+                "It denoises a clip from both ends and needs two pairs of conditionings.",
+                "Use 'Bidirectional Guider', or 'Bidirectional Model' before a stock sampler node.",
+            )
+        if self.mode == "ViBiD" and denoiser.arguments.get("denoise_mask") is not None:
+            raise BetwixtError(
+                "The latent carries a noise mask and the fusion mode is ViBiD.",
+                "ViBiD goes through both directions one after the other and cannot keep masked parts.",
+                "Remove the mask, or choose another mode.",
+            )
+
+
+class _Report:
+    """Translates the samplers' reports into the host's callback: ``i`` is the share of all evaluations done."""
+
+    def __init__(self, callback, sigmas: torch.Tensor, evaluations: int):
+        self._callback, self._sigmas, self._evaluations = callback, sigmas, evaluations
+        self._done = 0
+
+    def __call__(self, step: int, x: torch.Tensor, denoised: torch.Tensor) -> None:
+        steps = len(self._sigmas) - 1
+        position = self._done * steps // self._evaluations
+        self._done += 1
+        if self._callback is not None:
+            sigma = self._sigmas[step]
+            self._callback({"x": x, "i": position, "sigma": sigma, "sigma_hat": sigma, "denoised": denoised})

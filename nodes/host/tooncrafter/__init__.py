@@ -1,0 +1,1 @@
+"""ToonCrafter and DynamiCrafter in the host."""

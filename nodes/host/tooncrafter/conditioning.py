@@ -1,0 +1,95 @@
+"""Key frames and prompts as the CONDITIONING of ToonCrafter and DynamiCrafter (spec tooncrafter.md 2-4, 9)."""
+
+from dataclasses import dataclass
+
+import torch
+
+from ....common.errors import BetwixtError
+from ....tooncrafter_core.dual_reference import References
+from ....tooncrafter_core.keyframes import check_size, fit, key_latents
+from .first_stage import FirstStage
+from .image_tokens import image_tokens, require_image_encoder, unconditional_image_tokens
+from .model import MODEL_TAG, TEXT_TOKENS
+
+
+@dataclass(frozen=True)
+class KeyFrames:
+    """Both key frames as they come in and what becomes of them.
+
+    Attributes:
+        pictures: float [2, H, W, 3], 0..1, any size; the second one is the first where there is no other.
+        size: (width, height) of the clip.
+        fit: how pictures of another shape are fitted, of :data:`.key_frames.FIT_MODES`.
+        task: of :data:`.key_frames.TASKS`.
+    """
+
+    pictures: torch.Tensor
+    size: tuple[int, int]
+    fit: str
+    task: str
+
+
+@dataclass(frozen=True)
+class Conditioned:
+    """CONDITIONINGs, the empty LATENT of the clip, and the references of the fitted key frames.
+
+    Attributes:
+        pictures_only: the negative text with the pictures of ``positive``.
+    """
+
+    positive: list
+    negative: list
+    pictures_only: list
+    latent: dict
+    references: References
+
+
+def check_text(conditioning: list, first_stage: FirstStage, name: str) -> bool:
+    """Whether all its text is read by the model.
+
+    Raises:
+        BetwixtError: the text encoder is another one.
+    """
+    for tokens, _ in conditioning:
+        if tokens.shape[-1] != first_stage.token_width:
+            raise BetwixtError(
+                f"The text on '{name}' has tokens of {tokens.shape[-1]} values.",
+                f"{first_stage.variant.name} needs {first_stage.token_width}, those of Stable Diffusion 2's CLIP.",
+                "Encode it with the CLIP of 'Load ToonCrafter', or that of a Stable Diffusion 2.1 checkpoint.",
+            )
+    return all(tokens.shape[1] <= TEXT_TOKENS for tokens, _ in conditioning)
+
+
+def condition(
+    first_stage: FirstStage, clip_vision, positive: list, negative: list, key_frames: KeyFrames, frames: int, fs: int
+) -> Conditioned:
+    """What the sampler and the decoder need.
+
+    Args:
+        positive, negative: encoded prompts; the published negative one is empty.
+        frames: of the clip.
+        fs: the frame-rate number.
+
+    Raises:
+        BetwixtError: a size the network cannot take, a wrong text or image encoder.
+    """
+    width, height = key_frames.size
+    check_size(width, height)
+    require_image_encoder(clip_vision, first_stage)
+    fitted = fit(key_frames.pictures, width, height, key_frames.fit)
+    latents, references = first_stage.encode(fitted)
+    shared = {
+        "betwixt_key_latents": key_latents(*latents, frames, key_frames.task),
+        "betwixt_fs": fs,
+        "betwixt_fit": key_frames.fit,
+        "betwixt_picture_size": tuple(key_frames.pictures.shape[1:3]),
+        MODEL_TAG: first_stage.variant.name,
+    }
+    tokens = image_tokens(clip_vision, first_stage, key_frames.pictures[:1])
+    grey = unconditional_image_tokens(clip_vision, first_stage)
+    filled = [
+        [[text[:, :TEXT_TOKENS], {**entry, **shared, "betwixt_image_tokens": image}] for text, entry in prompts]
+        for prompts, image in ((positive, tokens), (negative, grey), (negative, tokens))
+    ]
+    latent = {"samples": torch.zeros_like(shared["betwixt_key_latents"]), MODEL_TAG: first_stage.variant.name}
+    return Conditioned(*filled, latent, references)

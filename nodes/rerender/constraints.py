@@ -1,0 +1,179 @@
+"""The four constraints of Rerender-A-Video; each adds itself to a chain, so that any subset can be wired."""
+
+from comfy_api.latest import io
+
+from ...rerender_core.keyframes.constraints import (
+    Adaptive,
+    CrossFrame,
+    KeyframeConstraints,
+    PixelAware,
+    ShapeAware,
+    window,
+)
+from .. import sockets
+from .encode import encoding_inputs
+
+CATEGORY = "Betwixt/Rerender"
+
+
+def window_inputs(start: float, end: float, acts: str) -> list:
+    """The share of the sampling steps at which a constraint acts."""
+    return [
+        io.Float.Input(
+            name,
+            default=default,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            tooltip=f"{side} of the window in which {acts}, as a share of all steps: 0 = first step, 1 = end.",
+        )
+        for name, side, default in (("start", "Beginning", start), ("end", "End", end))
+    ]
+
+
+def chain_input():
+    return sockets.KeyframeConstraints.Input(
+        "constraints", optional=True, tooltip="Constraints before this one; nothing here begins a chain."
+    )
+
+
+def chain_output():
+    return sockets.KeyframeConstraints.Output(
+        display_name="constraints", tooltip="The chain with this constraint, for the next one or 'Rerender Key Frames'."
+    )
+
+
+def chained(constraints, constraint) -> io.NodeOutput:
+    return io.NodeOutput((constraints or KeyframeConstraints()).added(constraint))
+
+
+class CrossFrameAttention(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="BetwixtCrossFrameAttention",
+            display_name="Cross-Frame Attention",
+            category=CATEGORY,
+            description="Constraint: self-attention of each key frame looks at the first and the previous key frame "
+            "instead of itself, which carries the style from frame to frame.",
+            search_aliases=["rerender", "temporal consistency"],
+            inputs=[
+                *window_inputs(0.0, 1.0, "attention crosses frames"),
+                io.Boolean.Input(
+                    "loose",
+                    default=True,
+                    tooltip="Leaves the widest (lowest-resolution) layers alone: less ghosting in fast motion, "
+                    "less alike in shape.",
+                ),
+                io.Int.Input(
+                    "update_every",
+                    default=1,
+                    min=1,
+                    max=1000,
+                    tooltip="Every n-th key frame becomes the previous one; large values keep looking at the anchor.",
+                ),
+                chain_input(),
+            ],
+            outputs=[chain_output()],
+        )
+
+    @classmethod
+    def execute(cls, start, end, loose, update_every, constraints=None) -> io.NodeOutput:
+        return chained(constraints, CrossFrame(window(start, end), loose, update_every))
+
+
+class ShapeAwareFusion(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="BetwixtShapeAwareFusion",
+            display_name="Shape-Aware Fusion",
+            category=CATEGORY,
+            description="Constraint: in the first steps the picture's outline is taken from the anchor, moved along "
+            "the flow.",
+            search_aliases=["rerender", "temporal consistency"],
+            inputs=[*window_inputs(0.0, 0.1, "shapes are taken over"), chain_input()],
+            outputs=[chain_output()],
+        )
+
+    @classmethod
+    def execute(cls, start, end, constraints=None) -> io.NodeOutput:
+        return chained(constraints, ShapeAware(window(start, end)))
+
+
+class PixelAwareFusion(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="BetwixtPixelAwareFusion",
+            display_name="Pixel-Aware Fusion",
+            category=CATEGORY,
+            description="Constraint: in the middle steps the picture is held to the earlier key frames, moved along "
+            "the flow; what they do not show comes from a first, rough render.",
+            search_aliases=["rerender", "temporal consistency"],
+            inputs=[
+                *window_inputs(0.5, 0.8, "pixels are fused (steps at its very ends excluded)"),
+                io.Float.Input(
+                    "mask_strength",
+                    default=0.5,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Weight of what is known from earlier frames: 0 = none, 1 = copied. High values "
+                    "accumulate errors over long clips.",
+                ),
+                io.Float.Input(
+                    "inner_strength",
+                    default=0.9,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="How far the noise that mixing takes away is given back: low values blur, 1 keeps all.",
+                ),
+                io.Boolean.Input(
+                    "smooth_boundary",
+                    default=True,
+                    tooltip="No noise is given back at the borders of known regions: softer seams.",
+                ),
+                *encoding_inputs(),
+                chain_input(),
+            ],
+            outputs=[chain_output()],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        start,
+        end,
+        mask_strength,
+        inner_strength,
+        smooth_boundary,
+        compensation,
+        error_threshold,
+        constraints=None,
+    ) -> io.NodeOutput:
+        options = (mask_strength, inner_strength, smooth_boundary, compensation, error_threshold)
+        return chained(constraints, PixelAware(window(start, end), *options))
+
+
+class AdaptiveLatentAdjustment(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="BetwixtAdaptiveLatentAdjustment",
+            display_name="Adaptive Latent Adjustment",
+            category=CATEGORY,
+            description="Constraint: in the last steps mean and contrast of the latent follow the anchor's, which "
+            "keeps the colours.",
+            search_aliases=["rerender", "adain", "colour consistency"],
+            inputs=[*window_inputs(0.8, 1.0, "colours are adjusted"), chain_input()],
+            outputs=[chain_output()],
+        )
+
+    @classmethod
+    def execute(cls, start, end, constraints=None) -> io.NodeOutput:
+        return chained(constraints, Adaptive(window(start, end)))
+
+
+NODES = [CrossFrameAttention, ShapeAwareFusion, PixelAwareFusion, AdaptiveLatentAdjustment]

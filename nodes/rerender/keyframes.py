@@ -1,0 +1,324 @@
+"""Key frames in a new style, held together by any subset of Rerender-A-Video's constraints."""
+
+import torch
+from comfy.model_management import throw_exception_if_processing_interrupted as raise_if_cancelled
+from comfy_api.latest import io
+
+from ...common.errors import BetwixtError
+from ...common.pictures import rgb_frames
+from ...rerender_core.ebsynth.stylised_keys import StylizedKeys
+from ...rerender_core.keyframes.constraints import KeyframeConstraints, remarks
+from ...rerender_core.keyframes.correspondence import check_flow, correspondence_from, needed_pairs
+from ...rerender_core.keyframes.flow_ahead import FlowAhead
+from ...rerender_core.keyframes.rendering import KeyframeRenderer, KeyframeSettings
+from ...rerender_core.keyframes.sampling import draw_noises
+from ...rerender_core.keyframes.selection import parse_key_numbers
+from .. import sockets
+from ..host.rerender.frame_conditioning import check_conditioning
+from ..host.rerender.keyframe_job import KeyframeJob
+from ..host.rerender.rendering import HostRendering, is_xl, require_model
+from ..host.rerender.sampler import alphas, published_sigmas
+from ..host.rerender.unclamped_vae import UnclampedVAE
+from ..host.services.notices import show_notice
+from ..host.services.partial_results import PartialResults
+from ..host.services.progress import NodeProgress
+from ..picture_size import CELL, whole_cells
+
+FLOW_SHARE = 0.05  # of the progress bar
+PARTIAL = PartialResults()
+
+
+def _anchor_input() -> io.DynamicCombo.Input:
+    regular = io.DynamicCombo.Option(
+        "every",
+        [io.Int.Input("count", default=5, min=1, max=10000, tooltip="The anchor is renewed every so many key frames.")],
+    )
+    listed = io.DynamicCombo.Option(
+        "at",
+        [
+            io.String.Input(
+                "numbers",
+                default="",
+                tooltip="Frame numbers of the key frames that take over as anchor, e.g. 30, 60; "
+                "'shots' of 'Select Key Frames' fits. Empty: none.",
+            )
+        ],
+    )
+    return io.DynamicCombo.Input(
+        "anchor",
+        options=[io.DynamicCombo.Option("first key frame", []), regular, listed],
+        tooltip="The frame all others are held to. The first one as published; renew it in long clips, where little "
+        "of the first frame can still be seen.",
+    )
+
+
+class RerenderKeyFrames(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="BetwixtRerenderKeyFrames",
+            display_name="Rerender Key Frames",
+            category="Betwixt/Rerender",
+            description="Stylises the key frames of a clip one after the other with a Stable Diffusion 1.5 model, its "
+            "LoRAs and ControlNets, and holds them together by the connected constraints.",
+            search_aliases=["rerender a video", "vid2vid", "video to video", "stylize video"],
+            inputs=[
+                io.Model.Input("model", tooltip="SD1.x or SD2.x, any LoRA, inpainting models too; SDXL experimental."),
+                io.Vae.Input("vae", tooltip="Its VAE; the authors use vae-ft-mse-840000-ema-pruned."),
+                io.Conditioning.Input(
+                    "positive", tooltip="Prompt, with ControlNets whose hints have one picture per frame."
+                ),
+                io.Conditioning.Input("negative", tooltip="Negative prompt, through the same ControlNets."),
+                io.Image.Input(
+                    "key_frames", tooltip="The key frames; the first one is the anchor. Multiples of 64 pixels."
+                ),
+                io.Int.Input(
+                    "steps", default=20, min=2, max=200, tooltip="Sampling steps; published: 20. Every number works."
+                ),
+                io.Float.Input(
+                    "cfg",
+                    default=7.5,
+                    min=1.0,
+                    max=30.0,
+                    step=0.1,
+                    tooltip="Guidance; 1 ignores the negative prompt and halves the time.",
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=0.75,
+                    min=0.05,
+                    max=1.05,
+                    step=0.01,
+                    tooltip="SDEdit amount: 0.05 hardly changes the frames, 0.75 keeps their layout, above 1 begins "
+                    "with pure noise. Below about 0.9 Shape-Aware Fusion comes too early to act.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=2**64 - 1,
+                    control_after_generate=True,
+                    tooltip="The noise, the same for all frames.",
+                ),
+                io.Boolean.Input(
+                    "first_frame_only",
+                    default=False,
+                    tooltip="Renders the anchor alone, to tune prompt, strength and seed.",
+                ),
+                _anchor_input(),
+                io.Boolean.Input(
+                    "keep_colours",
+                    default=True,
+                    tooltip="On: begins with the frames' own colours. Off: renders the first frame from pure noise "
+                    "once and gives all frames its colours before they are stylised.",
+                ),
+                io.Combo.Input(
+                    "on_cancel",
+                    options=["keep finished frames", "stop"],
+                    default="keep finished frames",
+                    tooltip="Cancel, or a key frame that fails: go on with the finished key frames, or stop the graph.",
+                ),
+                sockets.KeyframeConstraints.Input(
+                    "constraints",
+                    optional=True,
+                    tooltip="The chain of constraints; without it every frame is stylised on its own.",
+                ),
+                sockets.FlowModel.Input(
+                    "flow_model", optional=True, tooltip="Measures the motion between the key frames."
+                ),
+                sockets.Flow.Input(
+                    "flow",
+                    optional=True,
+                    tooltip="Flow of the key frames instead of a flow model, from 'Estimate Flow'.",
+                ),
+                io.Sigmas.Input("sigmas", optional=True, tooltip="Another noise schedule instead of 'steps'."),
+                io.String.Input(
+                    "key_numbers",
+                    optional=True,
+                    force_input=True,
+                    tooltip="Frame numbers from 'Select Key Frames'; without them 0, 1, 2, ...",
+                ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="Where to stylise (1); the rest keeps the input. One mask, one per key frame, or with "
+                    "'key_numbers' one per frame of the clip.",
+                ),
+            ],  # fmt: skip
+            outputs=[
+                io.Image.Output(display_name="key_frames", tooltip="The stylised key frames."),
+                io.Latent.Output(display_name="latent", tooltip="Their latents."),
+                sockets.StylizedKeys.Output(
+                    display_name="stylized_keys", tooltip="The key frames with their frame numbers, for propagation."
+                ),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, **inputs):
+        return PARTIAL.fingerprint(cls.hidden.unique_id)
+
+    @classmethod
+    def execute(
+        cls,
+        model,
+        vae,
+        positive,
+        negative,
+        key_frames,
+        steps,
+        cfg,
+        strength,
+        seed,
+        first_frame_only,
+        anchor,
+        keep_colours,
+        on_cancel,
+        constraints=None,
+        flow_model=None,
+        flow=None,
+        sigmas=None,
+        key_numbers=None,
+        mask=None,
+    ) -> io.NodeOutput:
+        frames, constraints = rgb_frames(key_frames, "key_frames"), constraints or KeyframeConstraints()
+        whole_cells(frames, "key_frames")
+        numbers = _numbers(key_numbers, frames.shape[0], first_frame_only)
+        require_model(model)
+        for conditioning, name in ((positive, "positive"), (negative, "negative")):
+            check_conditioning(conditioning, frames.shape[0], name)
+        region = None if mask is None else _region(mask, frames, numbers if key_numbers is not None else ())
+        if sigmas is None:
+            sigmas, nominal = published_sigmas(model.get_model_object("model_sampling"), steps), steps
+        else:
+            sigmas, nominal = _checked_sigmas(sigmas), len(sigmas) - 1
+        refresh = _refresh(anchor, numbers)
+        settings = KeyframeSettings(alphas(sigmas), nominal, strength, constraints, refresh, keep_colours)
+        unclamped = UnclampedVAE(vae)
+        count = 1 if first_frame_only else frames.shape[0]
+        pairs = needed_pairs(count, refresh, constraints)
+        _check_flow_inputs(flow, flow_model, pairs, frames)
+        node_id = cls.hidden.unique_id
+        _show_remarks(node_id, model, settings)
+
+        progress = NodeProgress(node_id)
+        between = None if flow is None else correspondence_from(flow)
+        if pairs and flow is None:
+            between = FlowAhead(
+                frames, pairs, flow_model, lambda share, text: progress(FLOW_SHARE * share, text), raise_if_cancelled
+            )
+        job = KeyframeJob(model, settings.model_steps(count), count, progress, FLOW_SHARE if pairs else 0.0)
+        host = HostRendering(
+            model, unclamped, positive, negative, cfg, sigmas, seed, constraints.cross_frame, job.report
+        )
+        cross = constraints.cross_frame
+        height, width = frames.shape[1:3]
+        renderer = KeyframeRenderer(
+            frames,
+            between,
+            settings,
+            draw_noises(
+                (1, model.model.latent_format.latent_channels, height // CELL, width // CELL), settings.total, seed
+            ),
+            host,
+            None if cross is None else host.attention(cross.window),
+            region,
+        )
+        reason = job.collect(renderer.render(count), on_cancel == "keep finished frames")
+        if reason is not None:
+            PARTIAL.note(node_id)
+            show_notice(node_id, f"{reason}. {job.finished} of {count} key frames are finished and go on.")
+        latent = {"samples": model.model.process_latent_out(job.latents)}
+        return io.NodeOutput(job.pictures, latent, StylizedKeys(job.pictures, numbers[: job.finished]))
+
+
+def _numbers(text: str | None, count: int, first_frame_only: bool) -> tuple[int, ...]:
+    if count < 2 and not first_frame_only:
+        raise BetwixtError(
+            "'key_frames' holds one frame.",
+            "At least two key frames are needed.",
+            "Connect 'Select Key Frames', or switch 'first_frame_only' on.",
+        )
+    if text is None:
+        return tuple(range(count))
+    numbers = parse_key_numbers(text)
+    if len(numbers) != count:
+        raise BetwixtError(
+            f"'key_frames' holds {count} frames and 'key_numbers' {len(numbers)} numbers.",
+            "Every key frame needs its number.",
+            "Take both from the same 'Select Key Frames'.",
+        )
+    return tuple(numbers)
+
+
+def _refresh(anchor: dict, numbers: tuple[int, ...]) -> frozenset[int]:
+    """Positions of the key frames that take over as anchor."""
+    match anchor["anchor"]:
+        case "first key frame":
+            return frozenset()
+        case "every":
+            return frozenset(range(anchor["count"], len(numbers), anchor["count"]))
+    wanted = parse_key_numbers(anchor["numbers"]) if anchor["numbers"].strip() else []
+    unknown = [number for number in wanted if number not in numbers]
+    if unknown:
+        raise BetwixtError(
+            f"Frame {unknown[0]} is to become the anchor and is no key frame.",
+            f"The key frames are {', '.join(map(str, numbers))}.",
+            "Correct 'numbers' of 'anchor'.",
+        )
+    return frozenset(numbers.index(number) for number in wanted)
+
+
+def _region(mask: torch.Tensor, frames: torch.Tensor, numbers: tuple[int, ...]) -> torch.Tensor:
+    """One mask or one per key frame, [1 or N, H, W] in 0..1; of a whole clip's masks those with the ``numbers``."""
+    mask = mask[None] if mask.ndim == 2 else mask
+    count, height, width = frames.shape[:3]
+    if numbers and mask.shape[0] > max(count, numbers[-1]):
+        mask = mask[list(numbers)]
+    if mask.shape[0] not in (1, count) or tuple(mask.shape[1:]) != (height, width):
+        raise BetwixtError(
+            f"'mask' holds {mask.shape[0]} masks of {mask.shape[2]}x{mask.shape[1]}.",
+            f"One mask or {count} masks of {width}x{height} are needed, or, with 'key_numbers', one per frame of the "
+            "clip.",
+            "Make the mask from the frames connected to 'key_frames', or from the whole clip in the same size.",
+        )
+    if not bool(torch.isfinite(mask).all()):
+        raise BetwixtError("'mask' contains NaN.", "All values must lie in 0..1.", "Check the node that makes it.")
+    return mask.float().clamp(0, 1)
+
+
+def _checked_sigmas(sigmas: torch.Tensor) -> torch.Tensor:
+    sigmas = sigmas.float().cpu()
+    falling = sigmas.ndim == 1 and len(sigmas) > 1 and bool((sigmas[1:] < sigmas[:-1]).all())
+    if not falling or not bool((sigmas[:-1] > 0).all()):
+        raise BetwixtError(
+            "'sigmas' is no noise schedule that this sampler can follow.",
+            "At least two values are needed, each below the one before, all but the last above 0.",
+            "Disconnect 'sigmas' and use 'steps', or connect a scheduler node without splitting it to nothing.",
+        )
+    return sigmas
+
+
+def _check_flow_inputs(flow, flow_model, pairs: list, frames: torch.Tensor) -> None:
+    if not pairs:
+        return
+    if flow is not None:
+        check_flow(flow, pairs, *frames.shape[1:3])
+    elif flow_model is None:
+        raise BetwixtError(
+            "Neither 'flow_model' nor 'flow' is connected.",
+            "Shape-Aware and Pixel-Aware Fusion move pictures along the motion between the key frames.",
+            "Connect 'Load Flow Model' to 'flow_model'.",
+        )
+
+
+def _show_remarks(node_id: str | None, model, settings: KeyframeSettings) -> None:
+    found = remarks(settings.constraints, settings.total, settings.nominal, settings.strength)
+    if is_xl(model):
+        found.append("SDXL is experimental here: the method was published for Stable Diffusion 1.5 only.")
+    if found:
+        show_notice(node_id, " ".join(found))
+
+
+NODES = [RerenderKeyFrames]

@@ -1,0 +1,1 @@
+"""EbSynth: painted key frames carried over a clip."""

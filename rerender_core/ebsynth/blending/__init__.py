@@ -1,0 +1,1 @@
+"""Frames propagated from two key frames made one."""

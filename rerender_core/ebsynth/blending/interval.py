@@ -1,0 +1,63 @@
+"""From frames propagated from two key frames to the finished ones (spec ebsynth.md 5)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..propagation import PropagatedInterval
+from .histogram_blend import histogram_blend
+from .screened_poisson import poisson_blend
+from .selection import select, selection_masks, weights_of
+
+MODES = ("poisson", "mix", "selection")
+
+
+@dataclass(frozen=True)
+class BlendOptions:
+    """Attributes:
+    mode: "selection" takes every pixel from the better side; "mix" mixes both sides without loss of contrast (the
+        paper's two steps); "poisson" then gives the mix the gradients of the selection (the published program).
+    solver: of the Poisson step, "cosine" (exact) or "lsqr" (as published).
+    published_weights: weights as the reference has them, 0 for the first frame after a key frame and never near 1.
+    mirrored_errors: the reference's fault of reading the right side's errors in reverse order.
+    """
+
+    mode: str = "poisson"
+    solver: str = "cosine"
+    published_weights: bool = False
+    mirrored_errors: bool = False
+
+
+@dataclass(frozen=True)
+class BlendedInterval:
+    """Attributes:
+    frames: uint8 [N, H, W, 3], finished.
+    selected: uint8 [N, H, W, 3], per pixel from the better side.
+    masks: bool [N, H, W], True = from the right key frame.
+    """
+
+    frames: np.ndarray
+    selected: np.ndarray
+    masks: np.ndarray
+
+
+def blend_interval(part: PropagatedInterval, options: BlendOptions = BlendOptions()) -> BlendedInterval:
+    """Blend the two sides of an interval; one side alone is taken as it is."""
+    if part.left is None or part.right is None:
+        side = part.right if part.left is None else part.left
+        from_right = np.full(side.errors.shape, part.left is None)
+        return BlendedInterval(side.pictures, side.pictures, from_right)
+    left, right = part.left, part.right
+    weights = weights_of(len(left.pictures), options.published_weights)
+    masks = selection_masks(left.errors, right.errors, part.flows, weights, options.mirrored_errors)
+    selected = np.where(masks[..., None], right.pictures, left.pictures)
+    if options.mode == "selection":
+        return BlendedInterval(selected, selected, masks)
+    frames = np.empty_like(selected)
+    for index, weight in enumerate(weights):
+        a, b = left.pictures[index], right.pictures[index]
+        mixed = histogram_blend(a, b, select(a, b, masks[index]), weight)
+        if options.mode == "poisson":
+            mixed = poisson_blend(mixed, a, b, masks[index], options.solver)
+        frames[index] = mixed
+    return BlendedInterval(frames, selected, masks)

@@ -1,0 +1,299 @@
+"""EbSynth propagation: key frames carried over a clip, frame by frame from both sides (spec ebsynth.md 3)."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...common.pictures import to_uint8
+from ..flow.estimation import Flow, FlowModel, estimate_flow
+from ..flow.warping import warp
+from .guides import carried, edge_guide, filled, position_guide
+from .plan import Interval
+from .stylised_keys import StylizedKeys
+from .synthesis.packed_guides import Guide, pack_guides
+from .synthesis.solver import EngineName, SynthesisOptions, SynthesisProblem, synthesise
+
+Progress = Callable[..., None]  # (share of the work done, what is going on[, uint8 RGB [H, W, 3] just made])
+FILL_RADIUS = {"fill": 10, "ignore": 3}  # pixels; published: 30, whose cost rivals that of the synthesis
+
+
+@dataclass(frozen=True)
+class GuideWeights:
+    """How much each guide counts; the published values. 0 leaves a guide out."""
+
+    colour: float = 6.0
+    edge: float = 0.5
+    temporal: float = 0.5
+    position: float = 2.0
+
+
+@dataclass(frozen=True)
+class PropagationOptions:
+    """Attributes:
+    weights: of the guides.
+    synthesis: of the patch synthesis.
+    engine: "auto", "numba" or "torch".
+    reuse_matches: start each frame from the previous frame's matches moved by the flow instead of from the flow
+        since the key frame: textures slide less, errors live longer.
+    occlusion: "ignore" lets guides that were carried by flow count for nothing where the flow is occluded;
+        "fill" fills them in from around, as published.
+    """
+
+    weights: GuideWeights = GuideWeights()
+    synthesis: SynthesisOptions = SynthesisOptions()
+    engine: EngineName = "auto"
+    reuse_matches: bool = False
+    occlusion: str = "ignore"
+
+
+@dataclass(frozen=True)
+class Side:
+    """N frames of an interval made from one of its key frames, in the order of time.
+
+    Attributes:
+        pictures: uint8 [N, H, W, 3].
+        errors: float32 [N, H, W], patch errors.
+        matches: int16 [N, H, W, 2], (x, y) of the matched patch in the key frame.
+    """
+
+    pictures: np.ndarray
+    errors: np.ndarray
+    matches: np.ndarray
+
+
+@dataclass(frozen=True)
+class PropagatedInterval:
+    """Attributes:
+    interval: which frames; left, right: the frames made from its two key frames, None where there is no key frame.
+    flows: float32 [N, H, W, 2], flow of each frame into the one before it.
+    """
+
+    interval: Interval
+    left: Side | None
+    right: Side | None
+    flows: np.ndarray
+
+
+class _Walk:
+    """One key frame's way through an interval: keeps what is carried from frame to frame."""
+
+    def __init__(self, key: int, picture: np.ndarray, order: Sequence[int], clip: "_Clip", options: PropagationOptions):
+        self.key, self.order, self.clip, self.options = key, order, clip, options
+        self.style = picture
+        self.output, self.position = picture, position_guide(*picture.shape[:2])
+        self.source_position = self.position
+        height, width = picture.shape[:2]
+        y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+        self.origin = torch.stack([x, y], dim=-1).float()  # where in the key frame each pixel comes from
+        self.side = Side(
+            np.empty((len(order), height, width, 3), np.uint8),
+            np.empty((len(order), height, width), np.float32),
+            np.empty((len(order), height, width, 2), np.int16),
+        )
+
+    def guides(self, step: int, flow: np.ndarray, occluded: np.ndarray) -> list[tuple[Guide, bool]]:
+        """The guides of frame ``order[step]``, each with whether it was carried along; moves the carried state on."""
+        frame, weights = self.order[step], self.options.weights
+        source, target = self.clip.picture(self.key), self.clip.picture(frame)
+        hidden = occluded | self._outside(flow)
+        fill, radius = self.options.occlusion == "fill", FILL_RADIUS[self.options.occlusion]
+        temporal = carried(self.output, flow)
+        self.position = filled(carried(self.position, flow), hidden, radius)
+        if fill:
+            temporal = filled(temporal, hidden, radius)
+        self._move_origin(flow, hidden)
+        pairs = (
+            (source, target, weights.colour, False),
+            (edge_guide(source), edge_guide(target), weights.edge, False),
+            (self.style, temporal, weights.temporal, True),
+            (self.source_position, self.position, weights.position, True),
+        )
+        return [(Guide(_batch(a), _batch(b), w), moved and not fill) for a, b, w, moved in pairs if w > 0], hidden
+
+    @staticmethod
+    def _outside(flow: np.ndarray) -> np.ndarray:
+        height, width = flow.shape[:2]
+        x, y = np.arange(width) + flow[..., 0], np.arange(height)[:, None] + flow[..., 1]
+        return (x < -0.5) | (x > width - 0.5) | (y < -0.5) | (y > height - 0.5)
+
+    def _move_origin(self, flow: np.ndarray, hidden: np.ndarray) -> None:
+        field = torch.from_numpy(np.ascontiguousarray(flow)).permute(2, 0, 1)[None]
+        known = (self.origin[..., :1] >= 0).float()
+        moved = warp(torch.cat([self.origin, known], dim=-1).permute(2, 0, 1)[None], field)[0].permute(1, 2, 0)
+        lost = torch.from_numpy(hidden)[..., None] | (moved[..., 2:] < 0.99)
+        self.origin = torch.where(lost, -torch.ones(()), moved[..., :2])
+
+    def take(self, step: int, image: np.ndarray, matches: np.ndarray, error: np.ndarray) -> None:
+        """Keep a finished frame."""
+        self.output = image
+        self.side.pictures[step], self.side.errors[step], self.side.matches[step] = image, error, matches
+        if self.options.reuse_matches:
+            self.origin = torch.from_numpy(matches).float()
+
+    def finished(self) -> Side:
+        forward = len(self.order) < 2 or self.order[0] < self.order[1]
+        if forward:
+            return self.side
+        return Side(*(values[::-1] for values in (self.side.pictures, self.side.errors, self.side.matches)))
+
+
+def _batch(picture: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(picture))[None]
+
+
+def needed_pairs(intervals: Sequence[Interval]) -> list[tuple[int, int]]:
+    """The neighbouring frames between which motion is needed, (n, n + 1)."""
+    return [(number, number + 1) for first, last in (part.ends for part in intervals) for number in range(first, last)]
+
+
+class _Clip:
+    """The clip's frames as 8-bit pictures, converted when they are asked for."""
+
+    def __init__(self, frames: Tensor):
+        self._frames = frames
+
+    def picture(self, number: int) -> np.ndarray:
+        return to_uint8(self._frames[number])
+
+
+def propagate(
+    frames: Tensor,
+    keys: StylizedKeys,
+    intervals: Sequence[Interval],
+    flow: FlowModel | Flow,
+    options: PropagationOptions = PropagationOptions(),
+    device: torch.device | str = "cpu",
+    together: int = 1,
+    masks: Tensor | None = None,
+    progress: Progress | None = None,
+) -> Iterator[PropagatedInterval]:
+    """Carry key frames over a clip, an interval after the other; only what is in work is held in memory.
+
+    Args:
+        frames: float32 [T, H, W, 3], 0..1.
+        intervals: of :func:`.propagation_plan.plan_intervals`.
+        flow: an estimator, asked for each interval's neighbouring frames, or flow that holds at least
+            :func:`needed_pairs`.
+        device: where the torch engine computes.
+        together: intervals worked on at once; more keep an accelerator busy and take more memory.
+        masks: bool [T, H, W], the pixels that are wanted; None = all.
+        progress: told while flow is estimated and after each vote and frame, with the frame; may raise to cancel.
+    """
+    clip = _Clip(frames)
+    total = sum(
+        len(interval.frames) * ((interval.left is not None) + (interval.right is not None)) for interval in intervals
+    )
+    done = 0
+    for begin in range(0, len(intervals), together):
+        group = intervals[begin : begin + together]
+        at = partial(_share, progress, done / total, 0.0)
+        motions = [_Motion(frames, interval, flow, at) for interval in group]
+        walks = [_walks(interval, keys, clip, options) for interval in group]
+        flat = [(walk, motion) for pair, motion in zip(walks, motions, strict=True) for walk in pair if walk]
+        for step in range(max(len(walk.order) for walk, _ in flat)):
+            active = [(walk, motion) for walk, motion in flat if step < len(walk.order)]
+            tell = partial(_share, progress, done / total, len(active) / total)
+            _advance(active, step, options, device, masks, tell)
+            done += len(active)
+            if progress is not None:
+                progress(done / total, "", active[0][0].output)
+        for interval, motion, (left, right) in zip(group, motions, walks, strict=True):
+            yield PropagatedInterval(
+                interval, left and left.finished(), right and right.finished(), motion.into_previous(interval.frames)
+            )
+
+
+def _share(progress: Progress | None, done: float, size: float, part: float, text: str) -> None:
+    if progress is not None:
+        progress(done + part * size, text)
+
+
+def _walks(interval: Interval, keys: StylizedKeys, clip: _Clip, options: PropagationOptions) -> tuple:
+    """The way from the left and from the right key frame; None for a side without one."""
+
+    def walk(key: int | None, order: Sequence[int]) -> _Walk | None:
+        if key is None:
+            return None
+        return _Walk(key, to_uint8(keys.frames[keys.numbers.index(key)]), order, clip, options)
+
+    return walk(interval.left, interval.frames), walk(interval.right, interval.frames[::-1])
+
+
+class _Motion:
+    """Flow between neighbouring frames of an interval and its key frames."""
+
+    def __init__(self, frames: Tensor, interval: Interval, flow: FlowModel | Flow, progress: Progress):
+        first, last = interval.ends
+        self.first = first
+        if isinstance(flow, Flow):
+            self.flow, self.offset = flow, [flow.pairs.index((n, n + 1)) for n in range(first, last)]
+        else:
+            pairs = [(n, n + 1) for n in range(last - first)]
+            self.flow = estimate_flow(frames[first : last + 1], pairs, flow, progress)
+            self.offset = list(range(last - first))
+
+    def into(self, frame: int, neighbour: int) -> tuple[np.ndarray, np.ndarray]:
+        """Flow [H, W, 2] that lives on ``frame`` and points into ``neighbour``, and where it is occluded."""
+        index = self.offset[min(frame, neighbour) - self.first]
+        if neighbour < frame:
+            return self.flow.backward[index].numpy(), self.flow.occlusion[index].numpy()
+        return self.flow.forward[index].numpy(), self.flow.source_occlusion(index).numpy()
+
+    def into_previous(self, numbers: range) -> np.ndarray:
+        """Flow of each frame into the one before it; zeros for the first frame of a clip."""
+        fields = [
+            self.into(number, number - 1)[0] if number > self.first else np.zeros((*self.flow.size, 2), np.float32)
+            for number in numbers
+        ]
+        return np.stack(fields)
+
+
+def _advance(active, step: int, options: PropagationOptions, device, masks: Tensor | None, tell: Progress) -> None:
+    """Make the next frame of every walk, all of them in one batch."""
+    made, hidden = [], []
+    for walk, motion in active:
+        frame = walk.order[step]
+        neighbour = walk.key if step == 0 else walk.order[step - 1]
+        guides, lost = walk.guides(step, *motion.into(frame, neighbour))
+        made.append(guides)
+        hidden.append(lost)
+    stacked = [
+        Guide(
+            torch.cat([guides[i][0].source for guides in made]),
+            torch.cat([guides[i][0].target for guides in made]),
+            g.weight,
+        )
+        for i, (g, _) in enumerate(made[0])
+    ]
+    source, target, weights = pack_guides(stacked)
+    modulation = None
+    if any(moved for _, moved in made[0]):
+        modulation = _modulation(stacked, [moved for _, moved in made[0]], torch.from_numpy(np.stack(hidden)))
+    mask = None if masks is None else torch.stack([masks[walk.order[step]] for walk, _ in active])
+    problem = SynthesisProblem(
+        style=torch.cat([_batch(walk.style) for walk, _ in active]).to(device),
+        source_guides=source.to(device),
+        target_guides=target.to(device),
+        guide_weights=weights,
+        modulation=None if modulation is None else modulation.to(device),
+        target_mask=None if mask is None else mask.to(device),
+        start=torch.stack([walk.origin.round().int() for walk, _ in active]).to(device),
+    )
+    result = synthesise(problem, options.synthesis, options.engine, tell)
+    images, matches, errors = (values.cpu().numpy() for values in result)
+    for index, (walk, _) in enumerate(active):
+        walk.take(step, images[index], matches[index], errors[index])
+
+
+def _modulation(guides: list[Guide], moved: list[bool], hidden: Tensor) -> Tensor:
+    """uint8 [B, H, W, NG]: 0 for carried guides where their flow is occluded, else 255."""
+    parts = []
+    for guide, was_moved in zip(guides, moved, strict=True):
+        channels = pack_guides([guide])[0].shape[-1]
+        value = torch.where(hidden, 0, 255) if was_moved else torch.full(hidden.shape, 255)
+        parts.append(value.to(torch.uint8)[..., None].expand(*hidden.shape, channels))
+    return torch.cat(parts, dim=-1)

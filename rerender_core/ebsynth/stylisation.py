@@ -1,0 +1,145 @@
+"""A whole clip from a few key frames: propagation, blending, masks, streamed interval by interval."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...common.errors import BetwixtError
+from ..flow.estimation import Flow, FlowModel
+from .blending.interval import BlendOptions, blend_interval
+from .plan import plan_intervals
+from .propagation import Progress, PropagatedInterval, PropagationOptions, propagate
+from .stylised_keys import StylizedKeys
+from .synthesis.float_voting import lost_precision
+
+
+@dataclass(frozen=True)
+class Region:
+    """Which pixels are stylised; the others keep the clip's own.
+
+    Attributes:
+        masks: float [T, H, W], 0..1, above 0.5 = stylised; empty ones are legal.
+        before: leave the other pixels out of the synthesis (quicker) instead of laying the clip over the result.
+        feather: softness of the region's edge in pixels.
+    """
+
+    masks: Tensor
+    before: bool = True
+    feather: float = 4.0
+
+    @classmethod
+    def of(cls, masks: Tensor, frame_count: int, height: int, width: int, before: bool, feather: float) -> "Region":
+        """A MASK batch for a clip; one mask serves all frames.
+
+        Raises:
+            BetwixtError: another number of masks than of frames, or another size.
+        """
+        if masks.shape[0] not in (1, frame_count) or tuple(masks.shape[1:]) != (height, width):
+            raise BetwixtError(
+                f"'mask' holds {masks.shape[0]} masks of {masks.shape[2]}x{masks.shape[1]}, the clip {frame_count} "
+                f"frames of {width}x{height}.",
+                "One mask for all frames or one per frame is needed, in the clip's size.",
+                "Resize or repeat the masks.",
+            )
+        return cls(masks.float().expand(frame_count, -1, -1), before, feather)
+
+    def wanted(self) -> Tensor | None:
+        """bool [T, H, W] of what is synthesised; None = everything."""
+        return self.masks > 0.5 if self.before else None
+
+    def weight(self, number: int) -> Tensor:
+        """[H, W, 1], how far frame ``number`` is replaced."""
+        mask = (self.masks[number] > 0.5).float().numpy()
+        if self.feather > 0:  # inwards only: nothing is known outside
+            radius = int(np.ceil(self.feather))
+            mask = cv2.erode(mask, np.ones((2 * radius + 1, 2 * radius + 1), np.uint8))
+            mask = cv2.GaussianBlur(mask, (0, 0), self.feather / 2)
+        return torch.from_numpy(mask)[..., None]
+
+
+@dataclass(frozen=True)
+class ClipOptions:
+    """Attributes:
+    propagation, blend: see there.
+    cuts: frames at which a new scene begins.
+    keep_precision: give 16-bit and float key frames back what 8-bit synthesis loses.
+    together: intervals worked on at once.
+    """
+
+    propagation: PropagationOptions = PropagationOptions()
+    blend: BlendOptions = BlendOptions()
+    cuts: Sequence[int] = ()
+    keep_precision: bool = True
+    together: int = 1
+
+
+def stylise_clip(
+    frames: Tensor,
+    keys: StylizedKeys,
+    flow: FlowModel | Flow,
+    options: ClipOptions = ClipOptions(),
+    region: Region | None = None,
+    device: torch.device | str = "cpu",
+    progress: Progress | None = None,
+) -> Iterator[tuple[int, Tensor]]:
+    """Finished frames, interval by interval; key frames come out as they were given.
+
+    Yields:
+        (frame number, float32 [H, W, 3] 0..1, or beyond for key frames beyond); every frame of the clip once.
+    """
+    keys.check_clip(len(frames), *frames.shape[1:3])
+    for index, number in enumerate(keys.numbers):
+        yield number, _composited(frames, number, keys.frames[index].float(), region)
+    intervals = plan_intervals(len(frames), keys.numbers, options.cuts)
+    wanted = None if region is None else region.wanted()
+    parts = propagate(frames, keys, intervals, flow, options.propagation, device, options.together, wanted, progress)
+    for part in parts:
+        for number, frame, _ in finish_interval(part, frames, keys, options, region):
+            yield number, frame
+
+
+def finish_interval(
+    part: PropagatedInterval, frames: Tensor, keys: StylizedKeys, options: ClipOptions, region: Region | None
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Blend a propagated interval.
+
+    Yields:
+        (frame number, frame as :func:`stylise_clip` gives it, bool [H, W] of the pixels from the right key frame).
+    """
+    blended = blend_interval(part, options.blend)
+    synthesis = options.propagation.synthesis
+    for index, number in enumerate(part.interval.frames):
+        frame = torch.from_numpy(np.ascontiguousarray(blended.frames[index])).float() / 255
+        if options.keep_precision:
+            sides = [(part.left, part.interval.left), (part.right, part.interval.right)]
+            lost = [
+                torch.zeros_like(frame)
+                if side is None
+                else lost_precision(
+                    _key(keys, key),
+                    side.matches[index],
+                    side.errors[index],
+                    side.pictures[index],
+                    synthesis.last_patch,
+                    synthesis.voting,
+                )
+                for side, key in sides
+            ]
+            from_right = torch.from_numpy(blended.masks[index])[..., None]
+            frame = frame + torch.where(from_right, lost[1], lost[0])
+        from_right = torch.from_numpy(blended.masks[index])
+        yield number, _composited(frames, number, frame, region), from_right
+
+
+def _key(keys: StylizedKeys, number: int) -> Tensor:
+    return keys.frames[keys.numbers.index(number)]
+
+
+def _composited(frames: Tensor, number: int, made: Tensor, region: Region | None) -> Tensor:
+    if region is None:
+        return made
+    return torch.lerp(frames[number].float(), made, region.weight(number))

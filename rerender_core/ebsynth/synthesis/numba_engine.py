@@ -1,0 +1,222 @@
+"""The scanline engine: PatchMatch compiled by numba, on the CPU (spec ebsynth.md 2.7 and 8.3).
+
+The target is cut into bands of rows that are searched at the same time. Within a PatchMatch iteration a band sees the
+other bands' matches and occupancy as they were at its beginning, so the result is the same for any number of threads.
+"""
+
+import math
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from ....common.compiled_kernels import compiled
+from . import numba_kernels as patch_match_kernels
+from .numba_kernels import BLOCKED, MEANS
+from .occupancy import covered
+from .search_level import Level, Search, Solution, occupancy_cost, search_radii, usable_centres
+from .voting import changed, vote
+
+BAND_ROWS = 64  # at least; narrower ones see too little of one another (2 % more energy at 16 rows)
+MOST_BANDS = 16
+
+
+def solve(level: Level, nnf: Tensor, search: Search, step: Callable[[], None]) -> Solution:
+    """See :class:`.patch_match.Engine`. Uses as many threads as torch does.
+
+    Raises:
+        ImportError: numba is not installed.
+    """
+    device = level.source.device
+    problems = [_Problem(level, index, nnf[index], search) for index in range(len(nnf))]
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        _vote(problems, pool)
+        for iteration in range(search.vote_iterations):
+            _search(problems, pool, iteration)
+            _vote(problems, pool)
+            step()
+    image = torch.from_numpy(np.stack([problem.image for problem in problems])).to(device)
+    matches = torch.from_numpy(np.stack([problem.coordinates() for problem in problems])).to(device)
+    errors = torch.from_numpy(np.stack([problem.patch_errors() for problem in problems])).to(device)
+    return Solution(image, matches, errors)
+
+
+def _search(problems: list["_Problem"], pool: Executor, iteration: int) -> None:
+    """All PatchMatch iterations between two votes."""
+    bands = [(problem, band) for problem in problems for band in range(problem.band_count)]
+    _wait(pool.map(_Problem.begin_search, problems))
+    _wait(pool.map(lambda at: at[0].measure(at[1]), bands))
+    for number in range(problems[0].search.match_iterations):
+        _wait(pool.map(_Problem.split, problems))
+        match = partial(_match_band, iteration=iteration, number=number)
+        _wait(pool.map(match, bands))
+        _wait(pool.map(_Problem.merge, problems))
+
+
+def _match_band(at: tuple["_Problem", int], iteration: int, number: int) -> None:
+    at[0].match(at[1], iteration, number)
+
+
+def _vote(problems: list["_Problem"], pool: Executor) -> None:
+    _wait(pool.map(_Problem.begin_vote, problems))
+    _wait(pool.map(lambda at: at[0].vote(at[1]), [(p, band) for p in problems for band in range(p.band_count)]))
+    _wait(pool.map(_Problem.end_vote, problems))
+
+
+def _wait(results) -> None:
+    """Let all jobs finish; raises what one of them raised."""
+    for _ in results:
+        pass
+
+
+class _Problem:
+    """One problem of the batch, in the layout of patch_match_kernels.py."""
+
+    def __init__(self, level: Level, index: int, nnf: Tensor, search: Search):
+        self.kernels = compiled(patch_match_kernels)
+        self.search = search
+        self.seed = (search.seed * 1_000_003 + index) * 1_000_003 + sum(level.target_size)
+        radius = self.radius = search.patch // 2
+        (self.source_height, self.source_width), (self.height, self.width) = level.source_size, level.target_size
+        self.channels, self.style_channels = level.source.shape[-1], level.style_channels
+        self.resolution, self.levels = _scaled_levels(level.weights.numpy().astype(np.float64), search.patch)
+
+        source = level.source[index].cpu().numpy()
+        self.style = np.ascontiguousarray(source[..., : self.style_channels])
+        features = self._features(source, 0)
+        self.source, self.source_means = features.ravel(), _patch_means(features, search.patch).ravel()
+        guides = np.pad(level.target[index].cpu().numpy(), ((radius,) * 2, (radius,) * 2, (0, 0)), "edge")
+        self.target = np.empty((*guides.shape[:2], self.channels), np.int16)
+        self.target[..., self.style_channels :] = self._features(guides, self.style_channels)
+        self.scales, self.scaled = self._modulation(None if level.modulation is None else level.modulation[index])
+
+        start = nnf.cpu().numpy()
+        self.matches = np.where(start[..., 0] < 0, -1, start[..., 1] * self.source_width + start[..., 0])
+        self.matches = self.matches.astype(np.int32).ravel()
+        self.error = np.zeros(self.height * self.width, np.int64)
+        matched = int((self.matches >= 0).sum())
+        self.cost = occupancy_cost(level, matched, search) * self.resolution**2
+        self.blocked = ~usable_centres(level, search.patch)[index].cpu().numpy()
+        self.radii = np.array(search_radii(level.source_size), np.int64)
+        self.bounds = np.array([radius, radius, self.source_width - radius, self.source_height - radius], np.int64)
+        self.active = np.ones(self.height * self.width, np.uint8)
+        self.image = None
+        self.band_count = min(max(self.height // BAND_ROWS, 1), MOST_BANDS)
+        self.edges = [self.height * band // self.band_count for band in range(self.band_count + 1)]
+
+    def _features(self, picture: np.ndarray, first_channel: int) -> np.ndarray:
+        """uint8 [H, W, c] to scaled int16; the channels start at ``first_channel`` of all."""
+        result = np.empty(picture.shape, np.int16)
+        for channel in range(picture.shape[-1]):
+            result[..., channel] = self.levels[first_channel + channel][picture[..., channel]]
+        return result
+
+    def _modulation(self, modulation: Tensor | None) -> tuple[np.ndarray, np.ndarray]:
+        """Scales of differences like the target picture, and which pixels' patches have any."""
+        radius = self.radius
+        if modulation is None:
+            return np.zeros(0, np.int16), np.zeros(self.height * self.width, np.uint8)
+        scales = np.full((self.height, self.width, self.channels), 256, np.int16)
+        scales[..., self.style_channels :] = np.rint(256 * np.sqrt(modulation.cpu().numpy() / 255.0))
+        reduced = (scales.min(axis=-1) < 256).astype(np.uint8)
+        scaled = cv2.dilate(reduced, np.ones((self.search.patch,) * 2, np.uint8), borderType=cv2.BORDER_REPLICATE)
+        padded = np.pad(scales, ((radius,) * 2, (radius,) * 2, (0, 0)), "edge")
+        return padded.ravel(), scaled.ravel()
+
+    def begin_search(self) -> None:
+        """Take the last vote into the target picture and count the matches anew."""
+        radius, patch = self.radius, self.search.patch
+        style = np.pad(self.image, ((radius,) * 2, (radius,) * 2, (0, 0)), "edge")
+        self.target[..., : self.style_channels] = self._features(style, 0)
+        means = _patch_means(self.target, patch)
+        self.target_means = np.ascontiguousarray(means[radius : radius + self.height, radius : radius + self.width])
+        count = np.bincount(self.matches[self.matches >= 0], minlength=self.blocked.size).astype(np.int32)
+        count = torch.from_numpy(count.reshape(1, *self.blocked.shape))
+        inside = covered(covered(count, patch), patch)[0].numpy()
+        inside[self.blocked] = BLOCKED
+        self.occupied = np.pad(inside, ((radius + 1,) * 2, (0, 0))).ravel()
+
+    def measure(self, band: int) -> None:
+        """Errors of the matches in a band."""
+        self.kernels.match_errors(
+            self.source, self.source_width, self.target.ravel(), self.scales, self.scaled, self.width, self.channels,
+            self.search.patch, self.matches, self.error, self.edges[band], self.edges[band + 1],
+        )  # fmt: skip
+
+    def split(self) -> None:
+        """Freeze the state that bands see of one another."""
+        self.before = self.matches.copy()
+        self.maps = [self.occupied.copy() for _ in range(self.band_count)]
+
+    def match(self, band: int, iteration: int, number: int) -> None:
+        """PatchMatch iteration ``number`` of the search before vote ``iteration``, in a band."""
+        seed = (self.seed * 1_000_003 + iteration * 1009 + number) & 0x7FFF_FFFF_FFFF_FFFF
+        self.kernels.search(
+            self.source, self.source_means, self.source_width, self.target.ravel(), self.target_means.ravel(),
+            self.scales, self.scaled, self.width, self.height, self.channels, self.search.patch,
+            self.matches, self.before, self.error, self.maps[band], self.cost, self.active, self.radii, self.bounds,
+            seed, number % 2 == 0, self.edges[band], self.edges[band + 1],
+        )  # fmt: skip
+
+    def merge(self) -> None:
+        """Add up what the bands changed in the occupancy map (modulo 2^32, so blocked places come out right)."""
+        total = self.occupied * np.int32(1 - self.band_count)
+        for changed_map in self.maps:
+            total += changed_map
+        self.occupied = total
+
+    def begin_vote(self) -> None:
+        self.previous, self.image = self.image, np.empty((self.height, self.width, self.style_channels), np.uint8)
+
+    def vote(self, band: int) -> None:
+        """The picture that the matches make, in a band."""
+        if self.search.voting == "plain":
+            self.kernels.vote(
+                self.style.ravel(), self.source_width, self.matches, self.width, self.height, self.style_channels,
+                self.search.patch, self.image.ravel(), self.edges[band], self.edges[band + 1],
+            )  # fmt: skip
+
+    def end_vote(self) -> None:
+        """The picture, for the kinds of voting that have no kernel; and where the random search goes on."""
+        if self.search.voting != "plain":
+            style, nnf, error = (
+                torch.from_numpy(field)[None] for field in (self.style, self.coordinates(), self.patch_errors())
+            )
+            self.image = vote(style, nnf, self.search.patch, self.search.voting, error)[0].numpy()
+        if self.search.stop_threshold > 0 and self.previous is not None:
+            pictures = (torch.from_numpy(picture)[None] for picture in (self.previous, self.image))
+            active = changed(*pictures, self.search.stop_threshold, self.search.patch)
+            self.active = active.numpy().astype(np.uint8).ravel()
+
+    def coordinates(self) -> np.ndarray:
+        """The matches as int32 [Ht, Wt, 2], (x, y), -1 for none."""
+        y, x = np.divmod(self.matches, self.source_width)
+        nnf = np.stack([np.where(self.matches < 0, -1, x), y], axis=-1)
+        return nnf.reshape(self.height, self.width, 2).astype(np.int32)
+
+    def patch_errors(self) -> np.ndarray:
+        """float32 [Ht, Wt] in squared grey levels."""
+        return (self.error / self.resolution**2).astype(np.float32).reshape(self.height, self.width)
+
+
+def _scaled_levels(weights: np.ndarray, patch: int) -> tuple[float, np.ndarray]:
+    """The finest resolution at which a row of a patch cannot overflow 32 bits nor a value 16, and the scaled grey
+    levels int16 [C, 256]."""
+    row = math.sqrt(2.0**31 / (patch * weights.sum() * 255.0**2))
+    resolution = 0.99 * min(row, 32767.0 / (255.0 * math.sqrt(weights.max())))
+    return resolution, np.rint(np.arange(256) * np.sqrt(weights)[:, None] * resolution).astype(np.int16)
+
+
+def _patch_means(features: np.ndarray, patch: int) -> np.ndarray:
+    """Mean of every channel over the patch around each pixel: int16 [H, W, C] to [H, W, MEANS]."""
+    height, width, channels = features.shape
+    used = min(channels, MEANS)
+    means = np.zeros((height, width, MEANS), np.int16)
+    means[..., :used] = cv2.blur(np.ascontiguousarray(features[..., :used]), (patch, patch)).reshape(
+        height, width, used
+    )
+    return means

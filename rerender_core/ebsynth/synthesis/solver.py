@@ -1,0 +1,208 @@
+"""Guided patch synthesis: a frame in the style of a painted key frame (spec ebsynth.md 2 and 8)."""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ....common.compiled_kernels import numba_available
+from ....common.errors import BetwixtError
+from . import numba_engine, torch_engine
+from .patch_error import patch_error
+from .problem import SynthesisOptions, SynthesisProblem, all_style_weights, check
+from .pyramid import level_count, level_size, resample, resample_mask, upscale_nnf
+from .search_level import Engine, Level, Search, Solution, usable_centres
+
+EngineName = Literal["auto", "numba", "torch"]
+Progress = Callable[[float, str], None]
+
+
+class Synthesis(NamedTuple):
+    """``image`` uint8 [B, Ht, Wt, NS]; ``nnf`` int32 [B, Ht, Wt, 2], (x, y) of the centre of the source patch each
+    pixel was matched to, -1 outside the target mask; ``error`` float32 [B, Ht, Wt], squared grey levels weighted and
+    summed over the patch (spec 2.2), against the picture before the last vote as in the reference."""
+
+    image: Tensor
+    nnf: Tensor
+    error: Tensor
+
+
+def synthesise(
+    problem: SynthesisProblem,
+    options: SynthesisOptions | None = None,
+    engine: EngineName = "auto",
+    progress: Progress | None = None,
+) -> Synthesis:
+    """Paint the target frames.
+
+    Args:
+        problem: inputs; none is modified.
+        options: settings.
+        engine: "torch" runs anywhere, "numba" on the CPU if numba is installed (two to three times as fast there);
+            "auto" takes the quicker one for the problem's device. Results are equal in quality, not in bits.
+        progress: told after each vote; may raise to cancel.
+
+    Returns:
+        Tensors on the problem's device.
+
+    Raises:
+        BetwixtError: sizes that do not match or are too small for the patch, weights that make no sense, a source
+            mask without room for a patch.
+        ImportError: ``engine="numba"`` and numba is not installed.
+    """
+    options = options or SynthesisOptions()
+    check(problem, options)
+    if engine == "auto":
+        engine = "numba" if problem.style.device.type == "cpu" and numba_available() else "torch"
+    solve = numba_engine.solve if engine == "numba" else torch_engine.solve
+    with torch.no_grad():
+        return Synthesis(*_coarse_to_fine(problem, options, solve, progress or (lambda share, text: None)))
+
+
+def _coarse_to_fine(
+    problem: SynthesisProblem, options: SynthesisOptions, solve: Engine, progress: Progress
+) -> Solution:
+    patch = options.patch
+    masks, levels = _levels(problem, options)
+    generator = torch.Generator().manual_seed(options.seed)
+    searches = [_search(options, level, len(levels)) for level in range(len(levels))]
+    work = [search.vote_iterations * mask[0].numel() for search, mask in zip(searches, masks, strict=True)]
+    work.append(work[-1] if options.extra_pass else 0)
+    done = 0.0
+
+    solution = None
+    for number, (level, mask, search) in enumerate(zip(levels, masks, searches, strict=True)):
+        random = _random_nnf(usable_centres(level, patch), level.target_size, generator)
+        if solution is None:
+            nnf = random
+        else:
+            nnf = upscale_nnf(solution.nnf, level.target_size, level.source_size, patch)
+            nnf = torch.where(_is_usable(level, nnf, patch), nnf, random)
+        if number == len(levels) - 1 and options.schedule == "hybrid":
+            nnf = _better_start(level, nnf, problem.start, patch)
+        nnf = torch.where(mask[..., None], nnf, -1)
+        solution = solve(level, nnf, search, _stepper(progress, done, work, number, search.vote_iterations))
+        done += work[number]
+    if options.extra_pass:
+        search = Search(
+            options.last_patch,
+            0.0,
+            *_iterations(searches[-1]),
+            options.voting,
+            options.stop_threshold,
+            options.seed + 1,
+        )
+        solution = solve(levels[-1], solution.nnf, search, _stepper(progress, done, work, -1, search.vote_iterations))
+    return solution
+
+
+def _stepper(progress: Progress, done: float, work: list[float], number: int, votes: int) -> Callable[[], None]:
+    """What to call after each of a level's votes: reports the share of all work done."""
+    count = 0
+
+    def step() -> None:
+        nonlocal count
+        count += 1
+        progress((done + work[number] * count / votes) / max(sum(work), 1), "Patch synthesis")
+
+    return step
+
+
+def _iterations(search: Search) -> tuple[int, int]:
+    return search.vote_iterations, search.match_iterations
+
+
+def _search(options: SynthesisOptions, level: int, levels: int) -> Search:
+    votes = options.vote_iterations
+    if options.schedule == "hybrid":
+        votes = max(round(votes / 2 if level == levels - 1 else votes * 2 / 3), 1)
+    return Search(
+        options.patch,
+        options.uniformity,
+        votes,
+        options.match_iterations,
+        options.voting,
+        options.stop_threshold,
+        options.seed,
+    )
+
+
+def _levels(problem: SynthesisProblem, options: SynthesisOptions) -> tuple[list[Tensor], list[Level]]:
+    """Masks of the pixels to match and pictures of all levels, coarsest first."""
+    source_size, target_size = tuple(problem.style.shape[1:3]), tuple(problem.target_guides.shape[1:3])
+    most = level_count(source_size, target_size, options.patch)
+    count = most if options.levels is None else min(options.levels, most)
+    style_channels = problem.style.shape[-1]
+    weights = torch.cat([all_style_weights(problem), problem.guide_weights.float().cpu()])
+    source = torch.cat([problem.style, problem.source_guides], dim=-1)
+    usable = None
+    if problem.source_mask is not None:
+        usable = problem.source_mask.to(torch.uint8).mul(255)[..., None]
+
+    levels = []
+    for number in reversed(range(count)):
+        small, target_small = level_size(source_size, number, count), level_size(target_size, number, count)
+        level = Level(
+            resample(source, small),
+            resample(problem.target_guides, target_small),
+            weights,
+            style_channels,
+            None if problem.modulation is None else resample(problem.modulation, target_small),
+            None if usable is None else _whole_patches(resample(usable, small)[..., 0] > 127, options.patch),
+        )
+        if not usable_centres(level, options.patch).flatten(1).any(dim=1).all():
+            break  # coarser levels have no room for a patch in the source mask
+        levels.append(level)
+    if not levels:
+        raise BetwixtError(
+            f"The source mask has no room for a patch of {options.patch}x{options.patch} pixels.",
+            "At least one whole patch of every key frame must lie inside its mask.",
+            "Enlarge the mask of the key frame, or choose a smaller patch.",
+        )
+    mask = torch.ones(problem.target_guides.shape[:3], dtype=torch.bool, device=problem.style.device)
+    if problem.target_mask is not None:
+        wanted = problem.target_mask.float()[:, None]
+        mask = F.max_pool2d(wanted, options.patch, 1, options.patch // 2)[:, 0] > 0
+    masks = [mask]
+    for level in levels[1:]:
+        masks.append(resample_mask(masks[-1], level.target_size, tuple(masks[-1].shape[1:])))
+    return masks[::-1], levels[::-1]
+
+
+def _whole_patches(mask: Tensor, patch: int) -> Tensor:
+    """Where [B, H, W] is set all over the patch."""
+    return F.max_pool2d(1.0 - mask.float()[:, None], patch, 1, patch // 2)[:, 0] == 0
+
+
+def _random_nnf(usable: Tensor, target_size: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """A random usable match for every target pixel: int32 [B, *target_size, 2]. Drawn on the CPU."""
+    fields = []
+    for centres in usable.cpu():
+        places = torch.nonzero(centres).flip(-1)
+        choice = torch.randint(len(places), target_size, generator=generator)
+        fields.append(places[choice])
+    return torch.stack(fields).int().to(usable.device)
+
+
+def _is_usable(level: Level, nnf: Tensor, patch: int) -> Tensor:
+    """bool [B, Ht, Wt, 1]: matches that exist and are allowed; unmatched pixels count as allowed."""
+    b = torch.arange(len(nnf), device=nnf.device).view(-1, 1, 1)
+    x, y = nnf[..., 0].long(), nnf[..., 1].long()
+    return ((x < 0) | usable_centres(level, patch)[b, y.clamp(min=0), x.clamp(min=0)])[..., None]
+
+
+def _better_start(level: Level, nnf: Tensor, start: Tensor, patch: int) -> Tensor:
+    """Per pixel ``nnf`` or ``start``, whichever's patch fits the guides better."""
+    radius = patch // 2
+    height, width = level.source_size
+    most = torch.tensor([width - 1 - radius, height - 1 - radius], dtype=nnf.dtype, device=nnf.device)
+    legal = start.to(nnf.dtype).clamp(min=radius).minimum(most)
+    legal = torch.where((start[..., :1] < 0) | ~_is_usable(level, legal, patch), nnf, legal)
+    guides, weights = level.source[..., level.style_channels :], level.weights[level.style_channels :].to(nnf.device)
+
+    def misfit(matches: Tensor) -> Tensor:
+        return patch_error(guides.contiguous(), level.target, weights, matches, patch, level.modulation)
+
+    return torch.where((misfit(legal) < misfit(nnf))[..., None], legal, nnf)

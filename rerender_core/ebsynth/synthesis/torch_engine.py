@@ -1,0 +1,288 @@
+"""The vectorised engine: PatchMatch in torch operations, on any device (spec ebsynth.md 8.2).
+
+All pixels of all problems look at one candidate each at a time (a *pass*): the match of a neighbour, moved along, or a
+random one. A candidate is dropped by a lower bound of its patch error before the error itself is summed up row by row.
+"""
+
+from collections.abc import Callable, Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .occupancy import covered
+from .patch_error import patch_rows, replicate
+from .patch_features import DIRECTIONS, PatchFeatures
+from .search_level import Level, Search, Solution, occupancy_cost, search_radii, usable_centres
+from .voting import changed, pack_channels, packed_votes, unpack_mean, vote
+
+CPU_VALUES = 640 << 10  # handled at once, in buffers that are kept: fresh memory costs more than the arithmetic
+DEVICE_VALUES = 16 << 20
+REFRESH_SHARE = 500  # the occupancy map is made anew once 1 / this of all pixels have changed their match
+MULTIPLIER, INCREMENT = 6364136223846793005, 1442695040888963407  # Knuth's MMIX generator, one state per pixel
+
+
+def solve(level: Level, nnf: Tensor, search: Search, step: Callable[[], None]) -> Solution:
+    """See :class:`.patch_match.Engine`."""
+    state = _Matching(level, nnf, search)
+    image = state.vote("plain")
+    active = None
+    for _ in range(search.vote_iterations):
+        state.begin_search(image)
+        for iteration in range(search.match_iterations):
+            sign = 1 if iteration % 2 == 0 else -1
+            state.propagate(0, sign)
+            state.propagate(sign, 0)
+            state.random_search(active)
+        previous, image = image, state.vote(search.voting)
+        if search.stop_threshold > 0:
+            active = changed(previous, image, search.stop_threshold, search.patch).flatten()
+        step()
+    return Solution(image, state.coordinates(), state.error.view(nnf.shape[:3]))
+
+
+class _Matching:
+    """Matches of a batch of problems as flat positions in all its sources, and all that is needed to improve them.
+
+    Behind the last source there is room for the position ``self.none`` of pixels without a match and for anything
+    within a patch of it; patches there cost infinitely much.
+    """
+
+    def __init__(self, level: Level, nnf: Tensor, search: Search):
+        self.level, self.search = level, search
+        self.radius, device = search.patch // 2, level.source.device
+        self.b, self.height, self.width = nnf.shape[:3]
+        self.source_height, self.source_width = level.source_size
+        self.area = self.source_height * self.source_width
+        values = CPU_VALUES if device.type == "cpu" else DEVICE_VALUES
+        row_length = search.patch * level.source.shape[-1]
+        self.chunk = min(values // DIRECTIONS, nnf[..., 0].numel())
+        self.row_chunk = max(min(values // row_length, nnf[..., 0].numel()), 1)
+        self.row_buffers = torch.empty(2, self.row_chunk, row_length, dtype=torch.uint8, device=device)
+        self.float_buffers = torch.empty(2, self.row_chunk, row_length, device=device)
+        reach = self.radius * self.source_width + self.radius
+        self.none, self.places = self.b * self.area + reach, self.b * self.area + 2 * reach + 1
+
+        self.target_width = self.width + 2 * self.radius
+        first = torch.arange(self.b, device=device).view(-1, 1, 1) * (self.height + 2 * self.radius) * self.target_width
+        down = torch.arange(self.height, device=device)[:, None] * self.target_width
+        self.target_corners = (first + down + torch.arange(self.width, device=device)).flatten()
+        middle = list(range(search.patch // 4, search.patch - search.patch // 4))
+        outer = [row for row in range(search.patch) if row not in middle]
+        # A row alone rejects hardly anything that has passed the lower bound, which modulated patches do not have.
+        self.row_groups = [middle, outer]
+        self.modulated_row_groups = [[self.radius], [row for row in middle if row != self.radius], outer]
+
+        weights = level.weights.to(device)
+        self.row_weights = weights.repeat(search.patch)
+        self.source_rows = patch_rows(level.source, search.patch)
+        self.guides = replicate(level.target, self.radius)
+        self.features = PatchFeatures(level, search.patch, self.chunk)
+        self.scale_rows, self.scaled = self._modulation(level.modulation)
+        voters = torch.cat([level.style, torch.ones_like(level.style[..., :1])], dim=-1)
+        self.packed_style = pack_channels(voters, 2 * reach + 1)
+
+        matched = (nnf[..., 0] >= 0).flatten()
+        batch = torch.arange(self.b, device=device).view(-1, 1, 1) * self.area
+        match = batch + nnf[..., 1].long() * self.source_width + nnf[..., 0].long()
+        self.match = torch.where(matched, match.flatten(), self.none)
+        self.everywhere = matched if not matched.all() else None
+        self.error = torch.zeros(self.match.shape, device=device)
+        per_problem = matched.view(self.b, -1).sum(dim=1)
+        costs = [occupancy_cost(level, int(count), search) for count in per_problem]
+        self.unit_cost = torch.tensor(costs, device=device).view(-1, 1, 1)
+        self.blocked = ~usable_centres(level, search.patch)
+        generator = torch.Generator().manual_seed(search.seed)
+        self.random = torch.randint(1 << 62, self.match.shape, generator=generator).to(device)
+        self.radii = search_radii(level.source_size)
+
+    def _modulation(self, modulation: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        """Rows of weight factors 0..1 like the target's rows, and which pixels' patches have any below 1."""
+        if modulation is None:
+            return None, None
+        factors = torch.full((*modulation.shape[:3], self.level.source.shape[-1]), 255, dtype=torch.uint8)
+        factors = factors.to(modulation.device)
+        factors[..., self.level.style_channels :] = modulation
+        reduced = (factors.amin(dim=-1) < 255).float()[:, None]
+        scaled = F.max_pool2d(reduced, self.search.patch, 1, self.radius).flatten() > 0
+        return patch_rows(replicate(factors, self.radius), self.search.patch), scaled
+
+    def begin_search(self, image: Tensor) -> None:
+        """Take the last vote into the target, measure all matches against it and count them."""
+        target = torch.cat([replicate(image, self.radius), self.guides], dim=-1).contiguous()
+        self.target_rows = patch_rows(target, self.search.patch)
+        self.features.set_target_style(image)
+        count = torch.bincount(self.match, minlength=self.places)[: self.b * self.area]
+        self.count = F.pad(count.float(), (0, self.places - len(count)))
+        self._refresh_occupancy()
+        matched = torch.nonzero(self.match < self.none)[:, 0]
+        for modulated, few in self._by_modulation(matched):
+            pixels = matched if few is None else matched.index_select(0, few)
+            unlimited = torch.full(pixels.shape, torch.inf, device=pixels.device)
+            _, self.error[pixels] = self._errors_below(pixels, self.match.index_select(0, pixels), unlimited, modulated)
+
+    def _refresh_occupancy(self) -> None:
+        count = self.count[: self.b * self.area].view(self.b, self.source_height, self.source_width)
+        cost = covered(covered(count, self.search.patch), self.search.patch) * self.unit_cost
+        cost = cost.masked_fill_(self.blocked, torch.inf).flatten()
+        self.cost = F.pad(cost, (0, self.places - len(cost)), value=torch.inf)
+        self.unseen_moves = 0
+
+    def propagate(self, down: int, right: int) -> None:
+        """Try, at every pixel, the match of the pixel ``down`` rows above or ``right`` columns left of it, moved along.
+
+        Negative numbers mean below and to the right.
+        """
+        match = self.match.view(self.b, self.height, self.width)
+        candidate = torch.full_like(match, self.none)
+        here = (slice(None), _after(down), _after(right))
+        there = (slice(None), _after(-down), _after(-right))
+        candidate[here] = match[there] + down * self.source_width + right
+        candidate = candidate.flatten()
+        different = (candidate != self.match) & (self.match < self.none)
+        pixels = torch.nonzero(different)[:, 0]
+        self._consider((part, candidate[part]) for part in pixels.split(self.chunk))
+
+    def random_search(self, active: Tensor | None) -> None:
+        """Try random places in squares of growing radius around each pixel's match as it now is.
+
+        Args:
+            active: bool per pixel, where to search; None = everywhere.
+        """
+        where = self.everywhere
+        if active is not None:
+            where = active if where is None else where & active
+        if where is None:
+            parts = [slice(start, start + self.chunk) for start in range(0, len(self.match), self.chunk)]
+        else:
+            parts = torch.nonzero(where)[:, 0].split(self.chunk)
+        centres = [(part, *self._split(_at(self.match, part))) for part in parts]
+        for radius in self.radii:
+            self._consider((part, self._random_places(part, radius, *centre)) for part, *centre in centres)
+
+    def _split(self, match: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x and y of flat positions in their source, and the flat position of the source's first pixel."""
+        inside = match % self.area
+        y = torch.div(inside, self.source_width, rounding_mode="floor")
+        return inside - y * self.source_width, y, match - inside
+
+    def _random_places(self, pixels: Tensor | slice, radius: int, x: Tensor, y: Tensor, first: Tensor) -> Tensor:
+        """One flat position each, no farther than ``radius`` from (x, y) along each axis and half a patch inside."""
+        state = _at(self.random, pixels) * MULTIPLIER + INCREMENT
+        self.random[pixels] = state
+
+        def draw(centre: Tensor, size: int, shift: int) -> Tensor:
+            low = (centre - radius).clamp_(min=self.radius)
+            span = (centre + radius).clamp_(max=size - self.radius).sub_(low)
+            return (state >> shift).bitwise_and_(0x1FFFFF).mul_(span).bitwise_right_shift_(21).add_(low)
+
+        new_x = draw(x, self.source_width, 43)
+        return draw(y, self.source_height, 22).mul_(self.source_width).add_(new_x).add_(first)
+
+    def _consider(self, offers: Iterator[tuple[Tensor | slice, Tensor]]) -> None:
+        """One pass: take the candidates that lower error plus occupancy cost.
+
+        Args:
+            offers: pixels (indices or a slice) and a candidate for each; no pixel twice.
+        """
+        pixels, candidates, limits = [], [], []
+        for part, candidate in offers:
+            match = _at(self.match, part)
+            limit = (
+                self.cost.index_select(0, match).sub_(self.cost.index_select(0, candidate)).add_(_at(self.error, part))
+            )
+            bound = self.features.lower_bound(part, candidate)
+            if self.scaled is not None:
+                bound = bound.masked_fill(_at(self.scaled, part), 0.0)
+            keep = torch.nonzero((bound < limit).logical_and_(candidate != match))[:, 0]
+            pixels.append(keep + part.start if isinstance(part, slice) else part.index_select(0, keep))
+            candidates.append(candidate.index_select(0, keep))
+            limits.append(limit.index_select(0, keep))
+        if not pixels:
+            return
+        pixels, candidates, limits = torch.cat(pixels), torch.cat(candidates), torch.cat(limits)
+        for modulated, few in self._by_modulation(pixels):
+            part = [values if few is None else values.index_select(0, few) for values in (pixels, candidates, limits)]
+            better, error = self._errors_below(*part, modulated)
+            self._move(part[0].index_select(0, better), part[1].index_select(0, better), error)
+        if self.unseen_moves * REFRESH_SHARE > len(self.match):
+            self._refresh_occupancy()
+
+    def _by_modulation(self, pixels: Tensor) -> list[tuple[bool, Tensor | None]]:
+        """Which of the pixels (indices, None = all) have patches without and with modulation."""
+        if self.scaled is None:
+            return [(False, None)]
+        scaled = self.scaled.index_select(0, pixels)
+        return [(False, torch.nonzero(~scaled)[:, 0]), (True, torch.nonzero(scaled)[:, 0])]
+
+    def _errors_below(
+        self, pixels: Tensor, candidates: Tensor, limits: Tensor, modulated: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Which candidates' patch errors stay below their limits (indices), and those errors."""
+        theirs = self.target_corners.index_select(0, pixels)
+        ours = candidates - (self.radius * self.source_width + self.radius)
+        kept, error = [torch.zeros_like(pixels[:0])], [torch.zeros_like(limits[:0])]
+        for start in range(0, len(pixels), self.row_chunk):
+            part = slice(start, start + self.row_chunk)
+            our, their, limit = ours[part], theirs[part], limits[part]
+            index, total = torch.arange(len(our), device=our.device), torch.zeros_like(limit)
+            for rows in self.modulated_row_groups if modulated else self.row_groups:
+                total = total + self._row_errors(our, their, rows, modulated)
+                below = torch.nonzero(total < limit)[:, 0]
+                index, total, limit, our, their = (
+                    values.index_select(0, below) for values in (index, total, limit, our, their)
+                )
+            kept.append(index.add_(start))
+            error.append(total)
+        return torch.cat(kept), torch.cat(error)
+
+    def _row_errors(self, ours: Tensor, theirs: Tensor, rows: list[int], modulated: bool) -> Tensor:
+        """Errors of patches, given by their top left corners, in these of their rows."""
+        count = len(ours)
+        our_row, their_row = self.row_buffers[:, :count]
+        difference, their_values = self.float_buffers[:, :count]
+        total = torch.zeros(count, device=ours.device)
+        for row in rows:
+            torch.index_select(self.source_rows, 0, ours + row * self.source_width, out=our_row)
+            there = theirs + row * self.target_width
+            torch.index_select(self.target_rows, 0, there, out=their_row)
+            difference.copy_(our_row).sub_(their_values.copy_(their_row))
+            difference.mul_(difference)
+            if modulated:
+                torch.index_select(self.scale_rows, 0, there, out=their_row)
+                difference.mul_(their_values.copy_(their_row).div_(255.0))
+            total.addmv_(difference, self.row_weights)
+        return total
+
+    def _move(self, pixels: Tensor, candidates: Tensor, error: Tensor) -> None:
+        one = torch.ones_like(error)
+        self.count.index_add_(0, candidates, one)
+        self.count.index_add_(0, self.match[pixels], -one)
+        self.match[pixels] = candidates
+        self.error[pixels] = error
+        self.unseen_moves += len(pixels)
+
+    def vote(self, voting: str) -> Tensor:
+        """The picture that the matches make."""
+        if voting == "plain":
+            match = self.match.view(self.b, self.height, self.width)
+            sums = packed_votes(self.packed_style, match, self.source_width, self.search.patch)
+            return unpack_mean(sums, self.level.style_channels + 1)
+        error = self.error.view(self.b, self.height, self.width)
+        return vote(self.level.style, self.coordinates(), self.search.patch, voting, error)
+
+    def coordinates(self) -> Tensor:
+        """The matches as int32 [B, Ht, Wt, 2], (x, y), -1 for none."""
+        x, y, _ = self._split(self.match)
+        nnf = torch.stack([x, y], dim=-1).int()
+        nnf[self.match >= self.none] = -1
+        return nnf.view(self.b, self.height, self.width, 2)
+
+
+def _at(values: Tensor, pixels: Tensor | slice) -> Tensor:
+    return values[pixels] if isinstance(pixels, slice) else values.index_select(0, pixels)
+
+
+def _after(shift: int) -> slice:
+    """Of an axis, all but the first ``shift`` places, or all but the last ``-shift``."""
+    return slice(shift, None) if shift >= 0 else slice(None, shift)

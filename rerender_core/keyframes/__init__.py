@@ -1,0 +1,1 @@
+"""Key frames in a new style, held together by the constraints of Rerender-A-Video."""

@@ -1,0 +1,80 @@
+"""Shape-aware fusion and adaptive latent adjustment of the predicted clean latent (spec rerender.md 7)."""
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..flow.warping import warp
+from .step_windows import active_closed
+
+EPSILON = 1e-5
+
+
+@dataclass
+class AnchorTrace:
+    """The anchor's predicted clean latents per step, filled while it is sampled.
+
+    Attributes:
+        latents: step -> [1, C, h, w].
+    """
+
+    latents: dict[int, Tensor] = field(default_factory=dict)
+
+    def record(self, step: int, clean: Tensor) -> None:
+        self.latents[step] = clean
+
+    def statistics(self, step: int) -> tuple[Tensor, Tensor]:
+        """Mean and deviation per channel at one step, [1, C, 1, 1]."""
+        clean = self.latents[step]
+        variance = clean.flatten(2).var(dim=2) + EPSILON
+        return clean.mean(dim=(2, 3), keepdim=True), variance.sqrt()[..., None, None]
+
+
+@dataclass(frozen=True)
+class ShapeFusion:
+    """Window (start, end) of shape-aware fusion, with the anchor's flow and mask for the current frame.
+
+    Attributes:
+        flow: [1, 2, h, w] latent flow, lives on the current frame and points into the anchor.
+        mask: [1, h, w], how far each cell is visible in the anchor, 0..1.
+    """
+
+    window: tuple[float, float]
+    flow: Tensor
+    mask: Tensor
+
+
+def adjusted(clean: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+    """Adaptive latent adjustment: the latent with another mean and deviation per channel."""
+    return F.instance_norm(clean) * deviation + mean
+
+
+def control_x0(
+    clean: Tensor,
+    step: int,
+    total: int,
+    anchor: AnchorTrace,
+    adjustment_window: tuple[float, float] | None,
+    fusion: ShapeFusion | None,
+) -> Tensor:
+    """The predicted clean latent of a frame after both constraints, adjustment first."""
+    if adjustment_window is not None and active_closed(step, total, *adjustment_window):
+        clean = adjusted(clean, *anchor.statistics(step))
+    if fusion is not None and active_closed(step, total, *fusion.window):
+        warped = warp(anchor.latents[step].to(clean), fusion.flow.to(clean), "nearest")
+        mask = fusion.mask.to(clean)[:, None]
+        clean = warped * mask + (1 - mask) * clean
+    return clean
+
+
+def alphas_of(sigmas: Tensor) -> Tensor:
+    """Cumulative alphas of noise levels in the host's units."""
+    return 1 / (1 + sigmas.double() ** 2)
+
+
+def noised(clean: Tensor, noise: Tensor, alpha: float) -> Tensor:
+    """A clean latent at a noise level, variance-preserving."""
+    alpha = torch.as_tensor(alpha, dtype=torch.float64)
+    return float(alpha.sqrt()) * clean + float((1 - alpha).sqrt()) * noise

@@ -1,0 +1,34 @@
+"""Custom nodes for the test server: stock loaders whose models come in fixed, large sizes, with miniatures instead.
+
+A graph is switched over to them by :func:`support.runs.miniature_graphs.miniature`.
+"""
+
+from . import sd15, tooncrafter, wan
+from .pack import use_pack
+
+
+class MiniatureImageOnlyCheckpointLoader:
+    """'Image Only Checkpoint Loader' with the models of support.models.tiny_svd."""
+
+    RETURN_TYPES = ("MODEL", "CLIP_VISION", "VAE")
+    FUNCTION = "load"
+    CATEGORY = "tests"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"ckpt_name": ("STRING", {"default": ""})}}
+
+    def load(self, ckpt_name):
+        use_pack()
+        from betwixt.nodes.host.svd.model import model_from
+
+        from support.models import tiny_svd
+
+        model, _ = model_from(tiny_svd.unet_weights(), ckpt_name)
+        return model, tiny_svd.clip_vision(), tiny_svd.temporal_vae()
+
+
+NODE_CLASS_MAPPINGS = {
+    "MiniatureImageOnlyCheckpointLoader": MiniatureImageOnlyCheckpointLoader,
+    **{node.__name__: node for node in (*sd15.NODES, *tooncrafter.NODES, *wan.NODES)},
+}

@@ -1,0 +1,1 @@
+"""Pictures and poses that are drawn, with what is known of them."""

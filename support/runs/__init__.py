@@ -1,0 +1,1 @@
+"""Nodes and graphs run for a test or a benchmark."""

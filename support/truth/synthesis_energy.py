@@ -1,0 +1,35 @@
+"""How good a patch synthesis is: its energy, and its distance from the truth where that is known."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from betwixt.rerender_core.ebsynth.synthesis.occupancy import at_matches, occupancy
+from betwixt.rerender_core.ebsynth.synthesis.patch_error import patch_error
+from betwixt.rerender_core.ebsynth.synthesis.problem import SynthesisOptions, SynthesisProblem, all_style_weights
+from betwixt.rerender_core.ebsynth.synthesis.solver import Synthesis
+
+
+class Energy(NamedTuple):
+    """Means over all pixels: patch error of the final matches against the final picture, occupancy at the matches, and
+    ``error + uniformity * occupancy``."""
+
+    error: float
+    occupancy: float
+    total: float
+
+
+def energy(problem: SynthesisProblem, options: SynthesisOptions, result: Synthesis) -> Energy:
+    """Energy of a synthesis without masks; after an extra pass that of its 3x3 patches, without uniformity."""
+    patch, uniformity = (3, 0.0) if options.extra_pass else (options.patch, options.uniformity)
+    source = torch.cat([problem.style, problem.source_guides], dim=-1)
+    target = torch.cat([result.image, problem.target_guides], dim=-1)
+    weights = torch.cat([all_style_weights(problem), problem.guide_weights])
+    error = float(patch_error(source, target, weights, result.nnf, patch).mean())
+    occupied = float(at_matches(occupancy(result.nnf, tuple(problem.style.shape[1:3]), patch), result.nnf).mean())
+    return Energy(error, occupied, error + uniformity * occupied)
+
+
+def psnr(picture: torch.Tensor, truth: torch.Tensor) -> float:
+    """Peak signal-to-noise ratio of uint8 pictures in dB, over all pixels and channels."""
+    return 10 * math.log10(255**2 / float(((picture.double() - truth.double()) ** 2).mean()))
