@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import types
 
 OLDEST, NEWEST = (3, 10), (3, 13)
 ROOT = os.path.dirname(os.path.abspath(__file__))
@@ -34,13 +33,8 @@ def use_supported_python():
 
 if __name__ == "__main__" and sys.argv[1:2] != ["inside"]:
     use_supported_python()
-if "betwixt" not in sys.modules:  # this folder is the package, whatever its name
-    sys.modules["betwixt"] = types.ModuleType("betwixt")
-    sys.modules["betwixt"].__path__ = [ROOT]
-
-from betwixt.launcher.host_tree import find_host  # noqa: E402
-
-__all__ = ["find_host"]
+__path__ = [ROOT]  # this module is the package "betwixt", whatever the folder's name
+sys.modules.setdefault("betwixt", sys.modules[__name__])
 
 if __name__ == "__main__":
     from betwixt.launcher.commands import main

@@ -8,16 +8,12 @@ import argparse
 import statistics
 import time
 
-from support.bootstrap import use_pack
+import numpy as np
+from betwixt.rerender_core.ebsynth.blending.histogram_blend import histogram_blend
+from betwixt.rerender_core.ebsynth.blending.screened_poisson import poisson_blend
+from betwixt.rerender_core.ebsynth.blending.selection import select
 
-use_pack()
-
-import numpy as np  # noqa: E402
-from betwixt.rerender_core.ebsynth.blending.histogram_blend import histogram_blend  # noqa: E402
-from betwixt.rerender_core.ebsynth.blending.screened_poisson import poisson_blend  # noqa: E402
-from betwixt.rerender_core.ebsynth.blending.selection import select  # noqa: E402
-
-from support.pictures.painted_scene import painted_scene, smooth_noise  # noqa: E402
+from support.pictures.painted_scene import painted_scene, smooth_noise
 
 
 def median_seconds(work, repeats: int) -> float:

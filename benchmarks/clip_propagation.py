@@ -15,24 +15,21 @@ import sys
 import time
 from pathlib import Path
 
-from support.bootstrap import ROOT, use_pack
+import cv2
+import numpy as np
+import torch
+from betwixt.common.pictures import to_float, to_uint8
+from betwixt.demo.contact_sheet import Row, contact_sheet
+from betwixt.demo.scene import draw_frame
+from betwixt.rerender_core.ebsynth.blending.interval import BlendOptions
+from betwixt.rerender_core.ebsynth.propagation import PropagationOptions
+from betwixt.rerender_core.ebsynth.stylisation import ClipOptions, stylise_clip
+from betwixt.rerender_core.ebsynth.synthesis.problem import SynthesisOptions
+from betwixt.rerender_core.flow.estimation import DenseInverseSearch, Flow, estimate_flow, neighbour_pairs
 
-use_pack()
-
-import cv2  # noqa: E402
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from betwixt.common.pictures import to_float, to_uint8  # noqa: E402
-from betwixt.demo.contact_sheet import Row, contact_sheet  # noqa: E402
-from betwixt.demo.scene import draw_frame  # noqa: E402
-from betwixt.rerender_core.ebsynth.blending.interval import BlendOptions  # noqa: E402
-from betwixt.rerender_core.ebsynth.propagation import PropagationOptions  # noqa: E402
-from betwixt.rerender_core.ebsynth.stylisation import ClipOptions, stylise_clip  # noqa: E402
-from betwixt.rerender_core.ebsynth.synthesis.problem import SynthesisOptions  # noqa: E402
-from betwixt.rerender_core.flow.estimation import DenseInverseSearch, Flow, estimate_flow, neighbour_pairs  # noqa: E402
-
-from benchmarks.clips import painted, painted_keys, pixel_mse, read_clip  # noqa: E402
-from benchmarks.patch_synthesis import peak_memory, reset_peak  # noqa: E402
+from benchmarks.clips import painted, painted_keys, pixel_mse, read_clip
+from benchmarks.patch_synthesis import peak_memory, reset_peak
+from support.bootstrap import ROOT
 
 HYBRID = SynthesisOptions(schedule="hybrid")
 PUBLISHED = SynthesisOptions(vote_iterations=12, match_iterations=6)

@@ -7,18 +7,14 @@ memory is what the process holds at most above what it held before, outputs incl
 import statistics
 import time
 
-from support.bootstrap import use_host
+import numpy as np
+import torch
+from betwixt.fcvg_core.lines.matches import LineMatches
+from betwixt.fcvg_core.poses.pose_keypoint import write_pose_keypoints
+from betwixt.nodes.fcvg.conditions import InterpolateConditions
 
-use_host()
-
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from betwixt.fcvg_core.lines.matches import LineMatches  # noqa: E402
-from betwixt.fcvg_core.poses.pose_keypoint import write_pose_keypoints  # noqa: E402
-from betwixt.nodes.fcvg.conditions import InterpolateConditions  # noqa: E402
-
-from benchmarks.peak_memory import PeakMemory  # noqa: E402
-from support.pictures.random_poses import random_pose  # noqa: E402
+from benchmarks.peak_memory import PeakMemory
+from support.pictures.random_poses import random_pose
 
 HEIGHT, WIDTH, FRAMES, LINES, PEOPLE = 576, 1024, 25, 300, 2
 REPEATS = 5

@@ -11,7 +11,24 @@ import dataclasses
 import statistics
 import time
 
-from support.bootstrap import use_host
+import comfy.model_management as management
+import comfy.samplers
+import comfy.sd
+import torch
+from betwixt.common.errors import BetwixtError
+from betwixt.fcvg_core.sampling import decode as svd_decode
+from betwixt.fcvg_core.sampling.backward_motion import delta_weights
+from betwixt.fcvg_core.sampling.cross_normalisation import ControlMap, inject
+from betwixt.fcvg_core.sampling.fusion import Fusion
+from betwixt.fcvg_core.sampling.noise_levels import karras_sigmas, timestep
+from betwixt.nodes.host.svd.bidirectional_guider import BidirectionalGuider, BidirectionalSettings
+from betwixt.nodes.host.svd.controlnext_model import controlnext_from
+from betwixt.nodes.host.svd.controlnext_patch import INJECTED_AFTER, ConditionVideo, ControlNeXtPatch
+from betwixt.nodes.host.svd.model import model_from
+from betwixt.nodes.host.svd.temporal_attention import BackwardMotion
+from betwixt.nodes.host.svd.vae import decode_frames
+
+from support.models import random_svd, tiny_svd
 
 OPTIONS = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 OPTIONS.add_argument("--width", type=int, default=1024)
@@ -23,27 +40,6 @@ OPTIONS.add_argument("--tiny", action="store_true", help="a miniature on the CPU
 ARGUMENTS = OPTIONS.parse_args()
 if ARGUMENTS.tiny:
     ARGUMENTS.width, ARGUMENTS.height, ARGUMENTS.frames, ARGUMENTS.steps = 128, 64, 3, 2
-
-use_host(cpu=ARGUMENTS.tiny)
-
-import comfy.model_management as management  # noqa: E402
-import comfy.samplers  # noqa: E402
-import comfy.sd  # noqa: E402
-import torch  # noqa: E402
-from betwixt.common.errors import BetwixtError  # noqa: E402
-from betwixt.fcvg_core.sampling import decode as svd_decode  # noqa: E402
-from betwixt.fcvg_core.sampling.backward_motion import delta_weights  # noqa: E402
-from betwixt.fcvg_core.sampling.cross_normalisation import ControlMap, inject  # noqa: E402
-from betwixt.fcvg_core.sampling.fusion import Fusion  # noqa: E402
-from betwixt.fcvg_core.sampling.noise_levels import karras_sigmas, timestep  # noqa: E402
-from betwixt.nodes.host.svd.bidirectional_guider import BidirectionalGuider, BidirectionalSettings  # noqa: E402
-from betwixt.nodes.host.svd.controlnext_model import controlnext_from  # noqa: E402
-from betwixt.nodes.host.svd.controlnext_patch import INJECTED_AFTER, ConditionVideo, ControlNeXtPatch  # noqa: E402
-from betwixt.nodes.host.svd.model import model_from  # noqa: E402
-from betwixt.nodes.host.svd.temporal_attention import BackwardMotion  # noqa: E402
-from betwixt.nodes.host.svd.vae import decode_frames  # noqa: E402
-
-from support.models import random_svd, tiny_svd  # noqa: E402
 
 GIB = 1024**3
 

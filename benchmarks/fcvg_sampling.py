@@ -11,22 +11,18 @@ import statistics
 import time
 from pathlib import Path
 
-from support.bootstrap import use_host
+import comfy.samplers
+import torch
+from betwixt.fcvg_core.sampling.cross_normalisation import ControlMap, inject
+from betwixt.fcvg_core.sampling.fusion import Fusion
+from betwixt.fcvg_core.sampling.noise_levels import karras_sigmas
+from betwixt.nodes.host.svd import controlnext_patch
+from betwixt.nodes.host.svd.bidirectional_guider import BidirectionalGuider, BidirectionalSettings
+from betwixt.nodes.host.svd.controlnext_model import controlnext_from
+from betwixt.nodes.host.svd.controlnext_patch import ConditionVideo, ControlNeXtPatch, ControlRun
+from betwixt.nodes.host.svd.model import model_from
 
-use_host()
-
-import comfy.samplers  # noqa: E402
-import torch  # noqa: E402
-from betwixt.fcvg_core.sampling.cross_normalisation import ControlMap, inject  # noqa: E402
-from betwixt.fcvg_core.sampling.fusion import Fusion  # noqa: E402
-from betwixt.fcvg_core.sampling.noise_levels import karras_sigmas  # noqa: E402
-from betwixt.nodes.host.svd import controlnext_patch  # noqa: E402
-from betwixt.nodes.host.svd.bidirectional_guider import BidirectionalGuider, BidirectionalSettings  # noqa: E402
-from betwixt.nodes.host.svd.controlnext_model import controlnext_from  # noqa: E402
-from betwixt.nodes.host.svd.controlnext_patch import ConditionVideo, ControlNeXtPatch, ControlRun  # noqa: E402
-from betwixt.nodes.host.svd.model import model_from  # noqa: E402
-
-from support.models import random_svd, tiny_svd  # noqa: E402
+from support.models import random_svd, tiny_svd
 
 FRAMES, HEIGHT, WIDTH, STEPS, REPEATS = 8, 16, 24, 3, 3
 MIB = 1024**2

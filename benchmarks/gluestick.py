@@ -9,18 +9,14 @@ import sys
 import time
 from statistics import median
 
-from support.bootstrap import use_pack
+import numpy as np
+import torch
+from betwixt.fcvg_core.lines.gluestick.loading import load_gluestick, load_superpoint
+from betwixt.fcvg_core.lines.gluestick.matcher import GlueStickMatcher
 
-use_pack()
-
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from betwixt.fcvg_core.lines.gluestick.loading import load_gluestick, load_superpoint  # noqa: E402
-from betwixt.fcvg_core.lines.gluestick.matcher import GlueStickMatcher  # noqa: E402
-
-from support.models.published_gluestick import gluestick_weights, superpoint_weights  # noqa: E402
-from support.pictures.drawn_scenes import SCENES, drawn_layers  # noqa: E402
-from support.pictures.moved_pictures import moved_pair  # noqa: E402
+from support.models.published_gluestick import gluestick_weights, superpoint_weights
+from support.pictures.drawn_scenes import SCENES, drawn_layers
+from support.pictures.moved_pictures import moved_pair
 
 SIZE = (576, 1024)
 REPEATS = 5

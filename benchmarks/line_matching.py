@@ -15,19 +15,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from support.bootstrap import use_host, use_pack
+import cv2
+import numpy as np
+import torch
+from betwixt.fcvg_core.lines.weight_free.matcher import ClassicalLineMatcher
 
-use_pack()
-
-import cv2  # noqa: E402
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from betwixt.fcvg_core.lines.weight_free.matcher import ClassicalLineMatcher  # noqa: E402
-
-from benchmarks.peak_memory import PeakMemory  # noqa: E402
-from support.pictures.drawn_scenes import SCENES, drawn_layers  # noqa: E402
-from support.pictures.moved_pictures import KINDS, MovedPair, moved_pair, picture_layers  # noqa: E402
-from support.truth.line_match_truth import measure  # noqa: E402
+from benchmarks.peak_memory import PeakMemory
+from support.pictures.drawn_scenes import SCENES, drawn_layers
+from support.pictures.moved_pictures import KINDS, MovedPair, moved_pair, picture_layers
+from support.truth.line_match_truth import measure
 
 SIZE = (576, 1024)
 LAYERED = {"parallax", "independent", "combined"}
@@ -56,8 +52,6 @@ def gluestick(superpoint: str, checkpoint: str):
     """The GlueStick pipeline from its two published files."""
     from betwixt.fcvg_core.lines.gluestick.loading import load_gluestick, load_superpoint
     from betwixt.fcvg_core.lines.gluestick.matcher import GlueStickMatcher
-
-    use_host()
     from betwixt.nodes.host.services.model_files import read_weights
 
     weights = [read_weights(path) for path in (superpoint, checkpoint)]

@@ -11,19 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-from support.bootstrap import use_pack
+import cv2
+import numpy as np
+from betwixt.common.pictures import grey
+from betwixt.fcvg_core.lines.lsd.detector import lsd
+from betwixt.fcvg_core.lines.segments import SCALES, detect_segments, quick_lsd
 
-use_pack()
-
-import cv2  # noqa: E402
-import numpy as np  # noqa: E402
-from betwixt.common.pictures import grey  # noqa: E402
-from betwixt.fcvg_core.lines.lsd.detector import lsd  # noqa: E402
-from betwixt.fcvg_core.lines.segments import SCALES, detect_segments, quick_lsd  # noqa: E402
-
-from support.pictures.drawn_scenes import SCENES, drawn_layers  # noqa: E402
-from support.pictures.moved_pictures import moved_pair  # noqa: E402
-from support.truth.segment_agreement import share_found  # noqa: E402
+from support.pictures.drawn_scenes import SCENES, drawn_layers
+from support.pictures.moved_pictures import moved_pair
+from support.truth.segment_agreement import share_found
 
 WIDTH, HEIGHT = 1024, 576
 REPEATS = 3

@@ -14,18 +14,15 @@ import sys
 import time
 from pathlib import Path
 
-from support.bootstrap import ROOT, use_pack
+import numpy as np
+import torch
+from betwixt.rerender_core.ebsynth.synthesis.packed_guides import pack_guides
+from betwixt.rerender_core.ebsynth.synthesis.problem import SynthesisOptions, SynthesisProblem
+from betwixt.rerender_core.ebsynth.synthesis.solver import Synthesis, synthesise
 
-use_pack()
-
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from betwixt.rerender_core.ebsynth.synthesis.packed_guides import pack_guides  # noqa: E402
-from betwixt.rerender_core.ebsynth.synthesis.problem import SynthesisOptions, SynthesisProblem  # noqa: E402
-from betwixt.rerender_core.ebsynth.synthesis.solver import Synthesis, synthesise  # noqa: E402
-
-from support.pictures.painted_scene import PaintedScene, painted_scene  # noqa: E402
-from support.truth.synthesis_energy import energy, psnr  # noqa: E402
+from support.bootstrap import ROOT
+from support.pictures.painted_scene import PaintedScene, painted_scene
+from support.truth.synthesis_energy import energy, psnr
 
 SETTINGS = {
     "reference 6x4": {},

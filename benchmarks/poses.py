@@ -12,19 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from support.bootstrap import use_pack
+import numpy as np
+from betwixt.fcvg_core.poses.drawing import draw_poses
+from betwixt.fcvg_core.poses.estimator import PoseEstimator
+from betwixt.fcvg_core.poses.onnx_session import open_session
+from betwixt.fcvg_core.tweening.pose_interpolation import interpolate_poses
 
-use_pack()
-
-import numpy as np  # noqa: E402
-from betwixt.fcvg_core.poses.drawing import draw_poses  # noqa: E402
-from betwixt.fcvg_core.poses.estimator import PoseEstimator  # noqa: E402
-from betwixt.fcvg_core.poses.onnx_session import open_session  # noqa: E402
-from betwixt.fcvg_core.tweening.pose_interpolation import interpolate_poses  # noqa: E402
-
-from support.models.pose_standins import build_standins  # noqa: E402
-from support.pictures.published_pose_drawing import draw_as_published  # noqa: E402
-from support.pictures.random_poses import random_pose  # noqa: E402
+from support.models.pose_standins import build_standins
+from support.pictures.published_pose_drawing import draw_as_published
+from support.pictures.random_poses import random_pose
 
 SIZES = ((576, 1024), (512, 512), (1080, 1920))
 FRAMES, REPEATS = 25, 5

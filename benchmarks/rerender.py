@@ -11,7 +11,24 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from support.bootstrap import use_host
+import torch
+from betwixt.nodes.host.rerender.rendering import HostRendering
+from betwixt.nodes.host.rerender.sampler import alphas, published_sigmas
+from betwixt.nodes.host.rerender.unclamped_vae import UnclampedVAE
+from betwixt.rerender_core.flow.estimation import DenseInverseSearch, estimate_flow
+from betwixt.rerender_core.keyframes.constraints import (
+    Adaptive,
+    CrossFrame,
+    KeyframeConstraints,
+    PixelAware,
+    ShapeAware,
+)
+from betwixt.rerender_core.keyframes.correspondence import correspondence_from, needed_pairs
+from betwixt.rerender_core.keyframes.rendering import KeyframeRenderer, KeyframeSettings
+from betwixt.rerender_core.keyframes.sampling import draw_noises
+
+from benchmarks.clips import read_clip
+from support.models import tiny_sd15
 
 OPTIONS = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 OPTIONS.add_argument("--clip", type=Path)
@@ -19,27 +36,6 @@ OPTIONS.add_argument("--frames", type=int, default=3, help="key frames, the anch
 OPTIONS.add_argument("--every", type=int, default=10, help="frames of the clip between two key frames")
 OPTIONS.add_argument("--resolution", type=int, default=256, help="pixels of the clip's short side")
 ARGUMENTS = OPTIONS.parse_args()
-
-use_host()
-
-import torch  # noqa: E402
-from betwixt.nodes.host.rerender.rendering import HostRendering  # noqa: E402
-from betwixt.nodes.host.rerender.sampler import alphas, published_sigmas  # noqa: E402
-from betwixt.nodes.host.rerender.unclamped_vae import UnclampedVAE  # noqa: E402
-from betwixt.rerender_core.flow.estimation import DenseInverseSearch, estimate_flow  # noqa: E402
-from betwixt.rerender_core.keyframes.constraints import (  # noqa: E402
-    Adaptive,
-    CrossFrame,
-    KeyframeConstraints,
-    PixelAware,
-    ShapeAware,
-)
-from betwixt.rerender_core.keyframes.correspondence import correspondence_from, needed_pairs  # noqa: E402
-from betwixt.rerender_core.keyframes.rendering import KeyframeRenderer, KeyframeSettings  # noqa: E402
-from betwixt.rerender_core.keyframes.sampling import draw_noises  # noqa: E402
-
-from benchmarks.clips import read_clip  # noqa: E402
-from support.models import tiny_sd15  # noqa: E402
 
 DRAWN, STEPS, STRENGTH = 128, 20, 0.75
 FULL_WIDTH, FULL_SIDE = 10, 512  # SD1.5 has ten times the channels of the narrow model; its short side

@@ -9,7 +9,28 @@ import argparse
 import statistics
 import time
 
-from support.bootstrap import use_host
+import comfy.controlnet
+import comfy.model_management as management
+import comfy.sd
+import torch
+from betwixt.nodes.host.rerender.rendering import HostRendering
+from betwixt.nodes.host.rerender.sampler import alphas, published_sigmas
+from betwixt.nodes.host.rerender.unclamped_vae import UnclampedVAE
+from betwixt.rerender_core.flow.estimation import DenseInverseSearch, estimate_flow
+from betwixt.rerender_core.keyframes.constraints import (
+    Adaptive,
+    CrossFrame,
+    KeyframeConstraints,
+    PixelAware,
+    ShapeAware,
+)
+from betwixt.rerender_core.keyframes.correspondence import correspondence_from, needed_pairs
+from betwixt.rerender_core.keyframes.rendering import KeyframeRenderer, KeyframeSettings
+from betwixt.rerender_core.keyframes.sampling import draw_noises
+
+from support.golden import STORED
+from support.models import random_svd, tiny_sd15
+from support.models.synthetic_weights import load_manifest
 
 OPTIONS = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 OPTIONS.add_argument("--size", type=int, default=512)
@@ -21,31 +42,6 @@ OPTIONS.add_argument("--tiny", action="store_true", help="narrow model on the CP
 ARGUMENTS = OPTIONS.parse_args()
 if ARGUMENTS.tiny:
     ARGUMENTS.size, ARGUMENTS.frames, ARGUMENTS.memory = 64, 3, []
-
-use_host(cpu=ARGUMENTS.tiny)
-
-import comfy.controlnet  # noqa: E402
-import comfy.model_management as management  # noqa: E402
-import comfy.sd  # noqa: E402
-import torch  # noqa: E402
-from betwixt.nodes.host.rerender.rendering import HostRendering  # noqa: E402
-from betwixt.nodes.host.rerender.sampler import alphas, published_sigmas  # noqa: E402
-from betwixt.nodes.host.rerender.unclamped_vae import UnclampedVAE  # noqa: E402
-from betwixt.rerender_core.flow.estimation import DenseInverseSearch, estimate_flow  # noqa: E402
-from betwixt.rerender_core.keyframes.constraints import (  # noqa: E402
-    Adaptive,
-    CrossFrame,
-    KeyframeConstraints,
-    PixelAware,
-    ShapeAware,
-)
-from betwixt.rerender_core.keyframes.correspondence import correspondence_from, needed_pairs  # noqa: E402
-from betwixt.rerender_core.keyframes.rendering import KeyframeRenderer, KeyframeSettings  # noqa: E402
-from betwixt.rerender_core.keyframes.sampling import draw_noises  # noqa: E402
-
-from support.golden import STORED  # noqa: E402
-from support.models import random_svd, tiny_sd15  # noqa: E402
-from support.models.synthetic_weights import load_manifest  # noqa: E402
 
 GIB, STEPS, STRENGTH, CONTEXT = 1024**3, 20, 0.75, 768
 CONSTRAINTS = KeyframeConstraints(CrossFrame(), ShapeAware(), PixelAware(), Adaptive())

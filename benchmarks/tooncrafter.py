@@ -10,24 +10,20 @@ import time
 import weakref
 from collections import Counter
 
-from support.bootstrap import use_host
+import torch
+import torch.nn.functional as F
+from betwixt.nodes.host.tooncrafter.first_stage import FirstStageNetwork
+from betwixt.tooncrafter_core.checkpoint import take_apart
+from betwixt.tooncrafter_core.clip_decoder import decode_clip
+from betwixt.tooncrafter_core.dual_reference import HEADS, LAST, References, encode_with_references
+from betwixt.tooncrafter_core.unet import VideoUNet
+from betwixt.tooncrafter_core.unet_config import UNetConfig
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
 
-use_host()
-
-import torch  # noqa: E402
-import torch.nn.functional as F  # noqa: E402
-from betwixt.nodes.host.tooncrafter.first_stage import FirstStageNetwork  # noqa: E402
-from betwixt.tooncrafter_core.checkpoint import take_apart  # noqa: E402
-from betwixt.tooncrafter_core.clip_decoder import decode_clip  # noqa: E402
-from betwixt.tooncrafter_core.dual_reference import HEADS, LAST, References, encode_with_references  # noqa: E402
-from betwixt.tooncrafter_core.unet import VideoUNet  # noqa: E402
-from betwixt.tooncrafter_core.unet_config import UNetConfig  # noqa: E402
-from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
-from torch.utils._pytree import tree_leaves  # noqa: E402
-from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
-
-from support.models.synthetic_weights import load_manifest, state_dict  # noqa: E402
-from support.models.tooncrafter_stand_ins import GOLDEN  # noqa: E402
+from support.models.synthetic_weights import load_manifest, state_dict
+from support.models.tooncrafter_stand_ins import GOLDEN
 
 GIB = 1024**3
 FRAMES, RUNS = 16, 7

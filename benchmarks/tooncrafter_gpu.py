@@ -8,7 +8,20 @@ and the host's sampling. Published: 24 s and 24 GB for 512x320, 16 frames, 50 st
 import argparse
 import time
 
-from support.bootstrap import use_host
+import comfy.model_management as management
+import comfy.sample
+import torch
+from betwixt.nodes.host.tooncrafter.files import INITIAL_QUERY
+from betwixt.nodes.host.tooncrafter.first_stage import FirstStage
+from betwixt.nodes.host.tooncrafter.model import build_model
+from betwixt.nodes.host.tooncrafter.sampling import reference_ddim, rescaled_guidance, sampling_sigmas
+from betwixt.tooncrafter_core.checkpoint import TOONCRAFTER, take_apart
+from betwixt.tooncrafter_core.keyframes import key_latents
+from betwixt.tooncrafter_core.unet_config import INIT_ATTENTION_HEADS
+
+from support.models.random_svd import random_weights
+from support.models.synthetic_weights import load_manifest
+from support.models.tooncrafter_stand_ins import GOLDEN, PRUNED
 
 OPTIONS = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 OPTIONS.add_argument("--width", type=int, default=512)
@@ -20,23 +33,6 @@ OPTIONS.add_argument("--tiny", action="store_true", help="narrow networks on the
 ARGUMENTS = OPTIONS.parse_args()
 if ARGUMENTS.tiny:
     ARGUMENTS.width, ARGUMENTS.height, ARGUMENTS.steps, ARGUMENTS.weight_dtype = 64, 64, 2, "fp32"
-
-use_host(cpu=ARGUMENTS.tiny)
-
-import comfy.model_management as management  # noqa: E402
-import comfy.sample  # noqa: E402
-import torch  # noqa: E402
-from betwixt.nodes.host.tooncrafter.files import INITIAL_QUERY  # noqa: E402
-from betwixt.nodes.host.tooncrafter.first_stage import FirstStage  # noqa: E402
-from betwixt.nodes.host.tooncrafter.model import build_model  # noqa: E402
-from betwixt.nodes.host.tooncrafter.sampling import reference_ddim, rescaled_guidance, sampling_sigmas  # noqa: E402
-from betwixt.tooncrafter_core.checkpoint import TOONCRAFTER, take_apart  # noqa: E402
-from betwixt.tooncrafter_core.keyframes import key_latents  # noqa: E402
-from betwixt.tooncrafter_core.unet_config import INIT_ATTENTION_HEADS  # noqa: E402
-
-from support.models.random_svd import random_weights  # noqa: E402
-from support.models.synthetic_weights import load_manifest  # noqa: E402
-from support.models.tooncrafter_stand_ins import GOLDEN, PRUNED  # noqa: E402
 
 GIB = 1024**3
 

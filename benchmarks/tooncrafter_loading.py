@@ -11,14 +11,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from support.bootstrap import ROOT, use_host
+from support.bootstrap import ROOT
 
 MEBIBYTE = 2**20
 
 
 def load(path: str, weight_dtype: str) -> None:
     """Load ``path`` with the UNet in a precision and print the peak memory in MiB as JSON."""
-    use_host()
     from betwixt.nodes.host.tooncrafter.files import load_checkpoint
 
     from benchmarks.peak_memory import PeakMemory
@@ -36,7 +35,6 @@ def measured(path: Path, weight_dtype: str) -> dict:
 
 
 def main() -> None:
-    use_host()
     import torch
     from safetensors.torch import save_file
 

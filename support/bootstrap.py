@@ -1,22 +1,25 @@
-"""Makes the pack importable as ``betwixt`` and, where a test needs it, ComfyUI importable in this process.
+"""Makes ComfyUI importable beside the pack and what tests, tools and benchmarks share.
 
-The repository root must not stay on ``sys.path``: its ``nodes`` folder would hide ComfyUI's module of that name.
+``import betwixt``, with the checkout on ``sys.path``, runs betwixt.py, which makes itself the package of that name.
+Beside ComfyUI the checkout must not stay on ``sys.path``, where its ``nodes`` would hide ComfyUI's module ``nodes``.
 """
 
+import importlib
 import sys
-import types
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+import betwixt
+
+ROOT = Path(betwixt.__file__).resolve().parent
+FOLDERS = ("support", "tests", "tools")  # ComfyUI has a "tests" as well
 
 
-def use_pack() -> None:
-    """Register the repository as package ``betwixt`` without running its ``__init__``; pin ``tests`` and ``tools``."""
+def leave_path() -> None:
+    """Take the checkout from ``sys.path``; the pack and :data:`FOLDERS` stay importable."""
+    for name in FOLDERS:
+        if (ROOT / name).is_dir():
+            importlib.import_module(name).__path__ = [str(ROOT / name)]
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
-    folders = {"betwixt": ROOT, **{name: ROOT / name for name in ("support", "tests", "tools")}}
-    for name, folder in folders.items():  # ComfyUI has a "tests" as well
-        package = sys.modules.setdefault(name, types.ModuleType(name))
-        package.__path__ = [str(folder)]
 
 
 def use_host(base_directory: str | None = None, cpu: bool = True) -> Path:
@@ -25,9 +28,9 @@ def use_host(base_directory: str | None = None, cpu: bool = True) -> Path:
     Returns the tree's folder. ``base_directory``: where models, input and output live (default: the tree's own);
     ``cpu``: compute there even where the host would find an accelerator.
     """
-    use_pack()
-    from betwixt.betwixt import find_host
+    from betwixt.launcher.host_tree import find_host
 
+    leave_path()
     host = find_host()
     if host is None:
         raise RuntimeError("No ComfyUI found: run 'python3 betwixt.py doctor' for what is missing.")

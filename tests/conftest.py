@@ -1,16 +1,11 @@
 """Shared by all tests: the pack as package ``betwixt``, one thread wherever floats are compared."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from support.bootstrap import leave_path, use_host
 
-from support.bootstrap import use_host, use_pack  # noqa: E402
-
-use_pack()
+leave_path()
 torch.set_num_threads(1)
 
 
@@ -23,7 +18,7 @@ def host():
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """A real ComfyUI with this pack, the demo's pictures as inputs, and stand-ins for the published model files."""
-    from betwixt.betwixt import find_host
+    from betwixt.launcher.host_tree import find_host
     from betwixt.launcher.server import Server
 
     from support.models.stand_ins import write_base

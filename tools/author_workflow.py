@@ -19,19 +19,16 @@ import tempfile
 import uuid
 from pathlib import Path
 
-from support.bootstrap import ROOT, use_pack
+from betwixt.launcher.client import Client
+from betwixt.launcher.host_tree import find_host
+from betwixt.launcher.server import Server
 
-use_pack()
-
-from betwixt.betwixt import find_host  # noqa: E402
-from betwixt.launcher.client import Client  # noqa: E402
-from betwixt.launcher.server import Server  # noqa: E402
-
-from support.frontend import Frontend  # noqa: E402
-from support.missing_models import MODELS  # noqa: E402
-from support.models.stand_ins import write_base  # noqa: E402
-from support.thumbnail import montage, write_thumbnail  # noqa: E402
-from tools.layered_layout import TITLE_BAR, Box, Stage, arrange, columns_by_depth  # noqa: E402
+from support.bootstrap import ROOT
+from support.frontend import Frontend
+from support.missing_models import MODELS
+from support.models.stand_ins import write_base
+from support.thumbnail import montage, write_thumbnail
+from tools.layered_layout import TITLE_BAR, Box, Stage, arrange, columns_by_depth
 
 WORKFLOWS, LAYOUTS, SCREENSHOTS = ROOT / "workflows", ROOT / "tools" / "layouts", ROOT / ".out" / "workflows"
 MEDIA_SIZES = {  # room for the picture or player inside the node

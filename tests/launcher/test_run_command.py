@@ -10,9 +10,9 @@ import time
 
 import psutil
 import pytest
-from betwixt.betwixt import find_host
 from betwixt.launcher.client import Client
 from betwixt.launcher.folders import PACK
+from betwixt.launcher.host_tree import find_host
 
 from tests.launcher.graphs import PICTURES, long_graph
 

@@ -11,11 +11,7 @@ from pathlib import Path
 
 import torch
 
-from support.bootstrap import use_pack
-
-use_pack()
-
-from support.golden import Case, Check  # noqa: E402
+from support.golden import Case, Check
 
 
 def cases(folder: Path) -> list[Case]:

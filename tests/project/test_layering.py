@@ -114,7 +114,7 @@ def test_no_file_is_longer_than_400_lines(folder):
 def test_cores_import_with_comfyui_absent_and_the_network_cut():
     code = """
 import importlib, json, pkgutil
-from support.bootstrap import use_pack
+from support.bootstrap import leave_path
 
 class Absent:
     def find_spec(self, name, path=None, target=None):
@@ -128,7 +128,7 @@ def cut(event, arguments):
 BLOCKED, cores = json.loads(sys.argv[1]), json.loads(sys.argv[2])
 sys.meta_path.insert(0, Absent())
 sys.addaudithook(cut)
-use_pack()
+leave_path()
 imported = []
 for core in cores:
     package = importlib.import_module(f"betwixt.{core}")

@@ -30,7 +30,7 @@ def sampling_base(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def sampling_server(sampling_base):
-    from betwixt.betwixt import find_host
+    from betwixt.launcher.host_tree import find_host
     from betwixt.launcher.server import Server
 
     arguments = ["--whitelist-custom-nodes", ROOT.name, "miniature_nodes", "--preview-method", "latent2rgb"]

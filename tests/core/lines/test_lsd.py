@@ -102,7 +102,6 @@ def test_the_number_of_false_alarms_is_the_binomial_tail():
 def test_works_and_gives_the_same_without_numba(tmp_path):
     code = f"""
 import sys; sys.path.insert(0, {str(ROOT)!r}); sys.modules["numba"] = None
-from support.bootstrap import use_pack; use_pack()
 import numpy
 from betwixt.fcvg_core.lines.segments import detect_segments
 picture = numpy.load({str(tmp_path / "picture.npy")!r})
@@ -138,7 +137,6 @@ def test_compiles_where_no_cache_can_be_written(monkeypatch):
 def test_numba_is_not_imported_with_the_module():
     code = f"""
 import sys; sys.path.insert(0, {str(ROOT)!r})
-from support.bootstrap import use_pack; use_pack()
 import betwixt.fcvg_core.lines.segments
 assert "numba" not in sys.modules and "llvmlite" not in sys.modules
 """
