@@ -81,6 +81,6 @@ def to_float(pictures: np.ndarray) -> torch.Tensor:
 
 
 def grey(pictures: np.ndarray) -> np.ndarray:
-    """uint8 RGB [..., 3] to uint8 luma with Pillow's integer rule (spec gluestick.md 1)."""
+    """uint8 RGB [..., 3] to uint8 luma with Pillow's integer rule (docs/methods/lines.md, Grey values)."""
     r, g, b = (pictures[..., i].astype(np.uint32) for i in range(3))
     return ((19595 * r + 38470 * g + 7471 * b + 32768) >> 16).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Building blocks of the ToonCrafter UNet (spec tooncrafter.md 3.2); frames are folded into the batch."""
+"""Building blocks of the ToonCrafter UNet (docs/methods/tooncrafter.md, Blocks); frames are folded into the batch."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -1,4 +1,5 @@
-"""What a ToonCrafter or DynamiCrafter file holds, told from its tensors (spec tooncrafter.md 3.3 and 8)."""
+"""What a ToonCrafter or DynamiCrafter file holds, told from its tensors
+(docs/methods/tooncrafter.md, Telling files apart)."""
 
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass

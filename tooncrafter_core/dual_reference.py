@@ -1,4 +1,4 @@
-"""Decoding a clip with detail copied from its two key frames (spec tooncrafter.md 6).
+"""Decoding a clip with detail copied from its two key frames (docs/methods/tooncrafter.md, First stage).
 
 Encoder and decoder themselves are the ones of Stable (Video) Diffusion and come in as objects; what is ToonCrafter's
 own, the taps of the encoder and the injection of references, is here; the decoder that takes them is evaluated in

@@ -1,4 +1,5 @@
-"""Key frames as ToonCrafter wants them: fitted to the canvas and placed in the clip (spec tooncrafter.md 2-4)."""
+"""Key frames as ToonCrafter wants them: fitted to the canvas and placed in the clip
+(docs/methods/tooncrafter.md, The pipeline; Image tokens)."""
 
 import torch.nn.functional as F
 from torch import Tensor

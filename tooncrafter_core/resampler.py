@@ -1,4 +1,4 @@
-"""The Resampler: from CLIP's image tokens to the tokens the UNet attends to (spec tooncrafter.md 4)."""
+"""The Resampler: from CLIP's image tokens to the tokens the UNet attends to (docs/methods/tooncrafter.md, Encoders)."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,5 @@
-"""Noise schedule of ToonCrafter and DynamiCrafter: zero terminal SNR, dynamic rescale, spacings (spec 5.1, 5.2)."""
+"""Noise schedule of ToonCrafter and DynamiCrafter: zero terminal SNR, dynamic rescale, spacings
+(docs/methods/tooncrafter.md, Schedule)."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -49,7 +50,8 @@ class Schedule:
 
     @cached_property
     def scaled_sigmas(self) -> np.ndarray:
-        """``sigmas / scales``: in these units the dynamic rescale disappears and any sampler is right (spec 5.4)."""
+        """``sigmas / scales``: in these units the dynamic rescale disappears and any sampler is right
+        (docs/methods/tooncrafter.md, Rescale in host units)."""
         return self.sigmas / self.scales
 
 

@@ -1,5 +1,5 @@
-"""The ToonCrafter / DynamiCrafter video UNet (spec tooncrafter.md 3), frames folded into the batch as the host's
-other video models have them. Parameter names are the published ones."""
+"""The ToonCrafter / DynamiCrafter video UNet (docs/methods/tooncrafter.md, UNet), frames folded into the batch as the
+host's other video models have them. Parameter names are the published ones."""
 
 import math
 from dataclasses import dataclass

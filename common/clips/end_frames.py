@@ -1,7 +1,7 @@
 """The two ends of a generated clip against the key frames it should meet: colour drift, exact end frames.
 
 Video diffusion models drift in brightness and saturation and generate the end frames anew, so that a clip neither
-starts nor ends exactly at its key frames (spec users.md).
+starts nor ends exactly at its key frames (docs/methods/svd.md, End frames).
 """
 
 import torch

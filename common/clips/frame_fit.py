@@ -1,4 +1,5 @@
-"""Sizes the models take: crop, then resize to multiples of 64 by the long or the short side (spec rerender.md 3)."""
+"""Sizes the models take: crop, then resize to multiples of 64 by the long or the short side
+(docs/methods/rerender.md, Frames)."""
 
 import cv2
 import numpy as np

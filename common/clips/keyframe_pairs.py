@@ -81,8 +81,8 @@ def closed_loop(clip: torch.Tensor, published_timing: bool) -> torch.Tensor:
 
     Args:
         clip: [F, ...].
-        published_timing: the key frames stand for two frames at either end (spec fcvg.md 5), four in a row where the
-            loop closes: three of them go.
+        published_timing: the key frames stand for two frames at either end
+            (docs/methods/conditions.md, Published timing), four in a row where the loop closes: three of them go.
     """
     if published_timing and len(clip) >= 4:
         return torch.cat([clip[:1], clip[2:-2]])

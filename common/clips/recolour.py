@@ -1,4 +1,5 @@
-"""Colours of one picture given to another: histogram matching in Lab and the luminosity blend (spec rerender.md 10)."""
+"""Colours of one picture given to another: histogram matching in Lab and the luminosity blend
+(docs/methods/rerender.md, Recolouring)."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Line segments as a picture (spec fcvg.md 5.1)."""
+"""Line segments as a picture (docs/methods/conditions.md, Drawing lines)."""
 
 import cv2
 import numpy as np

@@ -18,7 +18,7 @@ class LineMatches:
     Attributes:
         start: float32 (M, 2, 2), pixel (x, y) of both endpoints in the first key frame.
         end: float32 (M, 2, 2), the same in the last key frame; ``end[i, k]`` need not be the endpoint ``start[i, k]``
-            moves to: consumers pair endpoints themselves (spec fcvg.md 5.1).
+            moves to: consumers pair endpoints themselves (docs/methods/conditions.md, Straight motion).
         score: float32 (M,), confidence of the match, larger is better, 0..1.
         canvas: (height, width) of the key frames in pixels.
     """

@@ -1,4 +1,4 @@
-"""Colours of the drawn lines: an evenly spaced HUSL palette, shuffled (spec gluestick.md 9, fcvg.md 5.1)."""
+"""Colours of the drawn lines: an evenly spaced HUSL palette, shuffled (docs/methods/conditions.md, Palette)."""
 
 import numpy as np
 

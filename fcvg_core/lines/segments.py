@@ -1,4 +1,5 @@
-"""The line segments of one picture, chosen as GlueStick's front end chooses them (spec gluestick.md 5.1)."""
+"""The line segments of one picture, chosen as GlueStick's front end chooses them
+(docs/methods/lines.md, Selecting segments)."""
 
 from typing import Literal
 
@@ -47,7 +48,8 @@ def detect_segments(
 
 
 def quick_lsd(grey: np.ndarray, scale: float) -> np.ndarray:
-    """OpenCV's LSD brought as close to :func:`.lsd.lsd` as its parameters allow (spec gluestick.md 5.4).
+    """OpenCV's LSD brought as close to :func:`.lsd.lsd` as its parameters allow
+    (docs/methods/lines.md, The quick detector).
 
     At scale 1 its segments are moved by the half pixel by which the conventions differ. Below, the picture is sampled
     as the exact detector does it and, because OpenCV takes 8 bits only, rounded after its contrast has been stretched

@@ -1,4 +1,4 @@
-"""Poses as FCVG draws them: pictures for its condition encoder (spec dwpose.md 7, fcvg.md 5.2)."""
+"""Poses as FCVG draws them: pictures for its condition encoder (docs/methods/poses.md, Drawing)."""
 
 import colorsys
 import math

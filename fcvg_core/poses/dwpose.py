@@ -1,4 +1,5 @@
-"""DWPose: crops of people, SimCC decoding and OpenPose order (spec dwpose.md 4 and 5)."""
+"""DWPose: crops of people, SimCC decoding and OpenPose order
+(docs/methods/poses.md, Crops; SimCC and OpenPose order)."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,5 @@
-"""The people of a picture and their whole-body poses: YOLOX and DWPose in sequence (spec dwpose.md 1)."""
+"""The people of a picture and their whole-body poses: YOLOX and DWPose in sequence
+(docs/methods/poses.md, The pipeline)."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,5 @@
-"""Running ONNX files: through onnxruntime where it is installed, else through OpenCV (spec dwpose.md 8)."""
+"""Running ONNX files: through onnxruntime where it is installed, else through OpenCV
+(docs/methods/poses.md, Running ONNX files)."""
 
 import importlib.util
 import logging

@@ -1,4 +1,5 @@
-"""The person detector of DWPose, YOLOX: letterboxing, decoding and suppression (spec dwpose.md 3)."""
+"""The person detector of DWPose, YOLOX: letterboxing, decoding and suppression
+(docs/methods/poses.md, Person detector)."""
 
 import cv2
 import numpy as np

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...common.errors import BetwixtError
 
-BODY_POINTS, HAND_POINTS, FACE_POINTS = 18, 21, 68  # OpenPose order, spec dwpose.md 5
+BODY_POINTS, HAND_POINTS, FACE_POINTS = 18, 21, 68  # docs/methods/poses.md, SimCC and OpenPose order
 SCORE_THRESHOLD = 0.3  # above it a joint counts as seen
 ASPECT_TOLERANCE = 0.02  # how far width / height may be off: sizes get rounded to multiples of 8 and the like
 

@@ -1,4 +1,5 @@
-"""POSE_KEYPOINT, the ecosystem's list of OpenPose-style dictionaries, to and from :class:`PoseFrame` (dwpose.md 9).
+"""POSE_KEYPOINT, the ecosystem's list of OpenPose-style dictionaries, to and from :class:`PoseFrame`
+(docs/methods/poses.md, POSE_KEYPOINT).
 
 Read: controlnet_aux' DWPose (pixels, scores lost), its OpenPose (positions 0..1), ComfyUI's SDPose (pixels, real
 scores), and what :func:`write_pose_keypoints` makes: pixels with 1 / 0 in the place of the score, which both other

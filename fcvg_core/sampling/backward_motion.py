@@ -1,8 +1,8 @@
 """GI's backward motion: rotated temporal self-attention and the weights fine-tuned for it.
 
-Wang et al. 2024, "Generative Inbetweening: Adapting Image-to-Video Models for Keyframe Interpolation" (spec fcvg.md
-10.2). The backward model is SVD-XT plus (fine-tuned - SVD) on the value and output projections of every temporal
-self-attention.
+Wang et al. 2024, "Generative Inbetweening: Adapting Image-to-Video Models for Keyframe Interpolation"
+(docs/methods/svd.md, GI). The backward model is SVD-XT plus (fine-tuned - SVD) on the value and output projections of
+every temporal self-attention.
 """
 
 import re

@@ -1,4 +1,5 @@
-"""ControlNeXt: the light condition encoder of FCVG and ControlNeXt-SVD v2 (Peng et al. 2024; spec fcvg.md 6)."""
+"""ControlNeXt: the light condition encoder of FCVG and ControlNeXt-SVD v2 (Peng et al. 2024;
+docs/methods/svd.md, ControlNeXt)."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,5 @@
-"""Cross normalisation: how ControlNeXt's map joins the UNet's trunk (Peng et al. 2024; spec fcvg.md 7)."""
+"""Cross normalisation: how ControlNeXt's map joins the UNet's trunk (Peng et al. 2024;
+docs/methods/svd.md, Cross normalisation)."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,7 @@
 """Decoding a clip in chunks of an explicit length, so that the result does not depend on free memory.
 
 SVD's temporal decoder mixes the frames it is given in one call; how a clip is cut into calls is part of the result
-(spec fcvg.md 11).
+(docs/methods/svd.md, Decoding).
 """
 
 from collections.abc import Callable

@@ -1,4 +1,5 @@
-"""Samplers for clips denoised from both ends: FCVG, TRF, GI and ViBiD (spec fcvg.md 9.2 and 10).
+"""Samplers for clips denoised from both ends: FCVG, TRF, GI and ViBiD (docs/methods/svd.md, Bidirectional step; Fusion
+methods).
 
 A clip's latents are [F, C, h, w] in model scale; ``sigmas`` are the noise levels [steps + 1], the last one 0. Where a
 sampler needs noise it takes ``draw``, which returns unit normal tensors like the latents.

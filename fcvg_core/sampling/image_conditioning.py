@@ -1,4 +1,5 @@
-"""Key frames as Stable Video Diffusion's conditioning wants them: fitted, blurred for CLIP, noised (spec fcvg.md 4)."""
+"""Key frames as Stable Video Diffusion's conditioning wants them: fitted, blurred for CLIP, noised
+(docs/methods/svd.md, Key-frame conditioning)."""
 
 import numpy as np
 import torch

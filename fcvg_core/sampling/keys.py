@@ -1,4 +1,5 @@
-"""Names of Stable Video Diffusion's UNet parameters: diffusers' to the original (ldm) ones (spec fcvg.md 8).
+"""Names of Stable Video Diffusion's UNet parameters: diffusers' to the original (ldm) ones
+(docs/methods/svd.md, Parameter names).
 
 No tensor is reshaped or transposed; only the names differ.
 """

@@ -1,4 +1,5 @@
-"""Noise levels of Stable Video Diffusion: Karras et al. 2022 (EDM) with v-prediction (spec fcvg.md 9.1)."""
+"""Noise levels of Stable Video Diffusion: Karras et al. 2022 (EDM) with v-prediction
+(docs/methods/svd.md, Noise schedule)."""
 
 import torch
 

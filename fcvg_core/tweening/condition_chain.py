@@ -11,9 +11,10 @@ def chain_conditions(parts: Sequence[torch.Tensor], published_timing: bool) -> t
     """Put clips in sequence that share a key frame, which then stands at every joint exactly once.
 
     The last frame of a clip and the first one of the next show the same key frame: the latter is dropped. Published
-    timing shows each key frame's geometry in two frames at either end of a clip (spec fcvg.md 5), four in a row at a
-    joint; then the interpolated copies, the last but one frame before the joint and the second one after it, are
-    dropped too, so that motion goes on at the same speed. The ends of the whole clip stay as they are.
+    timing shows each key frame's geometry in two frames at either end of a clip
+    (docs/methods/conditions.md, Published timing), four in a row at a joint; then the interpolated copies, the last but
+    one frame before the joint and the second one after it, are dropped too, so that motion goes on at the same speed.
+    The ends of the whole clip stay as they are.
 
     Args:
         parts: (F, H, W, C) each, of equal H, W, C.

@@ -1,4 +1,5 @@
-"""Condition pictures: lines and poses of every frame, drawn and fused (spec fcvg.md 5.3)."""
+"""Condition pictures: lines and poses of every frame, drawn and fused
+(docs/methods/conditions.md, Fusing lines and poses)."""
 
 from collections.abc import Sequence
 

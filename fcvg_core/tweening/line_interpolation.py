@@ -1,4 +1,4 @@
-"""Linear motion of matched line segments between two key frames (spec fcvg.md 5.1)."""
+"""Linear motion of matched line segments between two key frames (docs/methods/conditions.md, Straight motion)."""
 
 from collections.abc import Sequence
 

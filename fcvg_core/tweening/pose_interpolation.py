@@ -1,4 +1,5 @@
-"""Poses between two key frames: who is who, and where everybody is in between (spec dwpose.md 6, fcvg.md 5.2)."""
+"""Poses between two key frames: who is who, and where everybody is in between
+(docs/methods/poses.md, Pairing and interpolation)."""
 
 from collections.abc import Sequence
 from dataclasses import replace

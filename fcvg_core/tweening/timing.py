@@ -23,7 +23,7 @@ def check_frame_count(frame_count: int) -> None:
 
 def published_fractions(frame_count: int) -> np.ndarray:
     """FCVG's timing: both key frames, and between them ``frame_count - 2`` frames from 0 to 1 *inclusive*, so that
-    frames 0 and 1 coincide, as do the last two (spec fcvg.md 5).
+    frames 0 and 1 coincide, as do the last two (docs/methods/conditions.md, Published timing).
 
     With three frames, where the formula is undefined, the middle one is half-way.
 

@@ -1,4 +1,5 @@
-"""Guide pictures of guided patch synthesis: edges, positions, and anything carried along by flow (spec ebsynth.md 3.2).
+"""Guide pictures of guided patch synthesis: edges, positions, and anything carried along by flow
+(docs/methods/ebsynth.md, Guide pictures).
 
 All are uint8; they cost nothing to recompute and are never written to disk.
 """

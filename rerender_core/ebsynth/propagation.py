@@ -1,4 +1,5 @@
-"""EbSynth propagation: key frames carried over a clip, frame by frame from both sides (spec ebsynth.md 3)."""
+"""EbSynth propagation: key frames carried over a clip, frame by frame from both sides
+(docs/methods/ebsynth.md, Propagation)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,5 @@
-"""GMFlow (CVPR 2022), one scale: optical flow by global matching, both directions from one call (spec gmflow.md).
+"""GMFlow (CVPR 2022), one scale: optical flow by global matching, both directions from one call
+(docs/methods/flow.md, GMFlow).
 
 Parameter names are those of the published ``gmflow_sintel-0c07dcb3.pth``.
 """

@@ -1,4 +1,4 @@
-"""Warping by optical flow and the forward-backward occlusion check (spec gmflow.md 6 and 7)."""
+"""Warping by optical flow and the forward-backward occlusion check (docs/methods/flow.md, Warping; Occlusion)."""
 
 import torch
 import torch.nn.functional as F

@@ -1,4 +1,5 @@
-"""Shape-aware fusion and adaptive latent adjustment of the predicted clean latent (spec rerender.md 7)."""
+"""Shape-aware fusion and adaptive latent adjustment of the predicted clean latent
+(docs/methods/rerender.md, Control of the clean latent)."""
 
 from dataclasses import dataclass, field
 

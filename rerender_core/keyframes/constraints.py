@@ -1,4 +1,5 @@
-"""The four constraints of Rerender-A-Video as values, and which of them can act at all (spec rerender.md 4, 5)."""
+"""The four constraints of Rerender-A-Video as values, and which of them can act at all
+(docs/methods/rerender.md, Windows)."""
 
 from dataclasses import dataclass, replace
 

@@ -1,5 +1,5 @@
 """Cross-frame attention: keys and values of the anchor and the previous key frame instead of a frame's own
-(spec rerender.md 6)."""
+(docs/methods/rerender.md, Cross-frame attention)."""
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field

@@ -1,4 +1,5 @@
-"""Fidelity-oriented encoding: an encoding whose decoding loses less than one round trip (spec rerender.md 8.6)."""
+"""Fidelity-oriented encoding: an encoding whose decoding loses less than one round trip
+(docs/methods/rerender.md, Fidelity-oriented encoding)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,5 +1,5 @@
 """Pixel-aware fusion: what of a key frame is known from earlier results, and how the sample is held to it
-(spec rerender.md 8)."""
+(docs/methods/rerender.md, Pixel-aware fusion)."""
 
 import torch
 import torch.nn.functional as F

@@ -1,5 +1,5 @@
 """Rendering the key frames of a clip one after the other, each held to the anchor and to its predecessor
-(spec rerender.md 5 to 8, exact savings of section 11)."""
+(docs/methods/rerender.md, Sampler; Pixel-aware fusion; Savings)."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -225,7 +225,7 @@ class KeyframeRenderer:
         return RenderedFrame(latent, self._composed(position, self.host.decode(latent)), shape, fusion)
 
     def _fusion(self, position: int, anchor: _Earlier, previous: _Earlier, rough: Tensor) -> PixelFusionTrace:
-        """Steps 3 to 6 of spec rerender.md 8."""
+        """Steps 3 to 6 of docs/methods/rerender.md, Pixel-aware fusion."""
         options = self.settings.constraints.pixel_aware
         from_anchor, from_previous = (self.correspondence(frame.position, position) for frame in (anchor, previous))
         rough_picture = self._composed(position, self.host.decode(rough))

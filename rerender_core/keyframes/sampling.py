@@ -1,5 +1,5 @@
 """The sampler of Rerender-A-Video: deterministic DDIM with injection of the input frame, pixel-aware fusion before a
-step and control of the predicted clean latent after it (spec rerender.md 5)."""
+step and control of the predicted clean latent after it (docs/methods/rerender.md, Sampler)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace

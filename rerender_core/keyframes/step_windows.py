@@ -1,4 +1,5 @@
-"""When each constraint of Rerender-A-Video acts (spec rerender.md 4). Steps count from 0, the noisiest."""
+"""When each constraint of Rerender-A-Video acts
+(docs/methods/rerender.md, Windows). Steps count from 0, the noisiest."""
 
 
 def active_closed(step: int, total: int, start: float, end: float) -> bool:

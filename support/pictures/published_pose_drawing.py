@@ -1,4 +1,5 @@
-"""Poses drawn step by step as published (spec dwpose.md 7): the yardstick for the pack's quick drawing."""
+"""Poses drawn step by step as published
+(docs/methods/poses.md, Drawing): the yardstick for the pack's quick drawing."""
 
 import colorsys
 import math

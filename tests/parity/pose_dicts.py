@@ -1,4 +1,5 @@
-"""FCVG's pose dictionaries, as golden files store them (spec dwpose.md 5), to and from the pack's poses."""
+"""FCVG's pose dictionaries, as golden files store them
+(docs/methods/poses.md, SimCC and OpenPose order), to and from the pack's poses."""
 
 import numpy as np
 import torch

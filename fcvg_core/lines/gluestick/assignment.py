@@ -1,4 +1,5 @@
-"""From similarities to one-to-one matches of points or line segments (GlueStick's heads; spec gluestick.md 7.3)."""
+"""From similarities to one-to-one matches of points or line segments (GlueStick's heads;
+docs/methods/lines.md, Assignment)."""
 
 import torch
 

@@ -1,4 +1,5 @@
-"""From the contents of the published SuperPoint and GlueStick files to the networks (spec gluestick.md 4 and 8)."""
+"""From the contents of the published SuperPoint and GlueStick files to the networks
+(docs/methods/lines.md, Weight files)."""
 
 import torch
 

@@ -1,4 +1,5 @@
-"""The published line matching pipeline: segments, SuperPoint, wireframe, GlueStick (spec gluestick.md 1)."""
+"""The published line matching pipeline: segments, SuperPoint, wireframe, GlueStick
+(docs/methods/lines.md, The published pipeline)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,5 @@
-"""GlueStick: a graph network over the wireframes of two pictures (Pautrat et al., ICCV 2023; spec gluestick.md 7).
+"""GlueStick: a graph network over the wireframes of two pictures (Pautrat et al., ICCV 2023;
+docs/methods/lines.md, GlueStick).
 
 Tensors are channel-first, [c, points], and there is no batch axis apart from the layers' own. Everything that treats
 points one by one runs on the points of both pictures side by side.

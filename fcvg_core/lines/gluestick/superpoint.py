@@ -1,4 +1,4 @@
-"""SuperPoint: interest points and dense descriptors (DeTone et al., CVPRW 2018; spec gluestick.md 4)."""
+"""SuperPoint: interest points and dense descriptors (DeTone et al., CVPRW 2018; docs/methods/lines.md, SuperPoint)."""
 
 from dataclasses import dataclass
 

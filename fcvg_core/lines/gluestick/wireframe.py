@@ -1,4 +1,5 @@
-"""Wireframe of a picture: line segments joined at junctions, plus interest points (GlueStick; spec gluestick.md 6)."""
+"""Wireframe of a picture: line segments joined at junctions, plus interest points (GlueStick;
+docs/methods/lines.md, Wireframe)."""
 
 from dataclasses import dataclass
 

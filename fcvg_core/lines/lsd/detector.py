@@ -1,4 +1,5 @@
-"""LSD, the line segment detector, as GlueStick runs it (spec gluestick.md 5.3): exact to the last bit."""
+"""LSD, the line segment detector, as GlueStick runs it
+(docs/methods/lines.md, Line segment detector): exact to the last bit."""
 
 import math
 from typing import Literal

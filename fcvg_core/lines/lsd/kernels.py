@@ -1,10 +1,11 @@
 """Scalar part of the line segment detector LSD: region growing and a-contrario validation.
 
 Published algorithm: Grompone von Gioi, Jakubowicz, Morel, Randall, "LSD: a fast line segment detector with a false
-detection control", TPAMI 2010 and IPOL 2012, in the variant of spec gluestick.md 5.3 (22.5 degree tolerance, no
-density refinement). Kernel module, see common/compiled_kernels.py: every sequence is flat, a list in plain Python or
-an array when compiled. Pixel (x, y) has the index ``y * stride + x`` with ``stride = width + 1``: the extra column,
-and an extra row below, are marked as used so that no neighbour has to be tested against the border. All float64.
+detection control", TPAMI 2010 and IPOL 2012, in the variant of docs/methods/lines.md, Line segment detector (22.5
+degree tolerance, no density refinement). Kernel module, see common/compiled_kernels.py: every sequence is flat, a list
+in plain Python or an array when compiled. Pixel (x, y) has the index ``y * stride + x`` with ``stride = width + 1``:
+the extra column, and an extra row below, are marked as used so that no neighbour has to be tested against the border.
+All float64.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Gaussian down-sampling of the line segment detector (spec gluestick.md 5.3, "Sampling")."""
+"""Gaussian down-sampling of the line segment detector (docs/methods/lines.md, Sampling)."""
 
 import math
 

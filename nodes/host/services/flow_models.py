@@ -34,7 +34,7 @@ class NetworkFlow:
 
 
 class GMFlowModel(NetworkFlow):
-    """GMFlow from a published file's contents; always float32 (spec gmflow.md 9)."""
+    """GMFlow from a published file's contents; always float32 (docs/methods/flow.md, Cost and precision)."""
 
     def __init__(self, contents: dict, file: str):
         network = load_gmflow(contents, file, operations=comfy.ops.disable_weight_init)

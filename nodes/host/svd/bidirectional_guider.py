@@ -1,7 +1,7 @@
 """Sampling one clip from both ends with the host's own samplers: a guider, and the same as a patch of a MODEL.
 
 Four named cond lists go through the host's conditioning machinery; each prediction runs the model forward on the clip
-and on the reversed clip, guides each frame, and fuses both (spec fcvg.md 9.2, 12.4).
+and on the reversed clip, guides each frame, and fuses both (docs/methods/svd.md, Bidirectional step; Host hooks).
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,8 @@ class BidirectionalSettings:
 
     Attributes:
         fusion: guidance and fusion weights.
-        published_context_order: reproduce the fault in the temporal context (spec fcvg.md 8).
+        published_context_order: reproduce the fault in the temporal context
+            (docs/methods/svd.md, Temporal context fault).
     """
 
     fusion: Fusion

@@ -16,7 +16,7 @@ from .temporal_attention import DIRECTION
 
 logger = logging.getLogger(__name__)
 
-INJECTED_AFTER = ("input", 3)  # the downsampler that ends the UNet's first level (spec fcvg.md 12.3)
+INJECTED_AFTER = ("input", 3)  # the downsampler that ends the UNet's first level (docs/methods/svd.md, Host hooks)
 MEMORY_SHARE = 0.25  # of the free memory, for the activations of one chunk of frames; the same for keeping the stem
 
 

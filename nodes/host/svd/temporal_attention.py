@@ -1,7 +1,8 @@
 """Changes to SVD's temporal attention: GI's rotated attention maps and the published context order.
 
 The host calls attention patches for the spatial and the temporal block of a layer with the same block name, always in
-this order; both kinds of change need to know which call is which, so they count calls (spec fcvg.md 12.5, 12.6).
+this order; both kinds of change need to know which call is which, so they count calls
+(docs/methods/svd.md, Host hooks).
 """
 
 from dataclasses import dataclass, field
@@ -54,7 +55,8 @@ class PublishedContextOrder:
     """attn2 patch: the temporal cross-attention context in the wrong order that FCVG, GI and TRF were published with.
 
     diffusers <= 0.27 builds the context per (pixel, batch entry) and reads it per (batch entry, pixel): with the
-    batch [unconditional, conditional], every second pixel of both sees the other's token (spec fcvg.md 8).
+    batch [unconditional, conditional], every second pixel of both sees the other's token
+    (docs/methods/svd.md, Temporal context fault).
     """
 
     def attach(self, model):
@@ -80,7 +82,7 @@ class PublishedContextOrder:
 
 class BackwardMotion:
     """GI on a MODEL: the forward evaluation leaves its temporal self-attention maps, the backward one uses them rotated
-    by 180 degrees, with fine-tuned value and output projections (spec fcvg.md 10.2).
+    by 180 degrees, with fine-tuned value and output projections (docs/methods/svd.md, GI).
 
     The fine-tuned projections act as additions to the activations, so that the model's own weights stay as they are:
     no repatching between the directions, and LoRA, fp8 and offloading go on working.

@@ -1,6 +1,6 @@
 """The text and image encoder inside ToonCrafter and DynamiCrafter files as the host's CLIP and CLIP_VISION.
 
-Both are OpenCLIP ViT-H-14's towers in OpenCLIP's names (spec tooncrafter.md 4).
+Both are OpenCLIP ViT-H-14's towers in OpenCLIP's names (docs/methods/tooncrafter.md, Encoders).
 """
 
 import json

@@ -1,4 +1,5 @@
-"""Key frames and prompts as the CONDITIONING of ToonCrafter and DynamiCrafter (spec tooncrafter.md 2-4, 9)."""
+"""Key frames and prompts as the CONDITIONING of ToonCrafter and DynamiCrafter
+(docs/methods/tooncrafter.md, The pipeline; Host layout)."""
 
 from dataclasses import dataclass
 

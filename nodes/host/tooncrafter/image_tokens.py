@@ -1,4 +1,5 @@
-"""CLIP's patch tokens of a picture, preprocessed as the reference does, not the host (spec tooncrafter.md 4)."""
+"""CLIP's patch tokens of a picture, preprocessed as the reference does, not the host
+(docs/methods/tooncrafter.md, Encoders)."""
 
 import comfy.model_management
 import torch

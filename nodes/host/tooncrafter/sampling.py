@@ -1,6 +1,7 @@
 """ToonCrafter's noise schedule as the host's model sampling, its DDIM as a sampler, its whole-clip guidance rescale.
 
-In units of ``sigma / scale`` the dynamic rescale disappears and every sampler of the host is right (spec 5.4).
+In units of ``sigma / scale`` the dynamic rescale disappears and every sampler of the host is right
+(docs/methods/tooncrafter.md, Rescale in host units).
 """
 
 import comfy.k_diffusion.sampling
@@ -130,7 +131,7 @@ def rescaled_guidance(amount: float):
 
 
 class ThreeWayGuider(comfy.samplers.CFGGuider):
-    """Separate guidance to the pictures and to the text (spec tooncrafter.md 2)."""
+    """Separate guidance to the pictures and to the text (docs/methods/tooncrafter.md, Three-way guidance)."""
 
     def set_conditionings(self, positive: list, pictures_only: list, negative: list) -> None:
         """text and pictures; empty text and pictures; neither."""

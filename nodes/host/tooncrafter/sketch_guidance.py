@@ -1,4 +1,5 @@
-"""ToonCrafter's sketch encoder as the host's ControlNet with one hint channel (spec tooncrafter.md 7)."""
+"""ToonCrafter's sketch encoder as the host's ControlNet with one hint channel
+(docs/methods/tooncrafter.md, Sketch guidance)."""
 
 import os
 

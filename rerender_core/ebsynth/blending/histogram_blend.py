@@ -1,4 +1,4 @@
-"""Contrast-preserving mix of two propagated pictures (Rerender-A-Video; spec ebsynth.md 5.2)."""
+"""Contrast-preserving mix of two propagated pictures (docs/methods/ebsynth.md, Contrast-preserving mix)."""
 
 import cv2
 import numpy as np

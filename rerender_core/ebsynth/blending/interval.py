@@ -1,4 +1,4 @@
-"""From frames propagated from two key frames to the finished ones (spec ebsynth.md 5)."""
+"""From frames propagated from two key frames to the finished ones (docs/methods/ebsynth.md, Blending)."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,5 @@
-"""Gradient-domain blending: keep the mix's colours and the selected pictures' gradients (spec ebsynth.md 5.4)."""
+"""Gradient-domain blending: keep the mix's colours and the selected pictures' gradients
+(docs/methods/ebsynth.md, Screened Poisson)."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Which of two propagated pictures each pixel is taken from (spec ebsynth.md 5.1)."""
+"""Which of two propagated pictures each pixel is taken from (docs/methods/ebsynth.md, Selection)."""
 
 from collections.abc import Sequence
 

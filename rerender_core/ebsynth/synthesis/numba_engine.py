@@ -1,4 +1,4 @@
-"""The scanline engine: PatchMatch compiled by numba, on the CPU (spec ebsynth.md 2.7 and 8.3).
+"""The scanline engine: PatchMatch compiled by numba, on the CPU (docs/methods/ebsynth.md, PatchMatch; Scanline engine).
 
 The target is cut into bands of rows that are searched at the same time. Within a PatchMatch iteration a band sees the
 other bands' matches and occupancy as they were at its beginning, so the result is the same for any number of threads.

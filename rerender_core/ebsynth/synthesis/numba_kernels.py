@@ -1,4 +1,4 @@
-"""Scanline PatchMatch and voting over a band of rows (spec ebsynth.md 2.7, 2.9, 8.3).
+"""Scanline PatchMatch and voting over a band of rows (docs/methods/ebsynth.md, PatchMatch; Voting; Scanline engine).
 
 Kernel module, see common/compiled_kernels.py; far too slow to be used uncompiled. Everything is flat:
 

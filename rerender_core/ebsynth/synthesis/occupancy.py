@@ -1,4 +1,5 @@
-"""How evenly matches use the source picture: the uniformity term of patch synthesis (spec ebsynth.md 2.3)."""
+"""How evenly matches use the source picture: the uniformity term of patch synthesis
+(docs/methods/ebsynth.md, Uniformity)."""
 
 import torch
 from torch import Tensor

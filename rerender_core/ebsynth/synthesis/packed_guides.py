@@ -1,4 +1,4 @@
-"""Pairs of guide pictures and how their channels are weighted (spec ebsynth.md 2.1)."""
+"""Pairs of guide pictures and how their channels are weighted (docs/methods/ebsynth.md, Guides and weights)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

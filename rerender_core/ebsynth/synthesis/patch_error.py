@@ -1,4 +1,4 @@
-"""Weighted squared difference of matched patches (spec ebsynth.md 2.2)."""
+"""Weighted squared difference of matched patches (docs/methods/ebsynth.md, Patch error)."""
 
 import torch
 import torch.nn.functional as F

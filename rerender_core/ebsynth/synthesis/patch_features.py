@@ -1,4 +1,5 @@
-"""A few numbers per patch whose distance bounds the patch error from below (spec ebsynth.md 8.2, step 2)."""
+"""A few numbers per patch whose distance bounds the patch error from below
+(docs/methods/ebsynth.md, Vectorised engine)."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""The coarse-to-fine pyramid of patch synthesis (spec ebsynth.md 2.4 and 2.5)."""
+"""The coarse-to-fine pyramid of patch synthesis (docs/methods/ebsynth.md, Pyramid)."""
 
 import torch
 from torch import Tensor

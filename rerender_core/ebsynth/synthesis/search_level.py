@@ -1,4 +1,5 @@
-"""What a PatchMatch engine is given at one level of the pyramid and what it makes of it (spec ebsynth.md 2.6)."""
+"""What a PatchMatch engine is given at one level of the pyramid and what it makes of it
+(docs/methods/ebsynth.md, Level loop)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -96,7 +97,8 @@ def search_radii(source_size: tuple[int, int]) -> list[int]:
 
 
 def occupancy_cost(level: Level, matches: int, search: Search) -> float:
-    """What one unit of a patch's occupancy sum (spec 2.3) costs in a problem with this many matched pixels."""
+    """What one unit of a patch's occupancy sum (docs/methods/ebsynth.md, Uniformity) costs in a problem with this many
+    matched pixels."""
     area = level.source_size[0] * level.source_size[1]
     return search.uniformity * area / max(matches, 1) / search.patch**4
 

@@ -1,4 +1,5 @@
-"""Guided patch synthesis: a frame in the style of a painted key frame (spec ebsynth.md 2 and 8)."""
+"""Guided patch synthesis: a frame in the style of a painted key frame
+(docs/methods/ebsynth.md, Overview; Hybrid schedule)."""
 
 from collections.abc import Callable
 from typing import Literal, NamedTuple
@@ -22,7 +23,8 @@ Progress = Callable[[float, str], None]
 class Synthesis(NamedTuple):
     """``image`` uint8 [B, Ht, Wt, NS]; ``nnf`` int32 [B, Ht, Wt, 2], (x, y) of the centre of the source patch each
     pixel was matched to, -1 outside the target mask; ``error`` float32 [B, Ht, Wt], squared grey levels weighted and
-    summed over the patch (spec 2.2), against the picture before the last vote as in the reference."""
+    summed over the patch (docs/methods/ebsynth.md, Patch error), against the picture before the last vote as in the
+    reference."""
 
     image: Tensor
     nnf: Tensor

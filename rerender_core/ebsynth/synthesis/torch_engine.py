@@ -1,4 +1,4 @@
-"""The vectorised engine: PatchMatch in torch operations, on any device (spec ebsynth.md 8.2).
+"""The vectorised engine: PatchMatch in torch operations, on any device (docs/methods/ebsynth.md, Vectorised engine).
 
 All pixels of all problems look at one candidate each at a time (a *pass*): the match of a neighbour, moved along, or a
 random one. A candidate is dropped by a lower bound of its patch error before the error itself is summed up row by row.

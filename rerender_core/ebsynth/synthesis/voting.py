@@ -1,4 +1,5 @@
-"""Voting: the picture that a field of matches makes (spec ebsynth.md 2.9), and where it still changes (2.10)."""
+"""Voting: the picture that a field of matches makes, and where it still changes
+(docs/methods/ebsynth.md, Voting; Stop mask)."""
 
 from typing import Literal, get_args
 

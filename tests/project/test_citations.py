@@ -1,0 +1,84 @@
+"""Docstrings and comments cite sections as ``docs/methods/NAME.md, Section; Another section``, in brackets or at a
+sentence's end; every citation must lead somewhere."""
+
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+DOCUMENTS = sorted((ROOT / "docs" / "methods").glob("*.md"))
+TITLE = r"[A-Za-z0-9][\w ,'-]*"
+CITATION = re.compile(rf"docs/methods/([a-z]+\.md), ({TITLE}(?:; {TITLE})*)")
+BETWEEN_DOCUMENTS = re.compile(rf"\(`([a-z]+\.md)`, ({TITLE})\)")
+OUTSIDE = re.compile(r"\bspec (?:[a-z_]+\.md|\d)|\((?:dwpose|fcvg|gluestick|gmflow|users)\.md")
+
+
+def headings(document: Path) -> list[str]:
+    """Titles of all sections."""
+    text = re.sub(r"^```.*?^```", "", document.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    return re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+
+
+def written_texts(source: str) -> Iterator[str]:
+    """Comments and strings of Python source, white space reduced to single blanks."""
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type in (tokenize.COMMENT, tokenize.STRING):
+            yield " ".join(token.string.split())
+
+
+def citations(source: str) -> list[tuple[str, str]]:
+    """(document, section) of every citation; the section is empty where none is named."""
+    found = []
+    for text in written_texts(source):
+        for part in re.findall(r"docs/methods/[^/]*", text):
+            match = CITATION.match(part)
+            document, titles = match.groups() if match else (part, "")
+            found += [(document, title.strip()) for title in titles.split(";")]
+    return found
+
+
+@pytest.fixture(scope="module")
+def sources() -> dict[str, str]:
+    """All Python source by name, except this file's."""
+    files = (path for path in ROOT.rglob("*.py") if path != Path(__file__).resolve())
+    names = {path.relative_to(ROOT): path for path in files}
+    return {
+        name.as_posix(): path.read_text("utf-8")
+        for name, path in names.items()
+        if not any(part.startswith(".") for part in name.parts)
+    }
+
+
+def test_citations_are_read_over_line_ends_and_in_lists():
+    source = (
+        '"""A (see\ndocs/methods/lines.md, Two\nwords; B_C)."""\nx = 1  # docs/methods/svd.md, D\n# docs/methods/\n'
+    )
+    assert citations(source) == [("lines.md", "Two words"), ("lines.md", "B_C"), ("svd.md", "D"), ("docs/methods/", "")]
+
+
+def test_every_citation_names_a_section_that_exists(sources):
+    known = {document.name: headings(document) for document in DOCUMENTS}
+    found = [
+        (name, *cited) for name, source in sources.items() if "docs/methods" in source for cited in citations(source)
+    ]
+    lost = [f"{name}: {document}, {title}" for name, document, title in found if title not in known.get(document, ())]
+    assert not lost, "\n".join(lost)
+    assert len(found) > 80 and {document for _, document, _ in found} == set(known)  # code leads to every document
+
+
+def test_nothing_outside_the_repository_is_cited(sources):
+    assert [name for name, source in sources.items() if OUTSIDE.search(" ".join(source.split()))] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_references_between_sections_hold(document):
+    titles, text = headings(document), document.read_text("utf-8")
+    assert len(titles) == len(set(titles))
+    assert all(re.fullmatch(TITLE, title) for title in titles)  # or they could not be cited
+    assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= {title.lower().replace(" ", "-") for title in titles}
+    for name, title in BETWEEN_DOCUMENTS.findall(" ".join(text.split())):
+        assert title in headings(document.parent / name)
