@@ -19,18 +19,22 @@ import tempfile
 import uuid
 from pathlib import Path
 
+from betwixt.common.files.published_files import PUBLISHED_FILES
 from betwixt.launcher.client import Client
 from betwixt.launcher.host_tree import find_host
 from betwixt.launcher.server import Server
 
 from support.bootstrap import ROOT
 from support.frontend import Frontend
-from support.missing_models import MODELS
 from support.models.stand_ins import write_base
 from support.thumbnail import montage, write_thumbnail
 from tools.layered_layout import TITLE_BAR, Box, Stage, arrange, columns_by_depth
 
 WORKFLOWS, LAYOUTS, SCREENSHOTS = ROOT / "workflows", ROOT / "tools" / "layouts", ROOT / ".out" / "workflows"
+# What the interface's missing-model dialog offers for download.
+MODELS = {
+    file.name: {"name": file.name, "url": file.url, "directory": file.folder} for file in PUBLISHED_FILES if file.url
+}
 MEDIA_SIZES = {  # room for the picture or player inside the node
     "LoadImage": (300, 330),
     "PreviewImage": (360, 270),

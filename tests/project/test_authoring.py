@@ -4,10 +4,8 @@ import io
 import itertools
 
 import numpy as np
-from betwixt.common.files.published_files import PUBLISHED_FILES
 from PIL import Image
 
-from support.missing_models import MODELS
 from support.thumbnail import GROUND, HEIGHT, MAX_BYTES, WIDTH, montage, write_thumbnail
 from tools.layered_layout import TITLE_BAR, Stage, arrange, columns_by_depth
 
@@ -54,8 +52,3 @@ def test_a_thumbnail_is_small_whatever_it_shows(tmp_path):
     path = tmp_path / "name.jpg"
     write_thumbnail(Image.fromarray(noise).resize((WIDTH, HEIGHT)), path)
     assert path.stat().st_size <= MAX_BYTES and Image.open(path).format == "JPEG"
-
-
-def test_every_published_file_of_a_loader_has_a_public_link():
-    assert set(MODELS) <= {file.name for file in PUBLISHED_FILES}
-    assert all(model["url"].startswith("https://") for model in MODELS.values())
