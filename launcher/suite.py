@@ -1,4 +1,4 @@
-"""``betwixt.py test``: style, golden cases and all tests, with one thread."""
+"""``betwixt.py test``: style, golden cases and all tests; each computes with one thread, files run side by side."""
 
 import os
 import subprocess
@@ -12,6 +12,7 @@ from .failures import Failure
 from .folders import PACK
 
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMBA")}
+MOST_WORKERS = 4  # each may start a server of its own: about 1.5 GB
 FRONTEND_LEFT_OUT = "The frontend tests were NOT run (--no-frontend)."
 
 
@@ -30,11 +31,12 @@ def checks(args) -> dict[str, list[str]]:
     """Name -> arguments of the interpreter, in the order they run."""
     golden = sorted(str(folder) for folder in (PACK / "tests" / "golden").iterdir() if folder.is_dir())
     chosen = ["-m", "not frontend"] if args.no_frontend else []
+    side_by_side = ["-n", str(min(os.cpu_count() or 1, MOST_WORKERS)), "--dist", "loadfile"]
     return {
         "ruff check": ["-m", "ruff", "check", "."],
         "ruff format": ["-m", "ruff", "format", "--check", "."],
         "parity": ["-m", "tests.parity", *golden],
-        "pytest": ["-m", "pytest", "tests", *chosen],
+        "pytest": ["-m", "pytest", "tests", *side_by_side, *chosen],
     }
 
 
