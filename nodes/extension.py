@@ -2,9 +2,12 @@
 
 import importlib
 import logging
+from pathlib import Path
 
+import folder_paths
 from comfy_api.latest import ComfyExtension, io
 
+from .host.services.example_inputs import place_example_inputs
 from .host.services.model_files import register_model_folders
 
 logger = logging.getLogger(__name__)
@@ -58,6 +61,7 @@ def family_nodes(name: str) -> list[type[io.ComfyNode]]:
 class BetwixtExtension(ComfyExtension):
     async def on_load(self) -> None:
         register_model_folders()
+        place_example_inputs(Path(folder_paths.get_input_directory()))
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [node for family in FAMILIES for node in family_nodes(family)]
