@@ -1,4 +1,4 @@
-"""The extension ComfyUI loads: collects the nodes of every family; a family that fails is left out, with its reason."""
+"""The extension ComfyUI loads: collects the nodes of every module; one that fails is left out, with its reason."""
 
 import importlib
 import logging
@@ -12,7 +12,7 @@ from .host.services.model_files import register_model_folders
 
 logger = logging.getLogger(__name__)
 
-FAMILIES = (  # modules of this package; each lists its node classes in NODES
+NODE_MODULES = (  # of this package; each lists its node classes in NODES
     "fcvg.gluestick",
     "fcvg.lines",
     "fcvg.poses",
@@ -37,8 +37,8 @@ FAMILIES = (  # modules of this package; each lists its node classes in NODES
 )
 
 
-def family_nodes(name: str) -> list[type[io.ComfyNode]]:
-    """The node classes of one family, or an empty list when the family cannot be loaded.
+def nodes_of(name: str) -> list[type[io.ComfyNode]]:
+    """The node classes of one module, or an empty list when it cannot be loaded.
 
     Every schema is built here, because an exception later would take all nodes of the pack from the server.
     """
@@ -46,7 +46,7 @@ def family_nodes(name: str) -> list[type[io.ComfyNode]]:
         nodes = list(importlib.import_module(f".{name}", __package__).NODES)
         for node in nodes:
             node.GET_SCHEMA()
-    except Exception as error:  # whatever it is, the other families must stay usable
+    except Exception as error:  # whatever it is, the other modules must stay usable
         logger.error(
             "Betwixt: the nodes of '%s' are not available: %s: %s. Update ComfyUI and run "
             "'pip install -r requirements.txt' of this pack with ComfyUI's Python.",
@@ -64,7 +64,7 @@ class BetwixtExtension(ComfyExtension):
         place_example_inputs(Path(folder_paths.get_input_directory()))
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [node for family in FAMILIES for node in family_nodes(family)]
+        return [node for module in NODE_MODULES for node in nodes_of(module)]
 
 
 async def comfy_entrypoint() -> BetwixtExtension:

@@ -11,9 +11,8 @@ from typing import Protocol
 import torch
 
 Draw = Callable[[], torch.Tensor]
-Report = Callable[
-    [int, torch.Tensor, torch.Tensor], None
-]  # (step index, latents before it, denoised); raises to cancel
+# (step index, latents before it, denoised); raises to cancel
+Report = Callable[[int, torch.Tensor, torch.Tensor], None]
 
 
 class BidirectionalDenoiser(Protocol):
@@ -42,8 +41,14 @@ def renoise(x: torch.Tensor, noise: torch.Tensor, sigma: torch.Tensor, higher_si
     return x + noise * (higher_sigma**2 - sigma**2).sqrt()
 
 
-def sample_fcvg(denoiser: BidirectionalDenoiser, x: torch.Tensor, sigmas: torch.Tensor, report: Report) -> torch.Tensor:
-    """FCVG: the fused prediction in every step, nothing else. Any other ODE sampler may take its place."""
+def sample_fcvg(
+    denoiser: BidirectionalDenoiser, x: torch.Tensor, sigmas: torch.Tensor, report: Report, draw: Draw | None = None
+) -> torch.Tensor:
+    """FCVG: the fused prediction in every step, nothing else. Any other ODE sampler may take its place.
+
+    Args:
+        draw: not needed; the methods are all called alike.
+    """
     for step, (sigma, next_sigma) in enumerate(zip(sigmas[:-1], sigmas[1:], strict=True)):
         denoised = denoiser.fused(x, sigma)
         report(step, x, denoised)
@@ -156,15 +161,16 @@ def sample_vibid(
     draw: Draw,
     first: torch.Tensor,
     last: torch.Tensor,
-    scales: tuple[float, float] = (1.0, 1.0),
+    scale: float | tuple[float, float] = 1.0,
 ) -> torch.Tensor:
     """ViBiDSampler (Yang et al. 2024): one direction after the other, CFG++ (Chung et al. 2024), end frames replaced.
 
     Args:
         first, last: [C, h, w], the clean latents of the key frames in model scale.
-        scales: CFG++ scale forward and backward; 1 = the conditional prediction, with the step's direction from the
-            unconditional one.
+        scale: CFG++ scale, one or (forward, backward); 1 = the conditional prediction, with the step's direction from
+            the unconditional one.
     """
+    scales = scale if isinstance(scale, tuple) else (scale, scale)
     for step, (sigma, next_sigma) in enumerate(zip(sigmas[:-1], sigmas[1:], strict=True)):
         toward_last = _cfg_plus_plus(denoiser.forward(x, sigma), scales[0], last)
         report(step, x, toward_last[0])

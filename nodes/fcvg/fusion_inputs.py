@@ -1,105 +1,60 @@
 """Widgets of the fusion modes and weights, and what their values mean."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from comfy_api.latest import io
 
 from ...common.clips.keyframe_pairs import parse_numbers
 from ...common.errors import BetwixtError
 from ...fcvg_core.sampling.fusion import WeightOfTime, constant_weight, linear_weight
+from ...fcvg_core.sampling.fusion_methods import METHODS, FusionMethod, Setting
 from ..host.services.curves import curve_function, curve_options
 
-MODES = ("FCVG", "TRF", "GI", "ViBiD")
+PUBLISHED = "Published: {}."
 
 
-def _ratio(name: str, default: float, tooltip: str) -> io.Float.Input:
-    return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.01, tooltip=tooltip)
+def _setting_input(setting: Setting) -> io.Input:
+    number = type(setting.default)
+    bounds = {} if number is bool else {"min": number(setting.low), "max": number(setting.high)}
+    if number is float:
+        bounds["step"] = setting.step
+    widget = {bool: io.Boolean, int: io.Int, float: io.Float}[number]
+    return widget.Input(setting.name, default=setting.default, tooltip=setting.tooltip, **bounds)
 
 
-def _trf_inputs() -> list[io.Input]:
-    return [
-        io.Int.Input(
-            "jump_length", default=5, min=1, max=100, tooltip="How many steps one rewind goes back. 5 as published."
-        ),
-        io.Int.Input(
-            "jump_samples",
-            default=2,
-            min=1,
-            max=10,
-            tooltip="How often each rewound stretch is denoised in all. 1 = no rewinds; each more costs as much again.",
-        ),
-        _ratio("repeat_ratio", 0.8, "Rewinds happen while this share of the steps or more is still to do."),
-        io.Float.Input(
-            "noise_scale",
-            default=1.0,
-            min=0.0,
-            max=2.0,
-            step=0.01,
-            tooltip="Factor on the noise added by a rewind. Published: 1, for some clips 0.95.",
-        ),
-        io.Boolean.Input(
-            "stale_input_scale",
-            default=False,
-            tooltip="Reproduce TRF's published fault: the first step after a rewind scales its input for the wrong "
-            "noise level.",
-        ),
-    ]
-
-
-def _gi_inputs() -> list[io.Input]:
-    return [
-        io.Int.Input(
-            "repeats",
-            default=5,
-            min=0,
-            max=20,
-            tooltip="How often each early step is repeated after adding noise again. 5 as published; each costs as "
-            "much as a step.",
-        ),
-        _ratio("ratio", 0.5, "Share of the steps, from the start, that are repeated."),
-    ]
-
-
-def _vibid_inputs() -> list[io.Input]:
-    return [
-        io.Float.Input(
-            "scale",
-            default=1.0,
-            min=0.0,
-            max=5.0,
-            step=0.05,
-            tooltip="CFG++ scale: 1 as published; 0 = unconditional. The guider's guidance and fusion have no effect.",
-        )
-    ]
-
-
-def mode_input(further: Mapping[str, list[io.Input]] | None = None) -> io.DynamicCombo.Input:
+def mode_input(further: Callable[[FusionMethod], list[io.Input]] = lambda method: []) -> io.DynamicCombo.Input:
     """The widget ``mode``.
 
     Args:
-        further: inputs to append to a mode's own.
+        further: inputs to append to a method's own.
     """
-    own = dict(zip(MODES, ([], _trf_inputs(), _gi_inputs(), _vibid_inputs()), strict=True))
-    further = further or {}
     return io.DynamicCombo.Input(
         "mode",
-        options=[io.DynamicCombo.Option(mode, [*own[mode], *further.get(mode, [])]) for mode in MODES],
-        tooltip="FCVG: both directions fused in every step. TRF: the same with rewinds. GI: early steps repeated, and "
-        "turned temporal attention. ViBiD: one direction after the other.",
+        options=[
+            io.DynamicCombo.Option(name, [*map(_setting_input, method.settings), *further(method)])
+            for name, method in METHODS.items()
+        ],
+        tooltip=" ".join(f"{name}: {method.summary}." for name, method in METHODS.items()),
     )
 
 
+def published_guidances() -> str:
+    """The methods' published guidance scales, for a tooltip."""
+    guided = {name: method.guidance for name, method in METHODS.items() if method.guidance is not None}
+    return PUBLISHED.format(", ".join(f"{name} {low:g} and {high:g}" for name, (low, high) in guided.items()))
+
+
+def published_steps() -> str:
+    """The methods' published numbers of steps, for a tooltip."""
+    names = {}
+    for name, method in METHODS.items():
+        names.setdefault(method.steps, []).append(name)
+    return PUBLISHED.format(", ".join(f"{' and '.join(those)} {steps}" for steps, those in names.items()))
+
+
 def sampler_options(mode: Mapping) -> dict:
-    """Keyword arguments of the mode's sampler from the values of the widget ``mode``."""
-    match mode["mode"]:
-        case "TRF":
-            names = ("jump_length", "jump_samples", "repeat_ratio", "noise_scale", "stale_input_scale")
-            return {name: mode[name] for name in names}
-        case "GI":
-            return {name: mode[name] for name in ("repeats", "ratio")}
-        case "ViBiD":
-            return {"scales": (mode["scale"], mode["scale"])}
-    return {}
+    """Keyword arguments of the method's sampler from the values of the widget ``mode``."""
+    return {setting.name: mode[setting.name] for setting in METHODS[mode["mode"]].settings}
 
 
 def weights_input() -> io.DynamicCombo.Input:

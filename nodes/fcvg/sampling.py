@@ -6,14 +6,15 @@ import torch
 from comfy_api.latest import io
 
 from ...common.errors import BetwixtError
-from ...fcvg_core.sampling.fusion import Fusion, constant_weight, linear_weight
+from ...fcvg_core.sampling.fusion import Fusion
+from ...fcvg_core.sampling.fusion_methods import FCVG, METHODS, FusionMethod
 from ...fcvg_core.sampling.noise_levels import karras_sigmas
 from .. import sockets
 from ..host.services.clip_preview import clip_callback
 from ..host.svd.bidirectional_guider import BidirectionalGuider, BidirectionalModel, BidirectionalSettings
 from ..host.svd.fusion_sampler import FusionSampler
 from ..host.svd.model import require_svd
-from .fusion_inputs import mode_input, sampler_options, weight_of, weights_input
+from .fusion_inputs import mode_input, published_guidances, published_steps, sampler_options, weight_of, weights_input
 from .models import controlled
 
 CATEGORY = "Betwixt/FCVG"
@@ -34,16 +35,20 @@ def _guidance_input(name: str, default: float, tooltip: str) -> io.Float.Input:
     return io.Float.Input(name, default=default, min=0.0, max=30.0, step=0.1, tooltip=tooltip)
 
 
-def _lowest(default: float = 3.0) -> io.Float.Input:
+def _lowest(default: float = FCVG.guidance[0]) -> io.Float.Input:
     return _guidance_input("min_guidance", default, "Guidance of the frame nearest to each direction's own key frame.")
 
 
-def _highest(default: float = 3.0) -> io.Float.Input:
+def _highest(default: float = FCVG.guidance[1]) -> io.Float.Input:
     return _guidance_input(
         "max_guidance",
         default,
-        "Guidance of the frame farthest from it; linear between. Published: FCVG 3 and 3, TRF 1 and 3, GI 2 and 2.",
+        f"Guidance of the frame farthest from it; linear between. {published_guidances()}",
     )
+
+
+def _guidance_of(method: FusionMethod) -> list[io.Input]:
+    return [] if method.guidance is None else [_lowest(method.guidance[0]), _highest(method.guidance[1])]
 
 
 def _interval_inputs() -> list[io.Input]:
@@ -198,8 +203,6 @@ class FusionSamplerNode(io.ComfyNode):
 class Inbetween(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        guidance = {"FCVG": (3.0, 3.0), "TRF": (1.0, 3.0), "GI": (2.0, 2.0)}
-        further = {mode: [_lowest(low), _highest(high)] for mode, (low, high) in guidance.items()}
         return io.Schema(
             node_id="BetwixtInbetween",
             display_name="Inbetween",
@@ -210,10 +213,8 @@ class Inbetween(io.ComfyNode):
             inputs=[
                 io.Model.Input("model", tooltip="Stable Video Diffusion: FCVG's model, or SVD-XT for TRF, GI, ViBiD."),
                 sockets.InbetweenConditioning.Input("conditionings", tooltip="From 'Inbetween Conditioning'."),
-                mode_input(further),
-                io.Int.Input(
-                    "steps", default=25, min=1, max=200, tooltip="Published: FCVG and ViBiD 25, TRF and GI 50."
-                ),
+                mode_input(_guidance_of),
+                io.Int.Input("steps", default=FCVG.steps, min=1, max=200, tooltip=published_steps()),
                 io.Int.Input(
                     "seed",
                     default=0,
@@ -251,8 +252,8 @@ class Inbetween(io.ComfyNode):
                 )
             model = controlled(model, controlnext, conditions, strength)
         guidance = (mode.get("min_guidance", 1.0), mode.get("max_guidance", 1.0))
-        weight = constant_weight(0.5) if mode["mode"] == "GI" else linear_weight
-        guider = BidirectionalGuider(model, BidirectionalSettings(Fusion(guidance, weight)))
+        fusion = Fusion(guidance, METHODS[mode["mode"]].weight)
+        guider = BidirectionalGuider(model, BidirectionalSettings(fusion))
         guider.set_conds(*conditionings.conditionings)
         sampler = FusionSampler(mode["mode"], **sampler_options(mode))
         empty = conditionings.latent

@@ -38,15 +38,15 @@ def ids(extension):
 
 
 @pytest.mark.parametrize(
-    ("families", "broken", "error"),
+    ("modules", "broken", "error"),
     [
         (("broken", "sound"), "broken", "AttributeError: this ComfyUI has no such input"),
         (("sound", "broken"), "broken", "AttributeError: this ComfyUI has no such input"),
         (("not_there", "sound"), "not_there", "ModuleNotFoundError: No module named 'betwixt.nodes.not_there'"),
     ],
 )
-def test_the_other_families_stay_and_the_log_says_why(extension, monkeypatch, caplog, families, broken, error):
-    monkeypatch.setattr(extension, "FAMILIES", families)
+def test_the_other_modules_stay_and_the_log_says_why(extension, monkeypatch, caplog, modules, broken, error):
+    monkeypatch.setattr(extension, "NODE_MODULES", modules)
     assert ids(extension) == ["BetwixtSound"]
     (record,) = caplog.records
     told = record.getMessage()
@@ -54,10 +54,10 @@ def test_the_other_families_stay_and_the_log_says_why(extension, monkeypatch, ca
     assert "Update ComfyUI and run 'pip install -r requirements.txt'" in told
 
 
-def test_every_family_of_the_pack_loads(host, caplog):
+def test_every_module_of_the_pack_loads(host, caplog):
     from betwixt.nodes import extension
 
     asyncio.run(extension.BetwixtExtension().on_load())  # loaders list the folders it registers
-    for family in extension.FAMILIES:
-        assert extension.family_nodes(family), family
+    for module in extension.NODE_MODULES:
+        assert extension.nodes_of(module), module
     assert caplog.text == ""

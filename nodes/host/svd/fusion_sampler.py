@@ -8,7 +8,7 @@ import comfy.samplers
 import torch
 
 from ....common.errors import BetwixtError
-from ....fcvg_core.sampling import fusion_samplers
+from ....fcvg_core.sampling.fusion_methods import METHODS
 from .bidirectional_guider import BACKWARD_CONDS, FORWARD_CONDS, SETTINGS, predict_direction
 from .temporal_attention import DirectionState
 
@@ -38,7 +38,7 @@ class HostDenoiser:
     def _direction(self, x, sigma, state):
         return predict_direction(self.guider, x, sigma * x.new_ones(x.shape[0]), self.arguments["model_options"], state)
 
-    def key_frame(self, name: str) -> torch.Tensor:
+    def keyframe_latent(self, name: str) -> torch.Tensor:
         """The clean latent [4, h, w] in model scale behind a conditioning."""
         cond = self.guider.conds[name][0]
         latent = cond.get(KEYFRAME_LATENT, cond["concat_latent_image"])
@@ -49,56 +49,44 @@ class FusionSampler(comfy.samplers.KSAMPLER):
     """SAMPLER for a clip denoised from both ends; needs the Bidirectional Guider.
 
     Args:
-        mode: "FCVG", "TRF", "GI" or "ViBiD".
-        options: keyword arguments of the mode's function in :mod:`..fcvg_core.fusion_samplers`.
+        mode: name of a fusion method.
+        options: keyword arguments of its ``sample``.
     """
 
     def __init__(self, mode: str, **options):
         super().__init__(self._sample)
-        self.mode, self.options = mode, options
-        self.needs_backward_motion = mode == "GI"
+        self.method, self.options = METHODS[mode], options
+
+    @property
+    def needs_backward_motion(self) -> bool:
+        return self.method.needs_backward_motion
 
     def evaluations(self, steps: int) -> int:
-        """How many times the fused (ViBiD: the double) prediction is made."""
-        if self.mode == "TRF":
-            names = ("jump_length", "jump_samples", "repeat_ratio")
-            schedule = fusion_samplers.trf_schedule(steps, *(self.options[name] for name in names))
-            return sum(entry >= 0 for entry in schedule)
-        if self.mode == "GI":
-            return steps + self.options["repeats"] * int(steps * self.options["ratio"])
-        return steps
+        """How many times the method makes its prediction of both directions."""
+        return self.method.evaluations(steps, **self.options)
 
     def _sample(self, model, x, sigmas, extra_args=None, callback=None, disable=None):
         denoiser = HostDenoiser(model, extra_args or {})
         self._check(denoiser)
         noise = comfy.k_diffusion.sampling.default_noise_sampler(x, seed=denoiser.arguments.get("seed"))
         report = _Report(callback, sigmas, self.evaluations(len(sigmas) - 1))
-        arguments = (denoiser, x, sigmas, report)
-
-        def draw() -> torch.Tensor:
-            return noise(None, None)
-
-        match self.mode:
-            case "FCVG":
-                return fusion_samplers.sample_fcvg(*arguments)
-            case "TRF":
-                return fusion_samplers.sample_trf(*arguments, draw, **self.options)
-            case "GI":
-                return fusion_samplers.sample_gi(*arguments, draw, **self.options)
-        ends = [denoiser.key_frame(name) for name in (FORWARD_CONDS[0], BACKWARD_CONDS[0])]
-        return fusion_samplers.sample_vibid(*arguments, draw, *ends, **self.options)
+        ends = {}
+        if self.method.needs_keyframe_latents:
+            names = {"first": FORWARD_CONDS[0], "last": BACKWARD_CONDS[0]}
+            ends = {end: denoiser.keyframe_latent(name) for end, name in names.items()}
+        return self.method.sample(denoiser, x, sigmas, report, lambda: noise(None, None), **ends, **self.options)
 
     def _check(self, denoiser: HostDenoiser) -> None:
         if SETTINGS not in denoiser.arguments.get("model_options", {}):
             raise BetwixtError(
-                f"The fusion sampler ({self.mode}) runs under a guider of another kind.",
+                f"The fusion sampler ({self.method.name}) runs under a guider of another kind.",
                 "It denoises a clip from both ends and needs two pairs of conditionings.",
                 "Use 'Bidirectional Guider', or 'Bidirectional Model' before a stock sampler node.",
             )
-        if self.mode == "ViBiD" and denoiser.arguments.get("denoise_mask") is not None:
+        if not self.method.keeps_masked and denoiser.arguments.get("denoise_mask") is not None:
             raise BetwixtError(
-                "The latent carries a noise mask and the fusion mode is ViBiD.",
-                "ViBiD goes through both directions one after the other and cannot keep masked parts.",
+                f"The latent carries a noise mask and the fusion mode is {self.method.name}.",
+                f"{self.method.name} goes through both directions one after the other and cannot keep masked parts.",
                 "Remove the mask, or choose another mode.",
             )
 

@@ -231,7 +231,7 @@ def test_same_seed_same_clip_with_every_mode(svd, conds):
     modes = {
         "FCVG": {},
         "TRF": {"jump_length": 1, "jump_samples": 2, "repeat_ratio": 0.3},
-        "ViBiD": {"scales": (1.0, 1.0)},
+        "ViBiD": {"scale": 1.0},
     }
     clips = {}
     for mode, options in modes.items():
