@@ -1,11 +1,8 @@
 """'Interpolate Conditions' at 25 frames of 1024x576: time and peak memory of the whole node.
 
-``python -m benchmarks.condition_frames``: 300 matched lines, two people with hands and faces. Times are medians;
-memory is what the process holds at most above what it held before, outputs included.
+``python -m benchmarks.condition_frames``: 300 matched lines, two people with hands and faces. Memory includes the
+outputs.
 """
-
-import statistics
-import time
 
 import numpy as np
 import torch
@@ -13,11 +10,11 @@ from betwixt.fcvg_core.lines.matches import LineMatches
 from betwixt.fcvg_core.poses.pose_keypoint import write_pose_keypoints
 from betwixt.nodes.fcvg.conditions import InterpolateConditions
 
-from benchmarks.peak_memory import PeakMemory
+from benchmarks.common import Report, options, timed
+from benchmarks.memory import PeakMemory
 from support.pictures.random_poses import random_pose
 
 HEIGHT, WIDTH, FRAMES, LINES, PEOPLE = 576, 1024, 25, 300, 2
-REPEATS = 5
 
 
 def inputs() -> dict[str, dict]:
@@ -42,20 +39,18 @@ def inputs() -> dict[str, dict]:
 
 
 def main() -> None:
+    given = options(__doc__).parse_args()
+    report = Report("condition_frames", given)
     node = InterpolateConditions.PREPARE_CLASS_CLONE(None)
     common = {"frame_count": FRAMES, "timing": {"timing": "published"}, "hold": 1, "thickness": 1, "seed": 0}
     common |= {"joint_threshold": 0.0, "published_hands": False, "track_points": "midpoints"}
-    print(f"{FRAMES} x {WIDTH}x{HEIGHT}, {LINES} lines, {PEOPLE} people, {torch.get_num_threads()} threads\n")
-    print("| conditions from | seconds | peak memory, MiB |\n|---|---|---|")
-    for name, own in inputs().items():
-        times, peaks = [], []
-        for _ in range(REPEATS):
-            with PeakMemory() as memory, torch.inference_mode():
-                begin = time.perf_counter()
-                node.execute(**common, **own)
-                times.append(time.perf_counter() - begin)
-            peaks.append(memory.mebibytes)
-        print(f"| {name} | {statistics.median(times):.2f} | {max(peaks):.0f} |")
+    title = f"{FRAMES} condition frames of {WIDTH}x{HEIGHT}, {LINES} lines, {PEOPLE} people"
+    columns = ["conditions from", "seconds", "processor seconds", "peak memory, MiB"]
+    with report.table("node", title, columns) as table, torch.inference_mode():
+        for name, own in inputs().items():
+            with PeakMemory() as memory:
+                taken = timed(lambda own=own: node.execute(**common, **own), given.repeats)
+            table.add(name, taken.wall, taken.processor, memory.mebibytes)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,11 @@
 """Sampling from both ends on the CPU: overhead of the guider, work of the condition encoder, memory of its injection.
 
-``python -m benchmarks.fcvg_sampling``. The UNet is SVD's structure with narrow levels, the encoder has full size. The
-guider is compared with two plain CFG clips of the host, one per key frame. Both evaluate the UNet equally often, so the
-overhead is the difference of the times spent outside it; medians of several runs.
+``python -m benchmarks.fcvg_sampling``; Linux. The UNet is SVD's structure with narrow levels, the encoder has full
+size. The guider is compared with two plain CFG clips of the host, one per key frame. Both evaluate the UNet equally
+often, so the overhead is the difference of the processor times spent outside it.
 """
 
 import os
-import re
-import statistics
-import time
-from pathlib import Path
 
 import comfy.samplers
 import torch
@@ -22,10 +18,12 @@ from betwixt.nodes.host.svd.controlnext_model import controlnext_from
 from betwixt.nodes.host.svd.controlnext_patch import ConditionVideo, ControlNeXtPatch, ControlRun
 from betwixt.nodes.host.svd.model import model_from
 
+from benchmarks.common import Clock, Report, Spread, options
+from benchmarks.memory import PeakMemory
 from support.models import random_svd, tiny_svd
 
-FRAMES, HEIGHT, WIDTH, STEPS, REPEATS = 8, 16, 24, 3, 3
-MIB = 1024**2
+FRAMES, HEIGHT, WIDTH, STEPS = 8, 16, 24, 3
+SIZE = f"{FRAMES} frames of {8 * WIDTH}x{8 * HEIGHT}, {STEPS} steps"
 
 
 def conditioning(seed: int):
@@ -42,24 +40,20 @@ def sample(guider) -> None:
     guider.sample(noise, torch.zeros_like(noise), euler, karras_sigmas(STEPS), disable_pbar=True, seed=0)
 
 
-def timed(model, work) -> tuple[float, float]:
+def outside_the_network(model, work) -> tuple[float, float]:
     """Processor seconds of ``work()``, and of those the ones outside the UNet."""
-    network, inside = model.model.diffusion_model, []
+    network, inside = model.model.diffusion_model, Clock()
     forward = network.forward
 
     def measured(*args, **kwargs):
-        start = time.process_time()
-        try:
+        with inside:
             return forward(*args, **kwargs)
-        finally:
-            inside.append(time.process_time() - start)
 
     network.forward = measured
-    start = time.process_time()
-    work()
-    total = time.process_time() - start
+    with Clock() as whole:
+        work()
     del network.forward
-    return total, total - sum(inside)
+    return whole.processor, whole.processor - inside.processor
 
 
 def plain_guider(model, conds):
@@ -75,7 +69,7 @@ def bidirectional_guider(model):
     return guider
 
 
-def overhead(model) -> None:
+def overhead(report: Report, model, repeats: int) -> None:
     """The guider's time over that of two plain clips."""
 
     def plain():
@@ -86,14 +80,15 @@ def overhead(model) -> None:
         sample(bidirectional_guider(model))
 
     both()
-    rows = [(*timed(model, plain), *timed(model, both)) for _ in range(REPEATS)]
-    total, outside_plain, _, outside_both = (statistics.median(column) for column in zip(*rows, strict=True))
-    print("| two CFG clips, s | of these outside the UNet | guider outside the UNet, s | overhead |\n|---|---|---|---|")
-    share = (outside_both - outside_plain) / total
-    print(f"| {total:.2f} | {outside_plain:.3f} | {outside_both:.3f} | {share:+.1%} |\n")
+    rows = [(*outside_the_network(model, plain), *outside_the_network(model, both)) for _ in range(repeats)]
+    total, outside_plain, _, outside_both = map(Spread.of, zip(*rows, strict=True))
+    columns = ["two CFG clips, processor s", "of these outside the UNet", "guider outside the UNet", "overhead, %"]
+    with report.table("overhead", f"The guider against two plain CFG clips, {SIZE}", columns) as table:
+        share = 100 * (outside_both.median - outside_plain.median) / total.median
+        table.add(total, outside_plain, outside_both, share)
 
 
-def encoder_work(model) -> None:
+def encoder_work(report: Report, model) -> None:
     """Frames that pass the encoder per step."""
     encoder = controlnext_from(tiny_svd.controlnext_weights())
     counts = {"stem": 0, "encode": 0}
@@ -107,28 +102,24 @@ def encoder_work(model) -> None:
         setattr(encoder.model, name, counted)
     video = ConditionVideo(torch.rand(FRAMES, 8 * HEIGHT, 8 * WIDTH, 3))
     sample(bidirectional_guider(ControlNeXtPatch(encoder, video).attach(model)))
-    print("| frames | steps | encoded per step | through the stem per run | published: encoded per step |")
-    print("|---|---|---|---|---|")
-    print(f"| {FRAMES} | {STEPS} | {counts['encode'] / STEPS:g} | {counts['stem']} | {4 * FRAMES} |\n")
+    columns = ["frames", "steps", "encoded per step", "through the stem per run", "published: encoded per step"]
+    with report.table("encoder", f"Frames through the condition encoder, {SIZE}", columns) as table:
+        table.add(FRAMES, STEPS, counts["encode"] / STEPS, counts["stem"], 4 * FRAMES)
 
 
-def peak_bytes(work) -> int:
-    """Highest resident memory of a child process while it does ``work()``, above that at its start (Linux)."""
-
-    def resident(field: str) -> int:
-        return 1024 * int(re.search(rf"{field}:\s+(\d+)", Path("/proc/self/status").read_text())[1])
-
+def peak_mebibytes(work) -> float:
+    """Peak memory of a child process while it does ``work()``."""
     reader, writer = os.pipe()
     if os.fork() == 0:
-        before = resident("VmRSS")
-        work()
-        os.write(writer, str(resident("VmHWM") - before).encode())
+        with PeakMemory() as memory:
+            work()
+        os.write(writer, str(memory.mebibytes).encode())
         os._exit(0)
     os.wait()
-    return int(os.read(reader, 64))
+    return float(os.read(reader, 64))
 
 
-def injection_memory() -> None:
+def injection_memory(report: Report) -> None:
     """Peak of the tensors alive while the control of one step is computed and added, both directions."""
     encoder = controlnext_from(random_svd.from_manifest(random_svd.CONTROLNEXT, torch.float32))
     pictures = torch.rand(FRAMES, 8 * HEIGHT, 8 * WIDTH, 3)
@@ -153,19 +144,20 @@ def injection_memory() -> None:
         "once per frame, all at once, stem kept": lambda: ours(1.0),
         "once per frame, one at a time": lambda: ours(0.0),
     }
-    print("| injection | peak MiB |\n|---|---|")
-    for name, work in rows.items():
-        print(f"| {name} | {peak_bytes(work) / MIB:.0f} |")
+    title = f"Control of one step, both directions, {SIZE}, encoder of full size"
+    with report.table("injection", title, ["injection", "peak memory, MiB"]) as table:
+        for name, work in rows.items():
+            table.add(name, peak_mebibytes(work))
 
 
 @torch.inference_mode()
 def main() -> None:
-    torch.set_num_threads(1)
-    print(f"{FRAMES} frames of {8 * WIDTH}x{8 * HEIGHT}, {STEPS} steps, one thread\n")
+    given = options(__doc__, repeats=3, threads=1).parse_args()
+    report = Report("fcvg_sampling", given)
     model, _ = model_from(tiny_svd.unet_weights(), "unet")
-    overhead(model)
-    encoder_work(model)
-    injection_memory()
+    overhead(report, model, given.repeats)
+    encoder_work(report, model)
+    injection_memory(report)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,6 @@ inside the last frame, is not hidden, and has a segment of the last frame on it 
 of those the ones that true matches cover at least half. For GlueStick these are the same segments, not its own.
 """
 
-import argparse
-import statistics
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +17,8 @@ import numpy as np
 import torch
 from betwixt.fcvg_core.lines.weight_free.matcher import ClassicalLineMatcher
 
-from benchmarks.peak_memory import PeakMemory
+from benchmarks.common import Clock, Report, Spread, options, timed
+from benchmarks.memory import PeakMemory
 from support.pictures.drawn_scenes import SCENES, drawn_layers
 from support.pictures.moved_pictures import KINDS, MovedPair, moved_pair, picture_layers
 from support.truth.line_match_truth import measure
@@ -59,59 +57,61 @@ def gluestick(superpoint: str, checkpoint: str):
     return GlueStickMatcher(*networks, resident=lambda memory: torch.device("cpu"))
 
 
-def table(name: str, matcher, sources: dict) -> None:
-    """Print one table: a row for each source and motion."""
-    print(f"\n**{name}**, {torch.get_num_threads()} threads\n")
-    print("| pictures | motion | pairs | precision | recall | matches per pair | seconds |")
-    print("|---|---|---|---|---|---|---|")
-    for source, pairs in sources.items():
-        total, all_seconds, number = np.zeros(4, int), [], 0
-        for kind in KINDS:
-            counts, seconds = np.zeros(4, int), []
-            for pair in pairs(kind):
-                begin = time.perf_counter()
-                matches = matcher.match(pair.first, pair.last)
-                seconds.append(time.perf_counter() - begin)
-                counts += measure(matches, pair)
-            _row(source, kind, counts, seconds)
-            total, all_seconds, number = total + counts, all_seconds + seconds, number + len(seconds)
-        _row(source, "**all**", total, all_seconds)
+def quality(report: Report, name: str, matcher, sources: dict) -> None:
+    """A row for each source and motion, and one for all motions."""
+    columns = ["pictures", "motion", "pairs", "precision", "recall", "matches per pair", "seconds"]
+    with report.table(f"quality, {name}", f"{name}: matches against the known motion", columns) as table:
+        for source, pairs in sources.items():
+            total, all_seconds = np.zeros(4, int), []
+            for kind in KINDS:
+                counts, seconds = np.zeros(4, int), []
+                for pair in pairs(kind):
+                    with Clock() as clock:
+                        matches = matcher.match(pair.first, pair.last)
+                    seconds.append(clock.wall)
+                    counts += measure(matches, pair)
+                table.add(source, kind, *_figures(counts, seconds))
+                total, all_seconds = total + counts, all_seconds + seconds
+            table.add(source, "**all**", *_figures(total, all_seconds))
 
 
-def _row(source: str, kind: str, counts: np.ndarray, seconds: list[float]) -> None:
-    true, matches, found, findable = counts
-    print(
-        f"| {source} | {kind} | {len(seconds)} | {true / max(matches, 1):.3f} | {found / max(findable, 1):.3f} | "
-        f"{matches / len(seconds):.0f} | {statistics.median(seconds):.2f} |",
-        flush=True,
-    )
+def _figures(counts: np.ndarray, seconds: list[float]) -> tuple:
+    true, matches, found, findable = (int(count) for count in counts)
+    precision, recall = true / max(matches, 1), found / max(findable, 1)
+    return len(seconds), precision, recall, round(matches / len(seconds)), Spread.of(seconds).median
 
 
-def memory(name: str, matcher) -> None:
-    """Peak memory for a mosaic; to be called before anything large was drawn, or memory left from that is reused."""
+def one_pair(report: Report, name: str, matcher, repeats: int) -> None:
+    """Time and peak memory for a mosaic."""
     tiles = np.random.default_rng(0).integers(0, 256, (SIZE[0] // 18, SIZE[1] // 32, 3), np.uint8)
     picture = cv2.resize(tiles, SIZE[::-1], interpolation=cv2.INTER_NEAREST)
-    with PeakMemory() as peak:
-        count = len(matcher.match(picture, np.roll(picture, (6, 9), axis=(0, 1))))
-    print(f"{name}: peak memory {peak.mebibytes:.0f} MiB above idle, {count} matches at {SIZE[1]}x{SIZE[0]}")
+    moved = np.roll(picture, (6, 9), axis=(0, 1))
+    columns = ["matcher", "matches", "seconds", "processor seconds", "peak memory, MiB"]
+    title = f"Match Lines, {name}, one pair of {SIZE[1]}x{SIZE[0]}"
+    with report.table(f"one pair, {name}", title, columns) as table:
+        with PeakMemory() as peak:
+            count = len(matcher.match(picture, moved))
+        taken = timed(lambda: matcher.match(picture, moved), repeats, warm_up=0)
+        table.add(name, count, taken.wall, taken.processor, peak.mebibytes)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("pictures", nargs="?", type=Path)
     parser.add_argument("--gluestick", nargs=2, metavar=("SUPERPOINT", "GLUESTICK"))
-    options = parser.parse_args()
+    given = parser.parse_args()
+    report = Report("line_matching", given)
     sources = {"drawn": drawn_pairs}
-    if options.pictures is not None:
-        sources["pictures"] = lambda kind: picture_pairs(kind, options.pictures)
+    if given.pictures is not None:
+        sources["pictures"] = lambda kind: picture_pairs(kind, given.pictures)
     matchers = {"weight-free": ClassicalLineMatcher()}
-    if options.gluestick is not None:
-        matchers["GlueStick"] = gluestick(*options.gluestick)
-    cv2.setNumThreads(torch.get_num_threads())
+    if given.gluestick is not None:
+        matchers["GlueStick"] = gluestick(*given.gluestick)
+    cv2.setNumThreads(given.threads)
     for name, matcher in matchers.items():
-        memory(name, matcher)
+        one_pair(report, name, matcher, given.repeats)
     for name, matcher in matchers.items():
-        table(name, matcher, sources)
+        quality(report, name, matcher, sources)
 
 
 if __name__ == "__main__":

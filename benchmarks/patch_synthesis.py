@@ -4,15 +4,11 @@
 
 One frame of a painted scene (support/pictures/painted_scene.py) with Rerender's four guides, patch 5, all levels. Each
 line runs in a process of its own, after a small picture that has the code compiled. "total" is mean patch error +
-uniformity * mean occupancy; memory is the peak beyond what was in use before.
+uniformity * mean occupancy.
 """
 
 import argparse
 import json
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,7 +16,8 @@ from betwixt.rerender_core.ebsynth.synthesis.packed_guides import pack_guides
 from betwixt.rerender_core.ebsynth.synthesis.problem import SynthesisOptions, SynthesisProblem
 from betwixt.rerender_core.ebsynth.synthesis.solver import Synthesis, synthesise
 
-from support.bootstrap import ROOT
+from benchmarks.common import Clock, Report, Spread, alone, options
+from benchmarks.memory import PeakMemory
 from support.pictures.painted_scene import PaintedScene, painted_scene
 from support.truth.synthesis_energy import energy, psnr
 
@@ -42,23 +39,6 @@ def problem_of(scene: PaintedScene, device: str, copies: int) -> SynthesisProble
     return SynthesisProblem(style, source, target, weights, start=start)
 
 
-def peak_memory(device: str) -> int:
-    """Bytes: the most that was in use since :func:`reset_peak`."""
-    if device.startswith("cuda"):
-        return torch.cuda.max_memory_allocated()
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) * 1024
-
-
-def reset_peak(device: str) -> int:
-    """Start counting; bytes in use now."""
-    if device.startswith("cuda"):
-        torch.cuda.reset_peak_memory_stats()
-        return torch.cuda.memory_allocated()
-    Path("/proc/self/clear_refs").write_text("5")
-    return peak_memory(device)
-
-
 def measure(job: dict) -> dict:
     """One synthesis, after a small one."""
     torch.set_num_threads(job["threads"])
@@ -66,67 +46,52 @@ def measure(job: dict) -> dict:
     synthesise(small, SynthesisOptions(vote_iterations=1, match_iterations=1), job["engine"])
     scene = painted_scene(job["height"], job["width"])
     problem, options = problem_of(scene, job["device"], job["copies"]), SynthesisOptions(**job["settings"])
-    before = reset_peak(job["device"])
-    wall, cpu = time.perf_counter(), time.process_time()
-    result = synthesise(problem, options, job["engine"])
-    image = result.image.cpu()
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    memory = peak_memory(job["device"]) - before
+    with PeakMemory(job["device"]) as memory, Clock(job["device"]) as clock:
+        result = synthesise(problem, options, job["engine"])
+        image = result.image.cpu()
     pictures = (problem.style, problem.source_guides, problem.target_guides)
     first = SynthesisProblem(*(picture[:1].cpu() for picture in pictures), problem.guide_weights)
     quality = energy(first, options, Synthesis(*(value[:1].cpu() for value in result)))
-    truth = torch.from_numpy(scene.truth)
-    return {"wall": wall, "cpu": cpu, "memory": memory, "psnr": psnr(image[0], truth), **quality._asdict()}
+    distance = psnr(image[0], torch.from_numpy(scene.truth))
+    figures = {"wall": clock.wall, "processor": clock.processor, "memory": memory.mebibytes, "psnr": distance}
+    return {**figures, **quality._asdict()}
 
 
-def in_a_process(job: dict) -> dict:
-    command = [sys.executable, "-m", "benchmarks.patch_synthesis", "--job", json.dumps(job)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    if done.returncode:
-        raise RuntimeError(done.stderr)
-    return json.loads(done.stdout.splitlines()[-1])
+def jobs(given: argparse.Namespace, size: str):
+    """(engine, name of the settings, job) of every row of one size."""
+    width, _, height = size.partition("x")
+    shared = {"width": int(width), "height": int(height or width), "threads": given.threads}
+    shared |= {"device": given.device, "copies": given.copies}
+    for engine in given.engines:
+        for name in given.settings:
+            yield engine, name, {**shared, "engine": engine, "settings": SETTINGS[name]}
 
 
-def main(arguments: argparse.Namespace) -> None:
-    columns = ["size", "engine", "schedule", "time", "CPU time", "memory", "error", "occupancy", "total", "PSNR"]
-    print(f"{arguments.threads} threads, {arguments.device}, batch of {arguments.copies}\n")
-    print(f"| {' | '.join(columns)} |")
-    print("|" + " --- |" * len(columns))
-    for size in arguments.sizes:
-        width, _, height = size.partition("x")
-        for engine in arguments.engines:
-            for name in arguments.settings:
-                job = {
-                    "width": int(width),
-                    "height": int(height or width),
-                    "engine": engine,
-                    "settings": SETTINGS[name],
-                    "threads": arguments.threads,
-                    "device": arguments.device,
-                    "copies": arguments.copies,
-                }
-                runs = [in_a_process(job) for _ in range(arguments.repeats)]
-                run = min(runs, key=lambda run: run["wall"])
-                print(
-                    f"| {size} | {engine} | {name} | {run['wall']:.2f} s | {run['cpu']:.2f} s "
-                    f"| {run['memory'] / 2**20:.0f} MB | {run['error']:.0f} | {run['occupancy']:.3f} "
-                    f"| {run['total']:.0f} | {run['psnr']:.2f} dB |",
-                    flush=True,
-                )
+def main(given: argparse.Namespace) -> None:
+    report = Report("patch_synthesis", given)
+    columns = ["engine", "schedule, votes x iterations", "seconds", "processor seconds", "peak memory, MiB"]
+    columns += ["error", "occupancy", "total", "PSNR, dB"]
+    for size in given.sizes:
+        place = "" if given.device == "cpu" else f", {given.device}"
+        copies = "" if given.copies == 1 else f", batch of {given.copies}"
+        title = f"One frame of patch synthesis, {size}{place}{copies}"
+        with report.table(size + place + copies, title, columns) as table:
+            for engine, name, job in jobs(given, size):
+                runs = [alone("patch_synthesis", job) for _ in range(given.repeats)]
+                wall, processor, memory = (Spread.of([r[key] for r in runs]) for key in ("wall", "processor", "memory"))
+                quality = (runs[0][key] for key in ("error", "occupancy", "total", "psnr"))
+                table.add(engine, name, wall, processor, memory, *quality)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options(__doc__, repeats=3)
     parser.add_argument("--sizes", nargs="+", default=["256", "512", "960x544"])
     parser.add_argument("--engines", nargs="+", default=["numba", "torch"])
     parser.add_argument("--settings", nargs="+", default=list(SETTINGS), choices=list(SETTINGS))
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--copies", type=int, default=1, help="size of the batch")
-    parser.add_argument("--repeats", type=int, default=1, help="runs of each line, of which the quickest is shown")
-    parser.add_argument("--job", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.job:
-        print(json.dumps(measure(json.loads(given.job))))
+    arguments = parser.parse_args()
+    if arguments.job:
+        print(json.dumps(measure(json.loads(arguments.job))))
     else:
-        main(given)
+        main(arguments)

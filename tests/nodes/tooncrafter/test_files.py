@@ -80,7 +80,8 @@ def test_other_controlnets_are_not_sketch_encoders(tooncrafter_files):
 def test_a_pickled_file_is_not_held_twice(tooncrafter_files):
     """Loaded in half precision: half of it is made, the rest are pages of the file, which the system may drop."""
     path = tooncrafter_files / "model.ckpt"
-    command = [sys.executable, "-m", "benchmarks.tooncrafter_loading", str(path), "fp16"]
+    command = [sys.executable, "-m", "benchmarks.tooncrafter_loading", "--job"]
+    command.append(json.dumps({"path": str(path), "weight_dtype": "fp16"}))
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     peak = json.loads(done.stdout.splitlines()[-1])
     size = path.stat().st_size / 2**20
