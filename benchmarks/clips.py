@@ -45,7 +45,7 @@ def pixel_mse(frames: torch.Tensor, flow: Flow) -> float:
     """
     total, count = 0.0, 0
     for index, (before, after) in enumerate(flow.pairs):
-        moved = warp(frames[before][None].movedim(-1, 1), flow.backward[index][None].movedim(-1, 1))[0].movedim(0, -1)
+        moved = warp(frames[before][None].movedim(-1, 1), flow.channels_first(index)[1])[0].movedim(0, -1)
         seen = ~flow.occlusion[index]
         total += float((moved - frames[after])[seen].square().sum())
         count += 3 * int(seen.sum())

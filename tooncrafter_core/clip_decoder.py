@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..common.progress import Progress, silent
 from .dual_reference import LAST, References
 
 WORK = (0.95, 0.45, 0.15, 0.05)  # share of the work done after level 0, 1, 2, 3
@@ -90,7 +91,7 @@ def decode_clip(
     references: References | None,
     frames_at_once: int = 1,
     affine: Affine = stored_affine,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: Progress = silent,
 ) -> Tensor:
     """Decode a whole clip; it must not be split in time, since its first and last frames receive the references.
 

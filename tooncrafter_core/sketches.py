@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..common.errors import BetwixtError
+from ..common.number_lists import parse_whole_numbers
 
 
 def parse_frames(text: str, sketches: int, frames: int) -> list[int]:
@@ -22,14 +23,7 @@ def parse_frames(text: str, sketches: int, frames: int) -> list[int]:
     if text.strip().lower() in ("", "all"):
         numbers = list(range(frames))
     else:
-        try:
-            numbers = [int(word) for word in text.replace(",", " ").split()]
-        except ValueError as error:
-            raise BetwixtError(
-                f"'frames' says '{text}'.",
-                "'all', or frame numbers separated by commas are allowed, e.g. 0, 7, 15.",
-                "Change 'frames'.",
-            ) from error
+        numbers = parse_whole_numbers(text, "frames", negative=True)
     outside = [number for number in numbers if not -frames <= number < frames]
     places = [number % frames for number in numbers]
     if outside or len(set(places)) < len(places):

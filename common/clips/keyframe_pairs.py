@@ -18,25 +18,6 @@ class Gap:
     strength: float
 
 
-def parse_numbers(text: str, name: str) -> list[float]:
-    """Numbers separated by commas, semicolons or spaces; none in an empty text.
-
-    Raises:
-        BetwixtError: names the first entry that is no number.
-    """
-    numbers = []
-    for entry in text.replace(",", " ").replace(";", " ").split():
-        try:
-            numbers.append(float(entry))
-        except ValueError as error:
-            raise BetwixtError(
-                f"'{entry}' in '{name}' is not a number.",
-                "Numbers separated by commas or spaces are allowed.",
-                f"Correct that entry in '{name}'.",
-            ) from error
-    return numbers
-
-
 def gaps(count: int, loop: bool, frames: Sequence[float], strengths: Sequence[float]) -> list[Gap]:
     """The pairs of ``count`` key frames.
 

@@ -1,14 +1,12 @@
 """Matched line segments of two key frames: the value on LINE_MATCHES wires, and what every line matcher must offer."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
 from ...common.errors import BetwixtError
-
-Progress = Callable[[float, str], None]  # (share done 0..1, what is being done); raises to cancel
+from ...common.progress import Progress, silent
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ class LineMatcher(Protocol):
 
     name: str  # shown to the user
 
-    def match(self, first: np.ndarray, last: np.ndarray, progress: Progress | None = None) -> LineMatches:
+    def match(self, first: np.ndarray, last: np.ndarray, progress: Progress = silent) -> LineMatches:
         """Match the line segments of two uint8 RGB pictures [H, W, 3] of equal size. No segments, no matches: an
         empty result, never an error."""
         ...

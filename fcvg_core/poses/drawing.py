@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from ...common.errors import BetwixtError
-from ..lines.matches import Progress
+from ...common.progress import Progress, silent
 from .pose import SCORE_THRESHOLD, PoseFrame
 
 REFERENCE_SIDE = 2160  # px of the drawing canvas' shorter side, to which all sizes below refer
@@ -32,7 +32,7 @@ COLOURS = (
 FINGER_COLOURS = tuple(colorsys.hsv_to_rgb(k / 20, 1.0, 1.0)[::-1] for k in range(20))
 
 
-def draw_poses(poses: Sequence[PoseFrame], height: int, width: int, progress: Progress | None = None) -> np.ndarray:
+def draw_poses(poses: Sequence[PoseFrame], height: int, width: int, progress: Progress = silent) -> np.ndarray:
     """Draw poses on black.
 
     Figures are drawn on a canvas whose shorter side is 2160 px and reduced by bilinear interpolation without
@@ -64,8 +64,7 @@ def draw_poses(poses: Sequence[PoseFrame], height: int, width: int, progress: Pr
             canvas.fill(0)
             _draw_people(canvas, pose)
             cv2.resize(canvas, (width, height), dst=pictures[index], interpolation=cv2.INTER_LINEAR)
-        if progress is not None:
-            progress((index + 1) / len(poses), "drawing poses")
+        progress((index + 1) / len(poses), "drawing poses")
     return pictures
 
 

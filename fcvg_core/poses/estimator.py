@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...common.errors import BetwixtError
-from ..lines.matches import Progress
+from ...common.progress import Progress, silent
 from . import dwpose
 from .onnx_session import Session
 from .person_detector import COLUMNS, letterbox, person_boxes
@@ -43,7 +43,7 @@ class PoseEstimator:
         return person_boxes(raw.reshape(-1, COLUMNS), ratio, height, width)
 
     def points(
-        self, image: np.ndarray, boxes: np.ndarray, progress: Progress | None = None
+        self, image: np.ndarray, boxes: np.ndarray, progress: Progress = silent
     ) -> tuple[np.ndarray, np.ndarray]:
         """The 133 COCO-WholeBody points of the people in some boxes.
 
@@ -61,8 +61,7 @@ class PoseEstimator:
         for index, (centre, size) in enumerate(zip(centres, sizes, strict=True)):  # one by one: OpenCV takes no batch
             tensor = dwpose.normalise(dwpose.crop(image, centre, size, height, width)[None])
             rows.append(self._run(self._pose, POSE, tensor))
-            if progress is not None:
-                progress((index + 1) / len(centres), "estimating poses")
+            progress((index + 1) / len(centres), "estimating poses")
         if not rows:
             return np.zeros((0, dwpose.WHOLE_BODY_POINTS, 2)), np.zeros((0, dwpose.WHOLE_BODY_POINTS), np.float32)
         simcc_x, simcc_y = (np.concatenate(axis) for axis in zip(*rows, strict=True))
@@ -73,7 +72,7 @@ class PoseEstimator:
         image: np.ndarray,
         require_detection: bool = False,
         boxes: np.ndarray | None = None,
-        progress: Progress | None = None,
+        progress: Progress = silent,
     ) -> PoseFrame:
         """The poses of all people in a picture.
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from ...common.errors import BetwixtError
+from ...common.progress import Progress, silent
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def decode(
     latents: torch.Tensor,
     length: int,
     overlap: int = 0,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: Progress = silent,
 ) -> torch.Tensor:
     """All frames of a clip.
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from ...common.progress import Progress, silent
 from ..lines.drawing import draw_segments
-from ..lines.matches import Progress
 from ..poses.drawing import draw_poses
 from ..poses.pose import PoseFrame
 
@@ -42,7 +42,7 @@ def draw_conditions(
     poses: Sequence[PoseFrame] | None,
     canvas: tuple[int, int],
     thickness: int = 1,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> torch.Tensor:
     """The condition picture of every frame.
 
@@ -67,6 +67,5 @@ def draw_conditions(
         if poses is not None and len(poses[index]):
             picture = fuse_conditions(picture, draw_poses([poses[index]], *canvas)[0])
         frames[index] = torch.from_numpy(picture)
-        if progress is not None:
-            progress((index + 1) / count, "drawing conditions")
+        progress((index + 1) / count, "drawing conditions")
     return frames.div_(255)

@@ -5,10 +5,10 @@ import re
 import numpy as np
 
 from ...common.errors import BetwixtError
+from ...common.number_lists import DECIMAL
 
 LOWEST, HIGHEST = -1.0, 2.0  # overshoot by the whole distance at most
-NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)"
-ENTRY = re.compile(rf"({NUMBER})(?:/({NUMBER})|(%))?")
+ENTRY = re.compile(rf"({DECIMAL})(?:/({DECIMAL})|(%))?")
 SEPARATED = re.compile(r"[^\s,;|]+")
 FORM = (
     "A chart is a list of decimals, fractions or percentages such as '1/8, 1/4, 1/2' or '.125 .25 .5' or '12.5% 50%'."

@@ -2,7 +2,8 @@
 
 from comfy_api.latest import io
 
-from ...common.clips.keyframe_pairs import closed_loop, gaps, parse_numbers
+from ...common.clips.keyframe_pairs import closed_loop, gaps
+from ...common.number_lists import parse_numbers
 from ...common.pictures import rgb_frames
 from ...fcvg_core.tweening.condition_chain import chain_conditions
 from ..fcvg.conditioning import LONGEST

@@ -8,6 +8,7 @@ from comfy_api.latest import io
 
 from ...common.clips.scene_cuts import find_cuts
 from ...common.errors import BetwixtError
+from ...common.number_lists import parse_whole_numbers
 from ...common.pictures import rgb_frames
 from ...rerender_core.ebsynth.blending.interval import BlendOptions
 from ...rerender_core.ebsynth.colour_drift import colour_drift, drift_report
@@ -116,15 +117,7 @@ class PlaceKeyFrames(io.ComfyNode):
     @classmethod
     def execute(cls, pictures, numbers) -> io.NodeOutput:
         pictures = rgb_frames(pictures, "pictures")
-        parts = [part for part in numbers.replace(",", " ").split() if part]
-        wrong = [part for part in parts if not part.isdigit()]
-        if wrong:
-            raise BetwixtError(
-                f"'{wrong[0]}' in 'numbers' is not a frame number.",
-                "Whole numbers from 0 are allowed, separated by commas.",
-                "Correct 'numbers', e.g. 0, 12, 24.",
-            )
-        return io.NodeOutput(StylizedKeys.of(pictures, [int(part) for part in parts]))
+        return io.NodeOutput(StylizedKeys.of(pictures, parse_whole_numbers(numbers, "numbers")))
 
 
 class StyliseClip(io.ComfyNode):

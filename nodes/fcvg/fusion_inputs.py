@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 
 from comfy_api.latest import io
 
-from ...common.clips.keyframe_pairs import parse_numbers
 from ...common.errors import BetwixtError
+from ...common.number_lists import parse_numbers
 from ...fcvg_core.sampling.fusion import WeightOfTime, constant_weight, linear_weight
 from ...fcvg_core.sampling.fusion_methods import METHODS, FusionMethod, Setting
 from ..host.services.curves import curve_function, curve_options

@@ -147,7 +147,7 @@ def _numbers(frames: torch.Tensor, by: dict, cuts: list[int], progress) -> list[
         case "interval":
             return every(count, by["every"])
         case "list":
-            return parse_key_numbers(by["numbers"], count)
+            return parse_key_numbers(by["numbers"], "numbers", count)
         case "scene cuts":
             return no_further_than([0, *cuts], count, by["longest"])
         case _:

@@ -5,7 +5,9 @@ from comfy.model_management import throw_exception_if_processing_interrupted as 
 from comfy_api.latest import io
 
 from ...common.errors import BetwixtError
+from ...common.number_lists import parse_whole_numbers
 from ...common.pictures import rgb_frames
+from ...common.progress import part_of
 from ...rerender_core.ebsynth.stylised_keys import StylizedKeys
 from ...rerender_core.keyframes.constraints import KeyframeConstraints, remarks
 from ...rerender_core.keyframes.correspondence import check_flow, correspondence_from, needed_pairs
@@ -205,9 +207,7 @@ class RerenderKeyFrames(io.ComfyNode):
         progress = NodeProgress(node_id)
         between = None if flow is None else correspondence_from(flow)
         if pairs and flow is None:
-            between = FlowAhead(
-                frames, pairs, flow_model, lambda share, text: progress(FLOW_SHARE * share, text), raise_if_cancelled
-            )
+            between = FlowAhead(frames, pairs, flow_model, part_of(progress, 0, FLOW_SHARE), raise_if_cancelled)
         job = KeyframeJob(model, settings.model_steps(count), count, progress, FLOW_SHARE if pairs else 0.0)
         host = HostRendering(
             model, unclamped, positive, negative, cfg, sigmas, seed, constraints.cross_frame, job.report
@@ -242,7 +242,7 @@ def _numbers(text: str | None, count: int, first_frame_only: bool) -> tuple[int,
         )
     if text is None:
         return tuple(range(count))
-    numbers = parse_key_numbers(text)
+    numbers = parse_key_numbers(text, "key_numbers")
     if len(numbers) != count:
         raise BetwixtError(
             f"'key_frames' holds {count} frames and 'key_numbers' {len(numbers)} numbers.",
@@ -259,7 +259,7 @@ def _refresh(anchor: dict, numbers: tuple[int, ...]) -> frozenset[int]:
             return frozenset()
         case "every":
             return frozenset(range(anchor["count"], len(numbers), anchor["count"]))
-    wanted = parse_key_numbers(anchor["numbers"]) if anchor["numbers"].strip() else []
+    wanted = parse_whole_numbers(anchor["numbers"], "numbers")
     unknown = [number for number in wanted if number not in numbers]
     if unknown:
         raise BetwixtError(

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from comfy_api.latest import io
 
-from ...common.clips.keyframe_pairs import parse_numbers
 from ...common.errors import BetwixtError
+from ...common.number_lists import parse_whole_numbers
 from ...common.pictures import rgb_frames, same_size, single_frame
 from ...tooncrafter_core import keyframes as preparation
 from ...tooncrafter_core.keyframes import FIT_MODES, SIZE_STEP, TASKS, check_size
@@ -253,16 +253,16 @@ class PerGapPrompts(io.ComfyNode):
 
 def _whole_numbers(text: str, name: str, allowed: Sequence[int]) -> list[int]:
     """The numbers of a text field; an empty one is a 0, the value for "by itself"."""
-    numbers = parse_numbers(text, name) or [0]
+    numbers = parse_whole_numbers(text, name) or [0]
     wrong = [number for number in numbers if number not in allowed]
     if wrong:
         first = next(number for number in allowed if number)
         raise BetwixtError(
-            f"'{name}' has the value {wrong[0]:g}.",
+            f"'{name}' has the value {wrong[0]}.",
             f"Whole numbers from {first} to {allowed[-1]}, or 0, are allowed.",
             f"Correct it in '{name}'.",
         )
-    return [int(number) for number in numbers]
+    return numbers
 
 
 def _per_gap(values: list, count: int, name: str) -> list:

@@ -1,15 +1,15 @@
 """EbSynth propagation: key frames carried over a clip, frame by frame from both sides
 (docs/methods/ebsynth.md, Propagation)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ...common.pictures import to_uint8
+from ...common.progress import Progress, part_of, silent
 from ..flow.estimation import Flow, FlowModel, estimate_flow
 from ..flow.warping import warp
 from .guides import carried, edge_guide, filled, position_guide
@@ -18,7 +18,6 @@ from .stylised_keys import StylizedKeys
 from .synthesis.packed_guides import Guide, pack_guides
 from .synthesis.solver import EngineName, SynthesisOptions, SynthesisProblem, synthesise
 
-Progress = Callable[..., None]  # (share of the work done, what is going on[, uint8 RGB [H, W, 3] just made])
 FILL_RADIUS = {"fill": 10, "ignore": 3}  # pixels; published: 30, whose cost rivals that of the synthesis
 
 
@@ -170,7 +169,7 @@ def propagate(
     device: torch.device | str = "cpu",
     together: int = 1,
     masks: Tensor | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Iterator[PropagatedInterval]:
     """Carry key frames over a clip, an interval after the other; only what is in work is held in memory.
 
@@ -191,26 +190,20 @@ def propagate(
     done = 0
     for begin in range(0, len(intervals), together):
         group = intervals[begin : begin + together]
-        at = partial(_share, progress, done / total, 0.0)
+        at = part_of(progress, done / total, 0.0)
         motions = [_Motion(frames, interval, flow, at) for interval in group]
         walks = [_walks(interval, keys, clip, options) for interval in group]
         flat = [(walk, motion) for pair, motion in zip(walks, motions, strict=True) for walk in pair if walk]
         for step in range(max(len(walk.order) for walk, _ in flat)):
             active = [(walk, motion) for walk, motion in flat if step < len(walk.order)]
-            tell = partial(_share, progress, done / total, len(active) / total)
+            tell = part_of(progress, done / total, len(active) / total)
             _advance(active, step, options, device, masks, tell)
             done += len(active)
-            if progress is not None:
-                progress(done / total, "", active[0][0].output)
+            progress(done / total, "", active[0][0].output)
         for interval, motion, (left, right) in zip(group, motions, walks, strict=True):
             yield PropagatedInterval(
                 interval, left and left.finished(), right and right.finished(), motion.into_previous(interval.frames)
             )
-
-
-def _share(progress: Progress | None, done: float, size: float, part: float, text: str) -> None:
-    if progress is not None:
-        progress(done + part * size, text)
 
 
 def _walks(interval: Interval, keys: StylizedKeys, clip: _Clip, options: PropagationOptions) -> tuple:

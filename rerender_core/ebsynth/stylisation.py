@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from ...common.errors import BetwixtError
+from ...common.progress import Progress, silent
 from ..flow.estimation import Flow, FlowModel
 from .blending.interval import BlendOptions, blend_interval
 from .plan import plan_intervals
-from .propagation import Progress, PropagatedInterval, PropagationOptions, propagate
+from .propagation import PropagatedInterval, PropagationOptions, propagate
 from .stylised_keys import StylizedKeys
 from .synthesis.float_voting import lost_precision
 
@@ -84,7 +85,7 @@ def stylise_clip(
     options: ClipOptions = ClipOptions(),
     region: Region | None = None,
     device: torch.device | str = "cpu",
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Iterator[tuple[int, Tensor]]:
     """Finished frames, interval by interval; key frames come out as they were given.
 

@@ -1,6 +1,7 @@
 """Optical flow of frame pairs: the value on FLOW wires, what every estimator offers, and estimation over a clip."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor
 
 from ...common.errors import BetwixtError
+from ...common.number_lists import parse_whole_numbers
+from ...common.progress import Progress, silent
 from .warping import occlusion
 
 
@@ -69,10 +72,18 @@ class Flow:
                 "The flow contains NaN or infinite values.", "All of it must be finite.", "Estimate it again."
             )
 
+    def channels_first(self, index: int | None = None) -> tuple[Tensor, Tensor]:
+        """Forward and backward flow as networks and :func:`.warping.warp` take it, [T, 2, H, W]; views.
+
+        Args:
+            index: of the only pair that is wanted.
+        """
+        part = slice(None) if index is None else slice(index, index + 1)
+        return self.forward[part].movedim(-1, 1), self.backward[part].movedim(-1, 1)
+
     def source_occlusion(self, index: int) -> Tensor:
         """bool [H, W]: pixels of the source frame of one pair without a counterpart in the target frame."""
-        forward, backward = (flow[index : index + 1].permute(0, 3, 1, 2) for flow in (self.forward, self.backward))
-        return occlusion(forward, backward)[0]
+        return occlusion(*self.channels_first(index))[0]
 
 
 class FlowModel(Protocol):
@@ -149,15 +160,15 @@ def parse_pairs(text: str, count: int) -> list[tuple[int, int]]:
         BetwixtError: malformed text, the same frame twice in a pair, a number outside the clip.
     """
     pairs = []
-    for position, item in enumerate((part for part in text.replace("\n", ",").split(",") if part.strip()), start=1):
-        numbers = [number.strip() for number in item.replace(">", "-").split("-") if number.strip()]
-        if len(numbers) != 2 or not all(number.isdigit() for number in numbers):
+    for position, item in enumerate((part for part in re.split("[\n,;]", text) if part.strip()), start=1):
+        numbers = parse_whole_numbers(re.sub("[->]", " ", item), "pairs")
+        if len(numbers) != 2:
             raise BetwixtError(
                 f"Entry {position} of the pair list is '{item.strip()}'.",
                 "Each entry is two frame numbers joined by '-', e.g. '0-5, 5-10'.",
                 "Correct 'pairs'.",
             )
-        source, target = map(int, numbers)
+        source, target = numbers
         if source == target or max(source, target) >= count:
             raise BetwixtError(
                 f"Entry {position} of the pair list is '{item.strip()}'.",
@@ -174,7 +185,7 @@ def estimate_flow(
     frames: Tensor,
     pairs: Sequence[tuple[int, int]],
     model: FlowModel,
-    progress: Callable[[float, str], None] | None = None,
+    progress: Progress = silent,
 ) -> Flow:
     """Flow of the given pairs of a clip, both directions and the occlusion of every target frame.
 
@@ -190,14 +201,12 @@ def estimate_flow(
     occluded = torch.empty(shape, dtype=torch.bool)
     step = max(1, model.pairs_at_once(height, width))
     for begin in range(0, len(pairs), step):
-        if progress is not None:
-            progress(begin / len(pairs), f"flow of pair {begin + 1} of {len(pairs)}")
+        progress(begin / len(pairs), f"flow of pair {begin + 1} of {len(pairs)}")
         chunk = pairs[begin : begin + step]
         first, second = (frames[[pair[side] for pair in chunk]].permute(0, 3, 1, 2) * 255 for side in (0, 1))
         there, back = model.estimate(first, second)
         part = slice(begin, begin + len(chunk))
         forward[part], backward[part] = there.permute(0, 2, 3, 1), back.permute(0, 2, 3, 1)
         occluded[part] = occlusion(back, there)
-    if progress is not None:
-        progress(1.0, "")
+    progress(1.0, "")
     return Flow(forward, backward, occluded, tuple((int(a), int(b)) for a, b in pairs))

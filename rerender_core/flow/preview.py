@@ -13,7 +13,7 @@ OCCLUDED = (1.0, 0.0, 0.4)  # colour laid over pixels without a counterpart
 def colour_wheel(flow: Flow) -> Tensor:
     """The backward flow in the usual colour code (hue = direction, saturation = length), float32 [T, H, W, 3] 0..1;
     the longest vector of the clip has full saturation."""
-    return flow_to_image(flow.backward.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).float() / 255
+    return flow_to_image(flow.channels_first()[1]).permute(0, 2, 3, 1).float() / 255
 
 
 def warp_preview(frames: Tensor, flow: Flow) -> Tensor:
@@ -21,8 +21,8 @@ def warp_preview(frames: Tensor, flow: Flow) -> Tensor:
     rebuilt = torch.empty(len(flow), *frames.shape[1:])
     tint = torch.tensor(OCCLUDED)
     for index, (source, _) in enumerate(flow.pairs):
-        backward = flow.backward[index : index + 1].permute(0, 3, 1, 2)
-        warped = warp(frames[source : source + 1].permute(0, 3, 1, 2), backward)[0].permute(1, 2, 0)
+        _, backward = flow.channels_first(index)
+        warped = warp(frames[source : source + 1].movedim(-1, 1), backward)[0].movedim(0, -1)
         hidden = flow.occlusion[index][..., None]
         rebuilt[index] = torch.where(hidden, 0.5 * warped + 0.5 * tint, warped)
     return rebuilt

@@ -47,7 +47,6 @@ def correspondence_from(flow: Flow):
 
     def between(earlier: int, later: int) -> Correspondence:
         index = flow.pairs.index((earlier, later))
-        backward = flow.backward[index : index + 1].permute(0, 3, 1, 2)
-        return Correspondence(backward, flow.occlusion[index : index + 1])
+        return Correspondence(flow.channels_first(index)[1], flow.occlusion[index : index + 1])
 
     return between

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
+from ...common.progress import Progress
 from ..flow.estimation import FlowModel, estimate_flow
 from .correspondence import correspondence_from
 from .rendering import Correspondence
@@ -29,14 +30,14 @@ class FlowAhead:
         frames: Tensor,
         pairs: Sequence[tuple[int, int]],
         model: FlowModel,
-        progress: Callable[[float, str], None],
+        progress: Progress,
         cancelled: Callable[[], None],
     ):
         self._frames, self._model, self._cancelled = frames, model, cancelled
         self._pairs = sorted(pairs, key=lambda pair: (pair[1], pair[0]))  # in the order of rendering
         self._estimate(0, progress)
 
-    def _estimate(self, begin: int, progress: Callable[[float, str], None]) -> None:
+    def _estimate(self, begin: int, progress: Progress) -> None:
         self._group = self._pairs[begin : begin + GROUP]
         self._between = correspondence_from(estimate_flow(self._frames, self._group, self._model, progress))
 

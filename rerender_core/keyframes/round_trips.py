@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...common.progress import Progress, part_of, silent
 from .fidelity_encoding import fidelity_encode
 
 CANVAS = (480, 720)  # height, width of the plot
@@ -27,7 +28,9 @@ class RoundTrips:
     errors: tuple[float, ...]
 
 
-def round_trips(picture: Tensor, trip: Callable[[Tensor], Tensor], count: int, progress=None) -> RoundTrips:
+def round_trips(
+    picture: Tensor, trip: Callable[[Tensor], Tensor], count: int, progress: Progress = silent
+) -> RoundTrips:
     """Send a picture [1, 3, H, W] around -1..1 through ``trip`` again and again."""
     pictures, errors = [], []
     current = picture
@@ -35,12 +38,13 @@ def round_trips(picture: Tensor, trip: Callable[[Tensor], Tensor], count: int, p
         current = trip(current).clamp(-1, 1)  # a saved picture between two edits
         pictures.append(current)
         errors.append(float((current - picture).square().mean().sqrt()) * 127.5)
-        if progress is not None:
-            progress((number + 1) / count, f"round trip {number + 1} of {count}")
+        progress((number + 1) / count, f"round trip {number + 1} of {count}")
     return RoundTrips(torch.cat(pictures), tuple(errors))
 
 
-def compare(picture: Tensor, encode, decode, count: int, strength: float, threshold: float, progress):
+def compare(
+    picture: Tensor, encode, decode, count: int, strength: float, threshold: float, progress: Progress = silent
+):
     """(plain, fidelity-oriented) round trips of one picture; ``progress`` takes the share of both."""
 
     def plain(current: Tensor) -> Tensor:
@@ -49,8 +53,8 @@ def compare(picture: Tensor, encode, decode, count: int, strength: float, thresh
     def faithful(current: Tensor) -> Tensor:
         return decode(fidelity_encode(current, encode, decode, strength, threshold).latent)
 
-    first = round_trips(picture, plain, count, lambda share, text: progress(0.25 * share, text))
-    return first, round_trips(picture, faithful, count, lambda share, text: progress(0.25 + 0.75 * share, text))
+    first = round_trips(picture, plain, count, part_of(progress, 0, 0.25))
+    return first, round_trips(picture, faithful, count, part_of(progress, 0.25, 0.75))
 
 
 def plot(curves: dict[str, tuple[float, ...]]) -> Tensor:

@@ -1,13 +1,13 @@
 """Which frames of a clip become key frames: every K (published), by hand, at scene cuts, by what flow can reach."""
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ...common.clips.scene_cuts import USUAL, find_cuts
 from ...common.errors import BetwixtError
+from ...common.number_lists import parse_whole_numbers
+from ...common.progress import Progress, silent
 from ..flow.estimation import FlowModel, estimate_flow
 from ..flow.warping import warp
 
@@ -25,37 +25,30 @@ def with_last(numbers: list[int], count: int) -> list[int]:
     return numbers if numbers[-1] == count - 1 else [*numbers, count - 1]
 
 
-def parse_key_numbers(text: str, count: int | None = None) -> list[int]:
+def parse_key_numbers(text: str, name: str, count: int | None = None) -> list[int]:
     """Frame numbers written as ``0, 10, 25``.
 
     Args:
+        name: of the text field, for errors.
         count: number of frames of the clip, where it is known.
 
     Raises:
         BetwixtError: not numbers, not ascending, twice the same, outside the clip, none at all.
     """
-    items = [item for item in text.replace(",", " ").replace(";", " ").split() if item]
-    wrong = [item for item in items if not item.isdigit()]
-    if wrong or not items:
-        raise BetwixtError(
-            f"The list of key frames is '{text.strip()}'." if not wrong else f"'{wrong[0]}' is no frame number.",
-            "Frame numbers counted from 0 are needed, separated by commas, e.g. '0, 10, 25'.",
-            "Correct the list of key frames.",
-        )
-    numbers = [int(item) for item in items]
+    numbers, remedy = parse_whole_numbers(text, name), f"Correct '{name}'."
+    if not numbers:
+        raise BetwixtError(f"'{name}' is empty.", "Frame numbers counted from 0 are needed, e.g. '0, 10, 25'.", remedy)
     for before, after in zip(numbers, numbers[1:], strict=False):
         if after <= before:
             fault = f"has {after} twice" if after == before else f"goes from {before} back to {after}"
             raise BetwixtError(
-                f"The list of key frames {fault}.",
+                f"'{name}' {fault}.",
                 "The numbers must ascend, each once.",
-                "Correct the list of key frames.",
+                remedy,
             )
     if count is not None and numbers[-1] >= count:
         raise BetwixtError(
-            f"Key frame {numbers[-1]} is not in the clip.",
-            f"The clip has the frames 0..{count - 1}.",
-            "Correct the list of key frames.",
+            f"Key frame {numbers[-1]} is not in the clip.", f"The clip has the frames 0..{count - 1}.", remedy
         )
     return numbers
 
@@ -87,7 +80,7 @@ def uncovered_share(source: Tensor, target: Tensor, model: FlowModel) -> float:
     """Share of a frame [H, W, 3] that cannot be had from another: occluded, or unlike it after warping."""
     source, target = (_small(frame) for frame in (source, target))
     flow = estimate_flow(torch.stack([source, target]), [(0, 1)], model)
-    warped = warp(source.permute(2, 0, 1)[None], flow.backward.permute(0, 3, 1, 2))[0].permute(1, 2, 0)
+    warped = warp(source.movedim(-1, 0)[None], flow.channels_first()[1])[0].movedim(0, -1)
     unlike = (warped - target).abs().mean(dim=-1) > UNRELIABLE
     return float((flow.occlusion[0] | unlike).float().mean())
 
@@ -106,7 +99,7 @@ def by_coverage(
     model: FlowModel,
     limit: float,
     longest: int,
-    progress: Callable[[float, str], None] | None = None,
+    progress: Progress = silent,
 ) -> list[int]:
     """Each key frame is the last one that the one before it still explains well enough.
 
@@ -118,14 +111,12 @@ def by_coverage(
     """
     numbers, count = [0], frames.shape[0]
     for number in range(1, count):
-        if progress is not None:
-            progress(number / count, f"flow to frame {number} of {count}")
+        progress(number / count, f"flow to frame {number} of {count}")
         key = numbers[-1]
         reached = number - key <= longest and uncovered_share(frames[key], frames[number], model) <= limit
         if not reached:
             numbers.append(max(key + 1, number - 1))
             if numbers[-1] < number and uncovered_share(frames[number - 1], frames[number], model) > limit:
                 numbers.append(number)
-    if progress is not None:
-        progress(1.0, "")
+    progress(1.0, "")
     return numbers

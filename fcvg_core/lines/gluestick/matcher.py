@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from ....common.pictures import grey
-from ..matches import LineMatches, Progress
+from ....common.progress import Progress, silent
+from ..matches import LineMatches
 from ..segments import Method, detect_segments
 from .network import GlueStick
 from .superpoint import SuperPoint
@@ -43,9 +44,8 @@ class GlueStickMatcher:
 
     name: ClassVar[str] = "GlueStick"
 
-    def match(self, first: np.ndarray, last: np.ndarray, progress: Progress | None = None) -> LineMatches:
+    def match(self, first: np.ndarray, last: np.ndarray, progress: Progress = silent) -> LineMatches:
         """As :meth:`.line_matches.LineMatcher.match`; the segments end in the wireframe's junctions."""
-        progress = progress or (lambda share, text: None)
         height, width = first.shape[:2]
         pictures, segments = [grey(first), grey(last)], []
         for index, picture in enumerate(pictures):

@@ -7,8 +7,9 @@ import numpy as np
 
 from ....common.errors import BetwixtError
 from ....common.pictures import grey
+from ....common.progress import Progress, silent
 from ..geometry import lengths, line_coordinates
-from ..matches import LineMatches, Progress
+from ..matches import LineMatches
 from ..segments import quick_lsd
 from .appearance import brighter_side_first, compare, lab_picture
 from .candidates import Candidates, predict, transfer
@@ -87,7 +88,7 @@ class ClassicalLineMatcher:
     min_confidence: float = 0.5
     name: ClassVar[str] = "weight-free"
 
-    def match(self, first: np.ndarray, last: np.ndarray, progress: Progress | None = None) -> LineMatches:
+    def match(self, first: np.ndarray, last: np.ndarray, progress: Progress = silent) -> LineMatches:
         """As :meth:`.LineMatcher.match`."""
         if first.shape != last.shape:
             raise BetwixtError(
@@ -95,21 +96,20 @@ class ClassicalLineMatcher:
                 "Both key frames must have the same size.",
                 "Resize one of them.",
             )
-        tell = progress or (lambda share, text: None)
-        tell(0.0, "detecting line segments")
+        progress(0.0, "detecting line segments")
         greys = grey(first), grey(last)
         found = [self.detect(picture) for picture in greys]
         if min(map(len, found)) == 0:
             return LineMatches(np.zeros((0, 2, 2)), np.zeros((0, 2, 2)), np.zeros(0), first.shape[:2])
         labs = lab_picture(first), lab_picture(last)
         start, end = (brighter_side_first(lab, segments) for lab, segments in zip(labs, found, strict=True))
-        tell(0.15, "estimating motion")
-        hypotheses = motion_hypotheses(*greys, lambda share: tell(0.15 + 0.45 * share, "estimating motion"))
+        progress(0.15, "estimating motion")
+        hypotheses = motion_hypotheses(*greys, lambda share: progress(0.15 + 0.45 * share, "estimating motion"))
         candidates = Candidates(start, end)
         for number, hypothesis in enumerate(hypotheses):
-            tell(0.6 + 0.3 * number / len(hypotheses), "matching line segments")
+            progress(0.6 + 0.3 * number / len(hypotheses), "matching line segments")
             candidates.add(*predict(hypothesis, start))
-        tell(0.9, "matching line segments")
+        progress(0.9, "matching line segments")
         matches = _choose(candidates, labs)
         for _ in range(NEIGHBOUR_ROUNDS):
             sure = matches.merit > SURE
@@ -121,7 +121,7 @@ class ClassicalLineMatcher:
         score = confidence(matches)
         best = np.argsort(-score, kind="stable")
         best = best[score[best] >= self.min_confidence]
-        tell(1.0, "matching line segments")
+        progress(1.0, "matching line segments")
         return LineMatches(
             matches.start[best] + HALF_PIXEL, matches.end[best] + HALF_PIXEL, score[best], first.shape[:2]
         )

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ....common.compiled_kernels import numba_available
 from ....common.errors import BetwixtError
+from ....common.progress import Progress, silent
 from . import numba_engine, torch_engine
 from .patch_error import patch_error
 from .problem import SynthesisOptions, SynthesisProblem, all_style_weights, check
@@ -17,7 +18,6 @@ from .pyramid import level_count, level_size, resample, resample_mask, upscale_n
 from .search_level import Engine, Level, Search, Solution, usable_centres
 
 EngineName = Literal["auto", "numba", "torch"]
-Progress = Callable[[float, str], None]
 
 
 class Synthesis(NamedTuple):
@@ -35,7 +35,7 @@ def synthesise(
     problem: SynthesisProblem,
     options: SynthesisOptions | None = None,
     engine: EngineName = "auto",
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Synthesis:
     """Paint the target frames.
 
@@ -60,7 +60,7 @@ def synthesise(
         engine = "numba" if problem.style.device.type == "cpu" and numba_available() else "torch"
     solve = numba_engine.solve if engine == "numba" else torch_engine.solve
     with torch.no_grad():
-        return Synthesis(*_coarse_to_fine(problem, options, solve, progress or (lambda share, text: None)))
+        return Synthesis(*_coarse_to_fine(problem, options, solve, progress))
 
 
 def _coarse_to_fine(

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from betwixt.common.clips.keyframe_pairs import Gap, closed_loop, gaps, parse_numbers
+from betwixt.common.clips.keyframe_pairs import Gap, closed_loop, gaps
 from betwixt.common.errors import BetwixtError
 from betwixt.fcvg_core.tweening.condition_chain import chain_conditions
 
@@ -23,12 +23,6 @@ def test_neighbouring_pairs_and_the_way_back():
 def test_mistakes(arguments, words):
     with pytest.raises(BetwixtError, match=words):
         gaps(*arguments)
-
-
-def test_numbers_are_read_from_text():
-    assert parse_numbers(" 25, 14;20 7 ", "x") == [25, 14, 20, 7] and parse_numbers("", "x") == []
-    with pytest.raises(BetwixtError, match="'2x' in 'frames_per_gap' is not a number"):
-        parse_numbers("1, 2x", "frames_per_gap")
 
 
 def geometry(start, end, frames, published):

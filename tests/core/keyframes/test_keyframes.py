@@ -185,13 +185,13 @@ def test_flow_with_nan_is_refused():
 def test_intervals_and_lists():
     assert every(11, 5) == [0, 5, 10] and with_last(every(12, 5), 12) == [0, 5, 10, 11]
     assert no_further_than([0, 7], 12, 5) == [0, 5, 7]
-    assert parse_key_numbers(" 0, 3;\n9 ", 10) == [0, 3, 9]
+    assert parse_key_numbers(" 0, 3;\n9 ", "numbers", 10) == [0, 3, 9]
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "list of key frames is"),
+        ("", "'numbers' is empty"),
         ("0, x", "'x'"),
         ("-1, 2", "'-1'"),
         ("3, 1", "from 3 back to 1"),
@@ -201,7 +201,7 @@ def test_intervals_and_lists():
 )
 def test_wrong_lists_are_refused(text, said):
     with pytest.raises(BetwixtError, match=said):
-        parse_key_numbers(text, 10)
+        parse_key_numbers(text, "numbers", 10)
 
 
 def test_cuts_are_found_where_the_colours_change():

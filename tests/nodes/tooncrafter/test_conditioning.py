@@ -86,9 +86,9 @@ def test_prompt_frame_rate_and_length_per_gap():
         ({"prompts": "a\nb\nc"}, "'prompts' has 3 entries, and there are 2 gaps"),
         ({"lengths": "24, 12, 8"}, "'lengths' has 3 entries"),
         ({"lengths": "1"}, "'lengths' has the value 1.*from 2 to 10000, or 0"),
-        ({"lengths": "8.5"}, "the value 8.5"),
+        ({"lengths": "8.5"}, "'8.5' in 'lengths' is not a whole number"),
         ({"fs": "61"}, "'fs' has the value 61.*from 1 to 60"),
-        ({"fs": "fast"}, "'fast' in 'fs' is not a number"),
+        ({"fs": "fast"}, "'fast' in 'fs' is not a whole number"),
     ],
 )
 def test_mistakes_in_the_gaps_are_named(changes, said):

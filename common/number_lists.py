@@ -1,0 +1,50 @@
+"""Lists of numbers that users write into text fields."""
+
+import re
+
+from .errors import BetwixtError
+
+LONGEST_NUMBER = 18  # characters of one entry
+MOST_NUMBERS = 100_000
+# [0-9]: what Python takes for a digit, such as '²' or '١', is none here
+DECIMAL = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)"
+SEPARATORS = re.compile(r"[\s,;]+")
+FORMS = {
+    "number": re.compile(rf"{DECIMAL}(?:[eE][+-]?[0-9]{{1,2}})?"),
+    "whole number": re.compile(r"[+-]?[0-9]+"),
+    "whole number from 0": re.compile(r"\+?[0-9]+"),
+}
+
+
+def parse_numbers(text: str, name: str) -> list[float]:
+    """Numbers separated by commas, semicolons or white space; none in an empty text.
+
+    Args:
+        name: of the text field, for errors.
+
+    Raises:
+        BetwixtError: names the first entry that is no finite decimal number.
+    """
+    return [float(entry) for entry in _entries(text, name, "number")]
+
+
+def parse_whole_numbers(text: str, name: str, negative: bool = False) -> list[int]:
+    """The same for whole numbers, from 0 on unless ``negative``."""
+    return [int(entry) for entry in _entries(text, name, "whole number" if negative else "whole number from 0")]
+
+
+def _entries(text: str, name: str, kind: str) -> list[str]:
+    entries = [entry for entry in SEPARATORS.split(text) if entry]
+    if len(entries) > MOST_NUMBERS:
+        raise BetwixtError(
+            f"'{name}' holds {len(entries)} numbers.", f"At most {MOST_NUMBERS} are read.", f"Shorten '{name}'."
+        )
+    for entry in entries:
+        if len(entry) > LONGEST_NUMBER or not FORMS[kind].fullmatch(entry):
+            shown = entry if len(entry) <= LONGEST_NUMBER else f"{entry[:LONGEST_NUMBER]}..."
+            raise BetwixtError(
+                f"'{shown}' in '{name}' is not a {kind}.",
+                f"{kind.replace('number', 'numbers').capitalize()} separated by commas or spaces are allowed.",
+                f"Correct that entry in '{name}'.",
+            )
+    return entries
