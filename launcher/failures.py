@@ -1,13 +1,15 @@
 """Everything that can end a command early, each with its own exit code."""
 
-EXIT_CODES = """exit codes:
-  0    done
-  1    set-up failed, or a test failed
-  2    wrong arguments, an unreadable workflow, a missing input file
-  3    the server refused the workflow (validation error)
-  4    a node failed while the workflow ran (execution error)
-  5    the server did not start, stopped, or stopped answering
-  130  stopped by Ctrl-C (the running workflow is interrupted)"""
+EXIT_MEANINGS = {
+    0: "done",
+    1: "set-up failed, or a test failed",
+    2: "wrong arguments, an unreadable workflow, a missing input file",
+    3: "the server refused the workflow (validation error)",
+    4: "a node failed while the workflow ran (execution error)",
+    5: "the server did not start, stopped, or stopped answering",
+    130: "stopped by Ctrl-C (the running workflow is interrupted)",
+}
+EXIT_CODES = "\n".join(["exit codes:", *(f"  {code:<4} {meaning}" for code, meaning in EXIT_MEANINGS.items())])
 
 
 class Failure(Exception):

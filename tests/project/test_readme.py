@@ -1,0 +1,34 @@
+"""README.md: its generated parts are what the tools make of the sources today."""
+
+import pytest
+
+from support import benchmark_results
+from tools import readme
+
+
+def test_the_generated_parts_are_current(host):
+    text = readme.README.read_text("utf-8")
+    assert readme.renewed(text) == text, "run: python -m tools.readme"
+
+
+def test_a_part_that_is_missing_or_unknown_is_told(host):
+    text = readme.README.read_text("utf-8")
+    with pytest.raises(LookupError, match="holds the parts"):
+        readme.renewed(text.replace("begin generated: workflows", "begin generated: graphs"))
+    with pytest.raises(LookupError, match="holds the parts"):
+        readme.renewed("")
+
+
+def test_measured_tables_come_from_the_stored_results(tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmark_results, "RESULTS", tmp_path)
+    about = {"command": "python -m benchmarks.some", "taken": "2026-01-02", "repeats": 3, "versions": {"torch": "2.9"}}
+    about["machine"] = {"processor": "Some CPU", "cores": 2, "threads": 1, "load_average": None}
+    for name, value in (("one", 1.5), ("two", {"median": 2.5, "low": 2.0, "high": 3.0})):
+        table = {"title": "T", "columns": ["what", "hidden", "s"], "rows": [[name, 7, value]], **about}
+        benchmark_results.store_table("some", name, table)
+    shown = str(readme.Shown("some", ("one", "two"), ("what", "s"), {"s": "seconds"}))
+    table, source = shown.split("\n\n")
+    assert table.splitlines() == ["| what | seconds |", "|---|---|", "| one | 1.50 |", "| two | 2.50 (2.00 to 3.00) |"]
+    assert source == "<sub>`python -m benchmarks.some`, 2026-01-02, 1 thread, PyTorch 2.9, Some CPU, 2 cores</sub>"
+    with pytest.raises(LookupError, match=r"lacks \['three'\]; run benchmarks.some"):
+        str(readme.Shown("some", ("three",)))

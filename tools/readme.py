@@ -1,0 +1,131 @@
+"""``python -m tools.readme``: write the generated parts of README.md.
+
+A part stands between ``<!-- begin generated: NAME -->`` and ``<!-- end generated -->``; NAME is one of :func:`parts`.
+Nodes come from the schemas, model files from the list of published files, workflows from workflows/api, exit codes from
+the launcher, and measured tables from benchmarks/results.
+"""
+
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from betwixt.common.files.published_files import PUBLISHED_FILES, files_named_in
+from betwixt.launcher.failures import EXIT_MEANINGS
+
+from support.benchmark_results import markdown, stored_tables
+from support.bootstrap import ROOT, use_host
+from support.schemas import pack_nodes
+from support.workflow_files import NAMES, api_graph
+
+README = ROOT / "README.md"
+PART = re.compile(r"(<!-- begin generated: (?P<name>.+?) -->\n).*?(<!-- end generated -->)", re.DOTALL)
+SENTENCE_END = re.compile(r"\.\s+(?=[A-Z'])")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Stored tables of a benchmark as the README shows them, below one another if there are several.
+
+    Attributes:
+        script: whose tables.
+        tables: their names; they must have the shown columns.
+        columns: the shown ones; all of the first table if empty.
+        renamed: shown column to what stands above it instead.
+    """
+
+    script: str
+    tables: tuple[str, ...]
+    columns: tuple[str, ...] = ()
+    renamed: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        stored = stored_tables(self.script)
+        if missing := [name for name in self.tables if name not in stored]:
+            raise LookupError(f"benchmarks/results/{self.script}.json lacks {missing}; run benchmarks.{self.script}")
+        chosen = [stored[name] for name in self.tables]
+        columns = self.columns or chosen[0]["columns"]
+        rows = [
+            [row[table["columns"].index(column)] for column in columns] for table in chosen for row in table["rows"]
+        ]
+        sources = dict.fromkeys(_provenance(table) for table in chosen)
+        table = markdown([self.renamed.get(column, column) for column in columns], rows)
+        return f"{table}\n\n<sub>{'; '.join(sources)}</sub>"
+
+
+def _provenance(table: dict) -> str:
+    machine = table["machine"]
+    threads = "1 thread" if machine["threads"] == 1 else f"{machine['threads']} threads"
+    load = "" if machine["load_average"] is None else f", load average {machine['load_average']:g}"
+    where = f"{machine['processor']}, {machine['cores']} cores{load}"
+    return f"`{table['command']}`, {table['taken']}, {threads}, PyTorch {table['versions']['torch']}, {where}"
+
+
+RESULTS: dict[str, Shown] = {}
+
+
+def models() -> str:
+    columns = ["file", "size", "folder in `models`", "for", "licence", "from"]
+    rows = [
+        [
+            f"`{file.name}`",
+            file.size,
+            f"`{file.folder}`",
+            f"{file.purpose}; {file.instead} will do" if file.instead else file.purpose,
+            file.licence,
+            f"[{file.source}]({file.url})" if file.url else file.source,
+        ]
+        for file in PUBLISHED_FILES
+    ]
+    return markdown(columns, rows)
+
+
+def workflows() -> str:
+    rows = [
+        [name, ", ".join(file.instead or f"`{file.name}`" for file in files_named_in(api_graph(name))) or "none"]
+        for name in NAMES
+    ]
+    return markdown(["workflow", "model files"], rows)
+
+
+def nodes() -> str:
+    """A table per family, in the order the nodes are registered; of each description the first sentence."""
+    families: dict[str, list[list[str]]] = {}
+    for node in pack_nodes():
+        schema = node.GET_SCHEMA()
+        does = SENTENCE_END.split(schema.description)[0].rstrip(".")
+        families.setdefault(schema.category.split("/", 1)[1], []).append([schema.display_name, does])
+    return "\n\n".join(f"**{family}**\n\n{markdown(['node', 'does'], rows)}" for family, rows in families.items())
+
+
+def exit_codes() -> str:
+    return markdown(["exit code", "means"], [[code, meaning] for code, meaning in EXIT_MEANINGS.items()])
+
+
+def parts() -> dict[str, Callable[[], str]]:
+    """What makes each part, by name."""
+    results = {f"results {name}": shown.__str__ for name, shown in RESULTS.items()}
+    return {"models": models, "nodes": nodes, "workflows": workflows, "exit codes": exit_codes, **results}
+
+
+def renewed(text: str) -> str:
+    """The README with every generated part made anew.
+
+    Raises:
+        LookupError: a part has an unknown name, or a known one is not in the text.
+    """
+    makers = parts()
+    present = [found["name"] for found in PART.finditer(text)]
+    if sorted(present) != sorted(makers):
+        raise LookupError(f"README.md holds the parts {sorted(present)}, made are {sorted(makers)}")
+    return PART.sub(lambda found: f"{found[1]}\n{makers[found['name']]()}\n\n{found[3]}", text)
+
+
+def main() -> int:
+    use_host()
+    README.write_text(renewed(README.read_text("utf-8")), "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
