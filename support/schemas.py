@@ -12,12 +12,11 @@ if TYPE_CHECKING:  # imported where it is used: ComfyUI is made importable after
 
 def pack_nodes() -> list[type[io.ComfyNode]]:
     """The node classes the pack hands to ComfyUI, in order."""
-    from betwixt.nodes.extension import comfy_entrypoint
+    from betwixt.nodes.extension import comfy_entrypoint, register_model_folders
 
     async def collect():
-        extension = await comfy_entrypoint()
-        await extension.on_load()
-        return await extension.get_node_list()
+        register_model_folders()  # all of on_load but the example inputs, which would go to ComfyUI's own tree
+        return await (await comfy_entrypoint()).get_node_list()
 
     return asyncio.run(collect())
 

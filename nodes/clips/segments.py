@@ -7,6 +7,7 @@ from ...common.number_lists import parse_numbers
 from ...common.pictures import rgb_frames
 from ...fcvg_core.tweening.condition_chain import chain_conditions
 from ..fcvg.conditioning import LONGEST
+from ..search_words import KEY_FRAMES
 
 CATEGORY = "Betwixt/FCVG"
 
@@ -20,7 +21,7 @@ class KeyFramePairs(io.ComfyNode):
             category=CATEGORY,
             description="Splits several key frames into neighbouring pairs. Everything connected behind it runs once "
             "per pair; 'Join Segments' puts the clips together.",
-            search_aliases=["multiple key frames", "loop", "storyboard", "sequence"],
+            search_aliases=["multiple key frames", "loop", "storyboard", "sequence", *KEY_FRAMES],
             inputs=[
                 io.Image.Input("key_frames", tooltip="Two or more key frames in order, as a batch."),
                 io.Boolean.Input("loop", default=False, tooltip="Also go from the last key frame back to the first."),

@@ -20,6 +20,7 @@ from .. import sockets
 from ..host.services.notices import show_notice
 from ..host.services.partial_results import PartialResults, what_ended_it
 from ..host.services.progress import NodeProgress
+from ..search_words import STYLED_VIDEO
 from .inputs import (
     CATEGORY,
     PatchSynthesisSettings,
@@ -102,7 +103,7 @@ class PlaceKeyFrames(io.ComfyNode):
             display_name="Place Key Frames",
             category=CATEGORY,
             description="Says to which frames of a clip painted pictures belong.",
-            search_aliases=["keyframes", "ebsynth", "stylized keys"],
+            search_aliases=["keyframes", "ebsynth", "stylized keys", *STYLED_VIDEO],
             inputs=[
                 io.Image.Input("pictures", tooltip="The painted key frames, in the order of the numbers."),
                 io.String.Input(
@@ -129,7 +130,7 @@ class StyliseClip(io.ComfyNode):
             category=CATEGORY,
             description="EbSynth in one node: paints a whole clip like a few painted frames. Streams: memory grows "
             "with the distance of the key frames, not with the clip.",
-            search_aliases=["ebsynth", "propagate", "style transfer", "paint"],
+            search_aliases=["ebsynth", "propagate", "style transfer", "paint", *STYLED_VIDEO],
             inputs=[
                 *_clip_inputs(),
                 blend_mode_input(),
@@ -200,7 +201,7 @@ class EbSynthPropagate(io.ComfyNode):
             category=CATEGORY,
             description="Carries painted key frames over a clip from both sides, for 'EbSynth Blend', with the "
             "intermediate results to look at. Keeps everything in memory; 'Stylise Clip from Key Frames' streams.",
-            search_aliases=["ebsynth", "patch match", "error map"],
+            search_aliases=["ebsynth", "patch match", "error map", *STYLED_VIDEO],
             inputs=[*_clip_inputs(), *optional_inputs()],
             outputs=[
                 sockets.Propagation.Output(display_name="propagation", tooltip="For 'EbSynth Blend'."),

@@ -12,6 +12,7 @@ from .. import sockets
 from ..host.services.notices import show_notice
 from ..host.svd.fusion_sampler import KEYFRAME_LATENT
 from ..host.svd.vae import encode_pictures, require_temporal_vae
+from ..search_words import INBETWEENS
 
 CATEGORY = "Betwixt/FCVG"
 EMBEDDING_WIDTH = 1024  # of the CLIP image embedding that SVD attends to
@@ -127,7 +128,7 @@ class InbetweenConditioningNode(io.ComfyNode):
             category=CATEGORY,
             description="Encodes two key frames for Stable Video Diffusion, one for each direction, exactly as FCVG "
             "was trained: the whole picture for CLIP, one shared noise, unscaled latents.",
-            search_aliases=["svd conditioning", "fcvg", "key frames", "image to video"],
+            search_aliases=["svd conditioning", "fcvg", "key frames", "image to video", *INBETWEENS],
             inputs=[
                 io.ClipVision.Input("clip_vision", tooltip="SVD's image encoder, from 'Image Only Checkpoint Loader'."),
                 io.Vae.Input("vae", tooltip="SVD's temporal VAE, from the same loader."),

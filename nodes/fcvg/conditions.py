@@ -23,6 +23,7 @@ from ...fcvg_core.tweening.tracks import TRACK_POINTS, host_tracks, joint_tracks
 from .. import sockets
 from ..host.services.notices import show_notice
 from ..host.services.progress import NodeProgress
+from ..search_words import INBETWEENS
 from .condition_inputs import fractions_of, path_input, paths_of, timing_input
 
 CATEGORY = "Betwixt/FCVG"
@@ -100,7 +101,15 @@ class InterpolateConditions(io.ComfyNode):
             category=CATEGORY,
             description="Moves matched lines and poses from the first to the last key frame and draws one condition "
             "picture per frame, for FCVG's ControlNeXt. Timing and path are free; the defaults are the published ones.",
-            search_aliases=["fcvg", "inbetween", "easing", "timing chart", "frame-wise condition", "tween"],
+            search_aliases=[
+                "fcvg",
+                "inbetween",
+                "easing",
+                "timing chart",
+                "frame-wise condition",
+                "tween",
+                *INBETWEENS,
+            ],
             inputs=[
                 _frame_count_input(),
                 timing_input(),

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...common.files.published_files import GLUESTICK, SUPERPOINT
 from .. import sockets
-from ..file_inputs import published_file_input
+from ..file_inputs import missing_file, published_file_input
 from ..host.services.line_matchers import managed_gluestick_matcher
 from ..host.services.model_files import model_path, read_weights
 
@@ -73,6 +73,11 @@ class LoadGlueStick(io.ComfyNode):
             ],
             outputs=[sockets.LineMatcher.Output(display_name="line_matcher", tooltip="For 'Match Lines'.")],
         )
+
+    @classmethod
+    def validate_inputs(cls, superpoint, gluestick) -> bool | str:
+        answers = missing_file(SUPERPOINT, superpoint), missing_file(GLUESTICK, gluestick)
+        return next((answer for answer in answers if answer is not True), True)
 
     @classmethod
     def execute(cls, superpoint, gluestick, detector, max_lines, max_points, min_length, threshold) -> io.NodeOutput:

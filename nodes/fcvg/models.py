@@ -8,7 +8,7 @@ from ...common.files.published_files import FCVG_CONTROLNEXT, FCVG_UNET, GI_UNET
 from ...common.pictures import rgb_frames
 from ...fcvg_core.sampling.backward_motion import delta_weights
 from .. import sockets
-from ..file_inputs import published_file_input
+from ..file_inputs import missing_file, published_file_input
 from ..host.services.model_files import model_path, read_weights
 from ..host.svd.controlnext_model import controlnext_from
 from ..host.svd.controlnext_patch import ConditionVideo, ControlNeXtPatch
@@ -17,6 +17,7 @@ from ..host.svd.temporal_attention import BackwardMotion
 
 CATEGORY = "Betwixt/FCVG"
 DIFFERENCE_ALONE = "none (the file is the difference)"
+BASE_FOLDERS = (SVD_14.folder, GI_UNET.folder)
 STRETCH = "stretch to the clip"
 
 
@@ -58,6 +59,10 @@ class LoadFCVGModel(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, file) -> bool | str:
+        return missing_file(FCVG_UNET, file)
+
+    @classmethod
     def execute(cls, file, weight_dtype, base=None) -> io.NodeOutput:
         path = model_path(FCVG_UNET.folder, file, FCVG_UNET.described)
         return io.NodeOutput(*load_model(path, weight_dtype, base))
@@ -80,6 +85,10 @@ class LoadControlNeXt(io.ComfyNode):
             ],
             outputs=[sockets.ControlNeXt.Output(display_name="controlnext", tooltip="For 'Apply ControlNeXt'.")],
         )
+
+    @classmethod
+    def validate_inputs(cls, file) -> bool | str:
+        return missing_file(FCVG_CONTROLNEXT, file)
 
     @classmethod
     def execute(cls, file) -> io.NodeOutput:
@@ -198,7 +207,6 @@ def _check_widths(model, controlnext) -> None:
 class ApplyBackwardMotion(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        names = {*folder_paths.get_filename_list(SVD_14.folder), *folder_paths.get_filename_list(GI_UNET.folder)}
         return io.Schema(
             node_id="BetwixtApplyBackwardMotion",
             display_name="Apply Backward Motion (GI)",
@@ -213,16 +221,22 @@ class ApplyBackwardMotion(io.ComfyNode):
                     GI_UNET,
                     "GI's UNet fine-tuned for backward motion, in models/diffusion_models; diffusers or ComfyUI names.",
                 ),
-                io.Combo.Input(
+                published_file_input(
                     "base",
-                    options=[*sorted({*names, SVD_14.name}), DIFFERENCE_ALONE],
-                    default=SVD_14.name,
-                    tooltip="What the file was fine-tuned from: SVD for 14 frames, in models/checkpoints or "
+                    SVD_14,
+                    "What the file was fine-tuned from: svd.safetensors, SVD for 14 frames, in models/checkpoints or "
                     "diffusion_models. Only the difference of the two is used.",
+                    folders=BASE_FOLDERS,
+                    extra=(DIFFERENCE_ALONE,),
                 ),
             ],
             outputs=[io.Model.Output(display_name="model", tooltip="The model, ready for the mode GI.")],
         )
+
+    @classmethod
+    def validate_inputs(cls, file, base) -> bool | str:
+        answer = missing_file(GI_UNET, file)
+        return answer if base == DIFFERENCE_ALONE or answer is not True else missing_file(SVD_14, base, BASE_FOLDERS)
 
     @classmethod
     def execute(cls, model, file, base) -> io.NodeOutput:

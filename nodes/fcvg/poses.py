@@ -7,6 +7,7 @@ import numpy as np
 from comfy_api.latest import io, ui
 
 from ...common.errors import BetwixtError
+from ...common.files.published_files import DWPOSE, YOLOX
 from ...common.pictures import rgb_frames, to_float, to_uint8
 from ...fcvg_core.poses.bounding_boxes import read_person_boxes
 from ...fcvg_core.poses.drawing import draw_poses, overlay_poses
@@ -14,22 +15,17 @@ from ...fcvg_core.poses.estimator import PoseEstimator
 from ...fcvg_core.poses.onnx_session import open_session
 from ...fcvg_core.poses.pose_keypoint import read_pose_keypoints, write_pose_keypoints
 from .. import sockets
+from ..file_inputs import missing_file, published_file_input
 from ..host.services.model_files import model_path
 from ..host.services.pose_files import load_json, save_json
 from ..host.services.progress import NodeProgress
 
 CATEGORY = "Betwixt/FCVG"
-PUBLISHED = "huggingface.co/yzd-v/DWPose, Apache-2.0"
 
 
 class LoadDWPose(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        def combo(name: str, default: str, tooltip: str) -> io.Combo.Input:
-            # The published name is listed even when the file is missing: the error then says where to get it.
-            options = sorted({*folder_paths.get_filename_list("dwpose"), default})
-            return io.Combo.Input(name, options=options, default=default, tooltip=tooltip)
-
         return io.Schema(
             node_id="BetwixtLoadDWPose",
             display_name="Load DWPose",
@@ -38,10 +34,12 @@ class LoadDWPose(io.ComfyNode):
             "it is installed, otherwise through OpenCV on the CPU.",
             search_aliases=["pose", "openpose", "yolox", "onnx"],
             inputs=[
-                combo("detector", "yolox_l.onnx", "Person detector: yolox_l.onnx in models/dwpose, detection or onnx."),
-                combo(
+                published_file_input(
+                    "detector", YOLOX, "Person detector: yolox_l.onnx in models/dwpose, detection or onnx."
+                ),
+                published_file_input(
                     "pose_model",
-                    "dw-ll_ucoco_384.onnx",
+                    DWPOSE,
                     "Whole-body pose network: dw-ll_ucoco_384.onnx in models/dwpose, detection or onnx.",
                 ),
             ],
@@ -53,8 +51,14 @@ class LoadDWPose(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, detector, pose_model) -> bool | str:
+        answers = missing_file(YOLOX, detector), missing_file(DWPOSE, pose_model)
+        return next((answer for answer in answers if answer is not True), True)
+
+    @classmethod
     def execute(cls, detector, pose_model) -> io.NodeOutput:
-        paths = [model_path("dwpose", name, PUBLISHED) for name in (detector, pose_model)]
+        slots = ((detector, YOLOX), (pose_model, DWPOSE))
+        paths = [model_path(published.folder, name, published.described) for name, published in slots]
         sessions = [open_session(path) for path in paths]
         return io.NodeOutput(PoseEstimator(*sessions, detector, pose_model))
 

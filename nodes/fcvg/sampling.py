@@ -14,6 +14,7 @@ from ..host.services.clip_preview import clip_callback
 from ..host.svd.bidirectional_guider import BidirectionalGuider, BidirectionalModel, BidirectionalSettings
 from ..host.svd.fusion_sampler import FusionSampler
 from ..host.svd.model import require_svd
+from ..search_words import INBETWEENS
 from .fusion_inputs import mode_input, published_guidances, published_steps, sampler_options, weight_of, weights_input
 from .models import controlled
 
@@ -97,7 +98,7 @@ class BidirectionalGuiderNode(io.ComfyNode):
             category=CATEGORY,
             description="Denoises one clip from both ends: forward from the first key frame, backward from the last, "
             "fused frame by frame. For 'SamplerCustomAdvanced' with any sampler; euler and karras are published.",
-            search_aliases=["fcvg", "trf", "inbetween", "two key frames", "time reversal fusion"],
+            search_aliases=["fcvg", "trf", "inbetween", "two key frames", "time reversal fusion", *INBETWEENS],
             inputs=[
                 io.Model.Input(
                     "model", tooltip="Stable Video Diffusion: FCVG, with or without ControlNeXt, or SVD-XT."
@@ -144,7 +145,7 @@ class BidirectionalModelNode(io.ComfyNode):
             category=CATEGORY,
             description="The Bidirectional Guider for stock sampler nodes such as 'KSampler': they bring the first key "
             "frame's conditioning and the guidance (cfg), this node adds the last key frame.",
-            search_aliases=["fcvg", "ksampler", "inbetween", "two key frames"],
+            search_aliases=["fcvg", "ksampler", "inbetween", "two key frames", *INBETWEENS],
             inputs=[
                 io.Model.Input(
                     "model", tooltip="Stable Video Diffusion: FCVG, with or without ControlNeXt, or SVD-XT."
@@ -209,7 +210,7 @@ class Inbetween(io.ComfyNode):
             category=CATEGORY,
             description="Model, key frames and conditions to a clip in one node, with the published settings of each "
             "method. For other samplers, schedules or fusion weights use the Bidirectional Guider.",
-            search_aliases=["fcvg", "trf", "gi", "vibid", "interpolate", "tween"],
+            search_aliases=["fcvg", "trf", "gi", "vibid", "interpolate", "tween", *INBETWEENS],
             inputs=[
                 io.Model.Input("model", tooltip="Stable Video Diffusion: FCVG's model, or SVD-XT for TRF, GI, ViBiD."),
                 sockets.InbetweenConditioning.Input("conditionings", tooltip="From 'Inbetween Conditioning'."),

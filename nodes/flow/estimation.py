@@ -38,7 +38,8 @@ class LoadFlowModel(io.ComfyNode):
                 published_file_input(
                     "file",
                     GMFLOW,
-                    "gmflow_sintel-0c07dcb3.pth or a safetensors conversion of it, in models/optical_flow.",
+                    "gmflow_sintel-0c07dcb3.pth or a safetensors conversion of it, in models/optical_flow; from "
+                    "huggingface.co/PKUWilliamYang/Rerender, folder models.",
                 )
             ],
         )

@@ -16,6 +16,7 @@ from ...rerender_core.keyframes.selection import (
 )
 from .. import sockets
 from ..host.services.progress import NodeProgress
+from ..search_words import KEY_FRAMES
 
 CATEGORY = "Betwixt/Rerender"
 USUAL_CUT = 0.5
@@ -90,7 +91,7 @@ class SelectKeyFrames(io.ComfyNode):
             display_name="Select Key Frames",
             category=CATEGORY,
             description="Picks the frames of a clip that are stylised; the rest is propagated from them.",
-            search_aliases=["keyframes", "every nth frame", "scene detection"],
+            search_aliases=["keyframes", "every nth frame", "scene detection", *KEY_FRAMES],
             inputs=[
                 io.Image.Input("frames", tooltip="The clip, at least two frames."),
                 io.DynamicCombo.Input(

@@ -25,6 +25,7 @@ from ..host.services.notices import show_notice
 from ..host.services.partial_results import PartialResults
 from ..host.services.progress import NodeProgress
 from ..picture_size import CELL, whole_cells
+from ..search_words import STYLED_VIDEO
 
 FLOW_SHARE = 0.05  # of the progress bar
 PARTIAL = PartialResults()
@@ -63,7 +64,7 @@ class RerenderKeyFrames(io.ComfyNode):
             category="Betwixt/Rerender",
             description="Stylises the key frames of a clip one after the other with a Stable Diffusion 1.5 model, its "
             "LoRAs and ControlNets, and holds them together by the connected constraints.",
-            search_aliases=["rerender a video", "vid2vid", "video to video", "stylize video"],
+            search_aliases=["rerender a video", "vid2vid", "video to video", "stylize video", *STYLED_VIDEO],
             inputs=[
                 io.Model.Input("model", tooltip="SD1.x or SD2.x, any LoRA, inpainting models too; SDXL experimental."),
                 io.Vae.Input("vae", tooltip="Its VAE; the authors use vae-ft-mse-840000-ema-pruned."),

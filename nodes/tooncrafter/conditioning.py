@@ -13,6 +13,7 @@ from ...tooncrafter_core.keyframes import FIT_MODES, SIZE_STEP, TASKS, check_siz
 from .. import sockets
 from ..host.services.notices import show_notice
 from ..host.tooncrafter.conditioning import KeyFrames, check_text, condition
+from ..search_words import INBETWEENS
 
 CATEGORY = "Betwixt/ToonCrafter"
 AS_TRAINED = "as the model was trained"
@@ -78,7 +79,14 @@ class ToonCrafterConditioning(io.ComfyNode):
             category=CATEGORY,
             description="Prepares key drawings and prompts for ToonCrafter or DynamiCrafter exactly as published: "
             "fitted pictures, image tokens, key latents, frame rate; and the references for the decoder.",
-            search_aliases=["tooncrafter", "dynamicrafter", "key frames", "interpolate drawings", "image to video"],
+            search_aliases=[
+                "tooncrafter",
+                "dynamicrafter",
+                "key frames",
+                "interpolate drawings",
+                "image to video",
+                *INBETWEENS,
+            ],
             inputs=[
                 sockets.FirstStage.Input("first_stage", tooltip="From 'Load ToonCrafter'."),
                 io.ClipVision.Input(

@@ -5,12 +5,13 @@ from comfy_api.latest import io
 
 from ...common.files.published_files import SKETCH_ENCODER, TOONCRAFTER
 from .. import sockets
-from ..file_inputs import published_file_input
+from ..file_inputs import missing_file, published_file_input
 from ..host.services.model_files import model_path
 from ..host.services.notices import show_notice
 from ..host.svd.model import WEIGHT_DTYPES
 from ..host.tooncrafter.files import load_checkpoint
 from ..host.tooncrafter.sketch_guidance import load_sketch_encoder
+from ..search_words import INBETWEENS
 
 CATEGORY = "Betwixt/ToonCrafter"
 FOLDERS = ("checkpoints", "diffusion_models")  # pruned files are kept in either
@@ -20,21 +21,27 @@ TWINS = ("between two pictures (512_Interp)", "from one picture (512)")
 class LoadToonCrafter(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        names = {name for folder in FOLDERS for name in folder_paths.get_filename_list(folder)}
         return io.Schema(
             node_id="BetwixtLoadToonCrafter",
             display_name="Load ToonCrafter",
             category=CATEGORY,
             description="Loads ToonCrafter or a DynamiCrafter (256, 512, 512-interp, 1024): a native MODEL, the first "
             "stage with the dual-reference decoder and, where the file holds them, CLIP and CLIP_VISION.",
-            search_aliases=["tooncrafter", "dynamicrafter", "cartoon interpolation", "inbetween", "checkpoint"],
+            search_aliases=[
+                "tooncrafter",
+                "dynamicrafter",
+                "cartoon interpolation",
+                "inbetween",
+                "checkpoint",
+                *INBETWEENS,
+            ],
             inputs=[
-                io.Combo.Input(
+                published_file_input(
                     "file",
-                    options=sorted({*names, TOONCRAFTER.name}),
-                    default=TOONCRAFTER.name,
-                    tooltip="model.ckpt as published, its fp16 or its pruned repackaging, in models/checkpoints or "
+                    TOONCRAFTER,
+                    "model.ckpt as published, its fp16 or its pruned repackaging, in models/checkpoints or "
                     "models/diffusion_models. Which model it is is told from its tensors.",
+                    folders=FOLDERS,
                 ),
                 io.Combo.Input(
                     "weight_dtype",
@@ -69,6 +76,10 @@ class LoadToonCrafter(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, file) -> bool | str:
+        return missing_file(TOONCRAFTER, file, FOLDERS)
+
+    @classmethod
     def execute(cls, file, weight_dtype, dynamicrafter_512) -> io.NodeOutput:
         folder = next((name for name in FOLDERS if folder_paths.get_full_path(name, file)), FOLDERS[0])
         path = model_path(folder, file, TOONCRAFTER.described)
@@ -95,6 +106,10 @@ class LoadSketchEncoder(io.ComfyNode):
             ],
             outputs=[io.ControlNet.Output(display_name="control_net", tooltip="The sketch encoder.")],
         )
+
+    @classmethod
+    def validate_inputs(cls, file) -> bool | str:
+        return missing_file(SKETCH_ENCODER, file)
 
     @classmethod
     def execute(cls, file) -> io.NodeOutput:

@@ -54,9 +54,11 @@ def test_the_other_modules_stay_and_the_log_says_why(extension, monkeypatch, cap
     assert "Update ComfyUI and run 'pip install -r requirements.txt'" in told
 
 
-def test_every_module_of_the_pack_loads(host, caplog):
+def test_every_module_of_the_pack_loads(host, caplog, tmp_path, monkeypatch):
+    import folder_paths
     from betwixt.nodes import extension
 
+    monkeypatch.setattr(folder_paths, "input_directory", str(tmp_path))  # the example inputs go there
     asyncio.run(extension.BetwixtExtension().on_load())  # loaders list the folders it registers
     for module in extension.NODE_MODULES:
         assert extension.nodes_of(module), module

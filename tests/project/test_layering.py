@@ -142,12 +142,12 @@ print(json.dumps(imported))
 
 
 @pytest.fixture(scope="module")
-def loaded():
+def loaded(tmp_path_factory):
     """What ComfyUI's own loader makes of the pack in a fresh process in which ComfyUI is already imported."""
     code = """
 import asyncio, json, time
 from support.bootstrap import ROOT, use_host
-use_host()
+use_host(sys.argv[1])
 import nodes
 
 async def load():
@@ -169,7 +169,7 @@ def cut(event, arguments):
 
 print(json.dumps(asyncio.run(load())))
 """
-    return run_python(code)
+    return run_python(code, str(tmp_path_factory.mktemp("base")))
 
 
 def test_loading_the_pack_stays_within_the_time_budget(loaded, record_property):

@@ -155,13 +155,19 @@ def test_a_missing_file_is_described(models):
     assert "github.com/magicleap" in error.remedy and "non-commercial" in error.remedy
 
 
-def test_published_names_can_be_chosen_before_the_files_are_there(models):
+def test_only_files_that_are_there_can_be_chosen_and_a_missing_one_is_told_before_anything_runs(models):
     from betwixt.nodes.fcvg.gluestick import LoadGlueStick
 
     (models / SUPERPOINT).unlink()
     (models / GLUESTICK).rename(models / "sub.pt")
-    choices = {entry.id: entry.options for entry in LoadGlueStick.GET_SCHEMA().inputs[:2]}
-    assert choices == {"superpoint": ["sub.pt", SUPERPOINT], "gluestick": [GLUESTICK, "sub.pt"]}
+    inputs = LoadGlueStick.GET_SCHEMA().inputs[:2]
+    assert {entry.id: entry.options for entry in inputs} == {"superpoint": ["sub.pt"], "gluestick": ["sub.pt"]}
+    assert [entry.default for entry in inputs] == [SUPERPOINT, GLUESTICK]  # what a new node asks for
+    assert LoadGlueStick.validate_inputs("sub.pt", None) is True  # None: a wire brings it
+    told = LoadGlueStick.validate_inputs(SUPERPOINT, "sub.pt")
+    assert f"'{SUPERPOINT}' was not found" in told and str(models) in told and "github.com/magicleap" in told
+    (models / "sub.pt").unlink()
+    assert [entry.options for entry in LoadGlueStick.GET_SCHEMA().inputs[:2]] == [[], []]
 
 
 @pytest.mark.parametrize("zipped", [True, False])

@@ -124,7 +124,7 @@ def test_missing_swapped_and_damaged_files_are_named(nodes, folders):
     with pytest.raises(BetwixtError, match=r"'yolox_l.onnx' was not found.*dwpose.*yzd-v/DWPose"):
         estimator(nodes)
     combo = nodes.LoadDWPose.define_schema().inputs[0]
-    assert combo.options == ["dw-ll_ucoco_384.onnx", "yolox_l.onnx"] and combo.default == "yolox_l.onnx"
+    assert combo.options == ["dw-ll_ucoco_384.onnx"] and combo.default == "yolox_l.onnx"
 
 
 def test_other_packs_and_the_hosts_folders_are_searched(host, folders, monkeypatch):
