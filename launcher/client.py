@@ -1,5 +1,6 @@
 """Client of a running ComfyUI: upload, queue, follow, fetch, interrupt, free."""
 
+import base64
 import contextlib
 import json
 import mimetypes
@@ -9,15 +10,16 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .events import Event, EventStream
-from .failures import ExecutionFailed, Failure, Interrupted, ServerLost, ServerRefused, ValidationFailed
+from .failures import ExecutionFailed, Failure, Interrupted, ServerLost, ServerRefused, UsageMistake, ValidationFailed
 
 QUIET_SECONDS = 20  # after so long without a message the history is asked whether the prompt is still there
 REFUSALS = 4  # unanswered questions in a row until a server counts as lost
+PREVIEWS = "previews"  # subfolder for pictures that nodes only show
 HISTORY_SECONDS = 10  # the history is written shortly after the last event
 
 
@@ -61,12 +63,15 @@ class Client:
     """Synchronous client; a context manager that closes its connection.
 
     Args:
-        url: the server's address; "host:port" means http.
+        url: the server's address; "host:port" means http. A name and password in it are sent as basic authorization
+            and left out of :attr:`url` and of every message.
         timeout: seconds to wait for the answer to one request.
+        headers: sent with every request, e.g. ``{"Authorization": "Bearer ..."}``.
     """
 
-    def __init__(self, url: str, timeout: float = 30):
-        self.url = (url if "://" in url else f"http://{url}").rstrip("/")
+    def __init__(self, url: str, timeout: float = 30, headers: Mapping[str, str] | None = None):
+        self.url, credentials = split_credentials(url)
+        self.headers = {**credentials, **(headers or {})}
         self.timeout = timeout
         self.client_id = uuid.uuid4().hex
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -87,7 +92,7 @@ class Client:
 
     def _open(self, path: str, data: bytes | None = None, content_type: str = "application/json"):
         """The open answer. Raises ``ServerRefused`` for an HTTP error and ``ServerLost`` when nobody answers."""
-        request = urllib.request.Request(self.url + path, data)
+        request = urllib.request.Request(self.url + path, data, self.headers)
         if data is not None:
             request.add_header("Content-Type", content_type)
         try:
@@ -100,7 +105,13 @@ class Client:
     def get(self, path: str, **query):
         """The JSON answer to GET ``path``."""
         with self._open(path + (f"?{urllib.parse.urlencode(query)}" if query else "")) as answer:
-            return json.load(answer)
+            return self._json(answer.read(), path)
+
+    def _json(self, body: bytes, path: str):
+        try:
+            return json.loads(body)
+        except ValueError:
+            raise ServerRefused(self.url + path, 200, body) from None
 
     def post(self, path: str, body: dict) -> bytes:
         """The raw answer to POST ``path`` with a JSON body."""
@@ -150,7 +161,7 @@ class Client:
         head += f"Content-Type: {kind}\r\n\r\n"
         body = head.encode() + path.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
         with self._open("/upload/image", body, f"multipart/form-data; boundary={boundary}") as answer:
-            stored = json.load(answer)
+            stored = self._json(answer.read(), "/upload/image")
         return "/".join(part for part in (stored.get("subfolder"), stored["name"]) if part)
 
     # Prompts
@@ -163,7 +174,7 @@ class Client:
         """
         body = {"prompt": graph, "client_id": self.client_id}
         try:
-            answer = json.loads(self.post("/prompt", body))
+            answer = self._json(self.post("/prompt", body), "/prompt")
         except ServerRefused as refused:
             report = _json_or_nothing(refused.body)
             if refused.status != 400 or "error" not in report:
@@ -207,7 +218,7 @@ class Client:
     def _connect(self) -> None:
         try:
             if self._events is None:
-                self._events = EventStream(self.url, self.client_id)
+                self._events = EventStream(self.url, self.client_id, self.headers)
             if not self._events.connected:
                 self._events.connect(self.timeout)
         except Exception as error:
@@ -271,7 +282,7 @@ class Client:
         """
         paths = []
         for file in files:
-            target = unused_path((folder / "previews" if file.folder == "temp" else folder) / file.filename)
+            target = unused_path((folder / PREVIEWS if file.folder == "temp" else folder) / file.filename)
             self._copy(file, target)
             paths.append(target)
         return paths
@@ -289,6 +300,35 @@ class Client:
     def _view(self, file: OutputFile):
         query = {"filename": file.filename, "subfolder": file.subfolder, "type": file.folder}
         return self._open(f"/view?{urllib.parse.urlencode(query)}")
+
+
+def split_credentials(url: str) -> tuple[str, dict[str, str]]:
+    """(address without trailing slash and without credentials, the header that carries them) of a server's address.
+
+    Raises:
+        UsageMistake: not an http or https address.
+    """
+    try:
+        parts = urllib.parse.urlsplit(url if "://" in url else f"http://{url}")
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise UsageMistake(
+            f"--server: expected an address such as http://127.0.0.1:8188, got '{without_secrets(url)}'."
+        )
+    user, _, place = parts.netloc.rpartition("@")
+    address = urllib.parse.urlunsplit((parts.scheme, place, parts.path, "", "")).rstrip("/")
+    if not user:
+        return address, {}
+    name = urllib.parse.unquote(user)
+    return address, {"Authorization": "Basic " + base64.b64encode(name.encode()).decode()}
+
+
+def without_secrets(url: str) -> str:
+    """A server's address as it may be shown: what stands before "@" is left out."""
+    scheme, separator, rest = url.rpartition("://")
+    return scheme + separator + rest.rpartition("@")[2]
 
 
 def output_files(outputs: dict) -> list[OutputFile]:

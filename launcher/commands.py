@@ -43,7 +43,19 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--input", nargs="+", action="extend", default=[], type=Path, metavar="FILE", help="files to upload"
     )
-    run.add_argument("--server", metavar="URL", help="a running ComfyUI (default: an own one, ended afterwards)")
+    run.add_argument(
+        "--server",
+        metavar="URL",
+        help="a running ComfyUI, which needs nothing installed here (default: an own one, ended afterwards); "
+        "http://name:password@host is understood and never shown",
+    )
+    run.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        metavar="'NAME: VALUE'",
+        help="sent with every request to --server, e.g. 'Authorization: Bearer TOKEN'; repeatable",
+    )
     run.add_argument("--out", type=Path, default=Path("betwixt-output"), metavar="DIR", help="folder for what is made")
     _add_base(run)
 
@@ -63,8 +75,13 @@ def _add_base(command: argparse.ArgumentParser) -> None:
 def check(args: argparse.Namespace) -> None:
     """Refuse what can be seen to be wrong before anything is installed or started."""
     if args.command == "run":
+        from .client import split_credentials
         from .graph import apply_settings, load_graph
+        from .run import read_headers
 
+        read_headers(args.header)
+        if args.server is not None:
+            split_credentials(args.server)
         apply_settings(load_graph(args.workflow), args.set)
         for path in args.input:
             if not path.is_file():
@@ -81,7 +98,7 @@ def check(args: argparse.Namespace) -> None:
         raise failures.UsageMistake(f"--base {args.base}: there is no such folder.")
 
 
-def perform(args: argparse.Namespace, host: Path, base: Path) -> int:
+def perform(args: argparse.Namespace, host: Path | None, base: Path | None) -> int:
     """Run the command in the prepared Python; returns its exit code."""
     if args.command == "run":
         from .run import run
@@ -108,8 +125,13 @@ def main(arguments: list[str]) -> int:
         if arguments[:1] == [INSIDE]:
             host, base = Path(arguments[1]), Path(arguments[2])
             return perform(parser().parse_args(arguments[3:]), host, base)
+        if not arguments:
+            parser().print_help()
+            return 0
         args = parser().parse_args(arguments)
         check(args)
+        if args.command == "run" and args.server is not None:  # nothing runs here, so nothing is installed
+            return perform(args, None, None)
         if args.command == "doctor":
             from .doctor import doctor
 

@@ -1,12 +1,11 @@
 """The host's websocket as a stream of events of one prompt."""
 
-import asyncio
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-import aiohttp
+from .websocket import BINARY, TEXT, WebSocket
 
 PREVIEW, PREVIEW_WITH_METADATA = 1, 4  # types of binary frames, the first four bytes
 
@@ -36,44 +35,39 @@ class EventStream:
     Args:
         url: the server's http address.
         client_id: the id that prompts are queued with.
+        headers: further headers of the handshake, e.g. credentials.
     """
 
-    def __init__(self, url: str, client_id: str):
-        self._address = f"{url}/ws?clientId={client_id}".replace("http", "ws", 1)
-        self._loop = asyncio.new_event_loop()
-        self._session: aiohttp.ClientSession | None = None
-        self._socket: aiohttp.ClientWebSocketResponse | None = None
+    def __init__(self, url: str, client_id: str, headers: Mapping[str, str] | None = None):
+        self._address, self._headers = f"{url}/ws?clientId={client_id}", dict(headers or {})
+        self._socket: WebSocket | None = None
         self._progress: dict[str, tuple[float, float]] = {}
 
     def connect(self, timeout: float) -> None:
         """Open the connection, again after it broke. Raises ``OSError`` if there is no server."""
-        self._loop.run_until_complete(asyncio.wait_for(self._connect(), timeout))
-
-    async def _connect(self) -> None:
-        if self._session is None:
-            self._session = aiohttp.ClientSession()
-        self._socket = await self._session.ws_connect(self._address, max_msg_size=0)
-        await self._socket.send_json({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
+        self._socket = WebSocket(self._address, self._headers, timeout)
+        wishes = {"type": "feature_flags", "data": {"supports_preview_metadata": True}}
+        self._socket.send(TEXT, json.dumps(wishes).encode())
 
     @property
     def connected(self) -> bool:
-        return self._socket is not None and not self._socket.closed
+        return self._socket is not None and self._socket.connected
 
     def read(self, prompt_id: str, timeout: float) -> list[Event] | None:
         """The events of the next message that concern the prompt (often none).
 
         Returns None when nothing arrived within ``timeout`` seconds. Raises ``ConnectionError`` on a broken connection.
         """
-        try:
-            message = self._loop.run_until_complete(self._socket.receive(timeout))
-        except (asyncio.TimeoutError, TimeoutError):
+        if not self.connected:
+            raise ConnectionError("the websocket was closed")
+        message = self._socket.receive(timeout)
+        if message is None:
             return None
-        if message.type is aiohttp.WSMsgType.BINARY:
-            return list(self._preview(message.data, prompt_id))
-        if message.type is aiohttp.WSMsgType.TEXT:
-            body = json.loads(message.data)
-            return list(self._translate(body.get("type"), body.get("data") or {}, prompt_id))
-        raise ConnectionError("the websocket was closed")
+        kind, contents = message
+        if kind == BINARY:
+            return list(self._preview(contents, prompt_id))
+        body = json.loads(contents)
+        return list(self._translate(body.get("type"), body.get("data") or {}, prompt_id))
 
     def _preview(self, frame: bytes, prompt_id: str) -> Iterator[Event]:
         kind = struct.unpack(">I", frame[:4])[0]
@@ -113,11 +107,9 @@ class EventStream:
             self._progress[node] = now
 
     def close(self) -> None:
-        """Close the connection and the loop. Safe to call twice."""
-        if not self._loop.is_closed():
-            if self._session is not None:
-                self._loop.run_until_complete(self._session.close())
-            self._loop.close()
+        """Close the connection. Safe to call twice."""
+        if self._socket is not None:
+            self._socket.close()
 
 
 def _shown(data: dict) -> str:

@@ -87,7 +87,13 @@ class ServerRefused(Failure):
 
     def __init__(self, url: str, status: int, body: bytes):
         self.status, self.body = status, body
-        super().__init__(f"The server answered {url} with HTTP status {status}; is it a ComfyUI?")
+        if status in (401, 403) or (status == 200 and b"<html" in body[:2000].lower()):
+            said = f"HTTP status {status}" if status != 200 else "a web page, probably a login"
+            text = f"The server answered {url} with {said}; it wants credentials. Give them with --header "
+            text += "'Authorization: Bearer TOKEN' (or --header 'Cookie: ...'), or in the address: "
+            super().__init__(text + "http://name:password@host.")
+        else:
+            super().__init__(f"The server answered {url} with HTTP status {status}; is it a ComfyUI?")
 
 
 class Interrupted(Failure):

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from .failures import UsageMistake
 
+TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 UPLOAD_FLAGS = ("image_upload", "video_upload", "audio_upload", "file_upload")
 
 
 def load_graph(path: Path) -> dict:
     """The graph in a file. Raises ``UsageMistake`` if it is not an API-format workflow."""
     try:
-        graph = json.loads(path.read_text("utf-8"))
+        graph = json.loads(path.read_text("utf-8-sig"))  # some editors begin a file with a byte order mark
     except OSError as error:
         raise UsageMistake(f"The workflow {path} cannot be read: {error.strerror or error}.") from error
     except ValueError as error:
@@ -24,6 +25,8 @@ def load_graph(path: Path) -> dict:
             f"{path} is a workflow in the user interface's format; queueing needs the API format. "
             "Open it in ComfyUI and use 'Export (API)'; the pack's own graphs are in workflows/api/."
         )
+    if isinstance(graph, dict) and isinstance(graph.get("prompt"), dict) and "class_type" not in graph["prompt"]:
+        graph = graph["prompt"]  # the body of a request to the server
     if not isinstance(graph, dict) or not graph:
         raise UsageMistake(f"{path} holds no nodes; an API-format workflow maps node ids to nodes.")
     for node, entry in graph.items():
@@ -43,7 +46,8 @@ def title(graph: dict, node: str) -> str:
 def parse_setting(graph: dict, setting: str) -> tuple[str, str, object]:
     """(node id, input, value) of ``node.input=value``; the node is named by id, or by a title or class that is unique.
 
-    The value is JSON, or plain text if it is not JSON or the input holds text now.
+    The value is JSON, or plain text if it is not JSON or the input holds text now. An input that holds a truth value
+    takes :data:`TRUTH` in any case and nothing else.
     """
     target, separator, text = setting.partition("=")
     names = sorted({name for node in graph for name in (node, title(graph, node), graph[node]["class_type"])})
@@ -58,11 +62,21 @@ def parse_setting(graph: dict, setting: str) -> tuple[str, str, object]:
     present = graph[node]["inputs"].get(key)
     if isinstance(present, list):
         raise UsageMistake(f"--set {setting}: this input is linked to node {present[0]}, so it takes no value.")
+    if isinstance(present, bool):
+        return node, key, truth(setting, text)
     try:
         value = text if isinstance(present, str) else json.loads(text)
     except ValueError:
         value = text
     return node, key, value
+
+
+def truth(setting: str, text: str) -> bool:
+    """The truth value of a setting's text. Raises ``UsageMistake`` for any other text."""
+    value = TRUTH.get(text.strip().lower())
+    if value is None:
+        raise UsageMistake(f"--set {setting}: this input is on or off; write one of {', '.join(TRUTH)}.")
+    return value
 
 
 def apply_settings(graph: dict, settings: Sequence[str], schema: Callable[[str], dict] | None = None) -> dict:
@@ -77,10 +91,12 @@ def apply_settings(graph: dict, settings: Sequence[str], schema: Callable[[str],
         node, key, value = parse_setting(changed, setting)
         inputs = changed[node]["inputs"]
         if key not in inputs and schema is not None:
-            known = {name: None for _, name, _ in declared_inputs(schema(changed[node]["class_type"]))}
+            known = {name: kind for _, name, (kind, *_) in declared_inputs(schema(changed[node]["class_type"]))}
             if key.split(".")[0] not in known:
                 listed = ", ".join({**inputs, **known})
                 raise UsageMistake(f"--set {setting}: node {node} has no input '{key}'. It has: {listed}.")
+            if known.get(key) == "BOOLEAN":
+                value = truth(setting, setting.partition("=")[2])
         inputs[key] = value
     return changed
 

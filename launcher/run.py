@@ -1,6 +1,8 @@
 """``betwixt.py run``: queue a graph, show its progress, fetch what it makes."""
 
 import contextlib
+import itertools
+import re
 import signal
 import sys
 import time
@@ -8,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from .client import Client, Run, output_files
+from .client import PREVIEWS, Client, Run, output_files
 from .console import say
 from .events import Event
 from .failures import ExecutionFailed, ServerLost, UsageMistake
@@ -68,7 +70,7 @@ def stoppable() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def server_address(url: str | None, host: Path, models: Sequence[Path] = ()) -> Iterator[str]:
+def server_address(url: str | None, host: Path | None, models: Sequence[Path] = ()) -> Iterator[str]:
     """The address of the running server ``url``, or of an embedded one that lives as long as the context."""
     if url is not None:
         yield url
@@ -113,7 +115,7 @@ def run_graph(client: Client, graph: dict, out: Path) -> tuple[Run, list[Path]]:
     except ExecutionFailed as failure:
         progress.finish()
         record = client.history(failure.prompt_id) or {}
-        _report(client.fetch_all(output_files(record.get("outputs", {})), out))
+        report(client.fetch_all(output_files(record.get("outputs", {})), out))
         raise
     except KeyboardInterrupt:
         progress.finish()
@@ -126,17 +128,43 @@ def run_graph(client: Client, graph: dict, out: Path) -> tuple[Run, list[Path]]:
     return run, client.fetch_all(run.files, out)
 
 
-def _report(paths: Sequence[Path]) -> None:
-    for path in paths:
-        say(f"Wrote {path}")
+def report(paths: Sequence[Path]) -> None:
+    """Say what was written: each file of its own, but a batch of previews in one line."""
+    for folder, group in itertools.groupby(paths, lambda path: path.parent):
+        files = list(group)
+        if folder.name == PREVIEWS and len(files) > 1:
+            say(f"Wrote {len(files)} previews: {files[0]} ... {files[-1].name}")
+        else:
+            for path in files:
+                say(f"Wrote {path}")
 
 
-def run(args, host: Path, base: Path) -> None:
-    """The command. ``args``: workflow, set, input, server, out as declared in ``commands``."""
-    with stoppable(), server_address(args.server, host, [base / "models"]) as url, Client(url) as client:
+def read_headers(given: Sequence[str]) -> dict[str, str]:
+    """Name -> value of ``NAME: VALUE`` texts. Raises ``UsageMistake`` for other texts, without repeating the value."""
+    headers = {}
+    for text in given:
+        name, separator, value = text.partition(":")
+        if not separator or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name.strip()) or "\n" in value:
+            raise UsageMistake("--header: expected 'NAME: VALUE', for example --header 'Authorization: Bearer TOKEN'.")
+        headers[name.strip()] = value.strip()
+    return headers
+
+
+def run(args, host: Path | None, base: Path | None) -> None:
+    """The command. ``args``: workflow, set, input, server, header, out as declared in ``commands``.
+
+    With a running server neither a host nor a base directory is needed.
+    """
+    headers = read_headers(args.header)
+    models = [base / "models"] if base else []
+    with (
+        stoppable(),
+        server_address(args.server, host, models) as url,
+        Client(url, headers=headers) as client,
+    ):
         schema = cache(lambda kind: client.object_info(kind).get(kind, {}))
         graph = apply_settings(load_graph(args.workflow), args.set, schema)
         send_files(client, graph, args.input, (Path.cwd(), args.workflow.resolve().parent), schema)
         done, paths = run_graph(client, graph, args.out)
-        _report(paths)
+        report(paths)
         say(f"Done in {done.seconds:.1f} s" + ("" if paths else "; the workflow wrote no files"))

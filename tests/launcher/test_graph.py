@@ -46,6 +46,34 @@ def test_files_that_are_no_api_workflow_are_refused(tmp_path, content, complaint
     assert str(path) in str(refusal.value) and refusal.value.exit_code == 2
 
 
+def test_a_request_body_and_a_byte_order_mark_are_read(tmp_path):
+    path = tmp_path / "graph.json"
+    path.write_text("\ufeff" + json.dumps({"prompt": GRAPH, "client_id": "x", "extra_data": {}}), "utf-8")
+    assert load_graph(path) == GRAPH
+    path.write_text(json.dumps({"prompt": {"class_type": "Text", "inputs": {}}}))  # a node that is called "prompt"
+    assert list(load_graph(path)) == ["prompt"]
+
+
+SWITCH = {"1": {"class_type": "Decode", "inputs": {"exact_ends": False}}}
+DECODE = {"Decode": {"input": {"required": {"exact_ends": ["BOOLEAN", {}], "two_passes": ["BOOLEAN", {}]}}}}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("True", True), ("yes", True), ("ON", True), ("false", False), ("No", False), ("off", False)]
+)
+@pytest.mark.parametrize("key", ["exact_ends", "two_passes"])  # one the graph holds, one only the server knows
+def test_switches_take_the_words_people_write(key, text, value):
+    changed = apply_settings(SWITCH, [f"1.{key}={text}"], DECODE.get)
+    assert changed["1"]["inputs"][key] is value
+
+
+@pytest.mark.parametrize("text", ["1", "0", "ja", "", "null", "truee"])
+@pytest.mark.parametrize("key", ["exact_ends", "two_passes"])
+def test_switches_take_nothing_else(key, text):
+    with pytest.raises(UsageMistake, match="is on or off; write one of true, yes, on, false, no, off"):
+        apply_settings(SWITCH, [f"1.{key}={text}"], DECODE.get)
+
+
 def test_a_missing_or_unreadable_file_is_refused(tmp_path):
     with pytest.raises(UsageMistake, match="No such file"):
         load_graph(tmp_path / "nothing.json")
