@@ -63,7 +63,9 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, default=8188, help="port on 127.0.0.1 (default: 8188)")
     _add_base(serve)
 
-    _add_base(commands.add_parser("doctor", help="say what is installed and which model files are missing"))
+    doctor = commands.add_parser("doctor", help="say what is installed, what is missing and which workflows are ready")
+    doctor.add_argument("--workflow", type=Path, metavar="FILE", help="say what this workflow needs, either format")
+    _add_base(doctor)
     return top
 
 
@@ -86,6 +88,10 @@ def check(args: argparse.Namespace) -> None:
         for path in args.input:
             if not path.is_file():
                 raise failures.UsageMistake(f"--input {path}: there is no such file.")
+    elif args.command == "doctor" and args.workflow is not None:
+        from .doctor import needs_of
+
+        needs_of(args.workflow)
     elif args.command == "serve":
         from .server import require_free_port
 

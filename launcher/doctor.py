@@ -1,22 +1,25 @@
 """``betwixt.py doctor``: what is installed, what is missing, where model files go. Changes nothing."""
 
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from ..common.files.published_files import MODEL_FOLDERS, PUBLISHED_FILES
+from ..common.files.published_files import MODEL_FOLDERS, PUBLISHED_FILES, PublishedFile
 from .browser import find_browser
 from .console import say
 from .environment import Environment
-from .failures import SetupFailed
-from .folders import ENVIRONMENT, PACK, cache_folder
+from .failures import SetupFailed, UsageMistake
+from .folders import ENVIRONMENT, OWN_BASE, PACK, cache_folder
 from .host_tree import VERSION, Host, locate_host
 from .server import has_accelerator
 from .setup import base_directory, installation_python
 from .torch_build import nvidia_driver
 
 SHOWN = ("torch", "torchvision", "torchaudio", "numpy", "kornia", "opencv-python-headless", "numba", "onnxruntime")
+MODEL_SUFFIX = re.compile(r"^[^/\n:]+(/[^/\n:]+)*\.(safetensors|sft|ckpt|pth|pt|bin|onnx|gguf)$")
 # ComfyUI's own reading of the model folders that the user added in extra_model_paths.yaml.
 EXTRA_PATHS = """
 import json, os, sys
@@ -29,7 +32,7 @@ print(json.dumps({name: list(folder_paths.folder_names_and_paths.get(name, ([],)
 
 
 def doctor(args) -> int:
-    """The command. ``args``: base (or None). Returns the exit code: 1 if a set-up is needed."""
+    """The command. ``args``: base, workflow (each or None). Returns the exit code: 1 if a set-up is needed."""
     say(f"Betwixt in {PACK}")
     _row("Python", f"{sys.version.split()[0]}, {sys.executable}")
     _row("NVIDIA driver", "present" if nvidia_driver() else "none found")
@@ -45,9 +48,15 @@ def doctor(args) -> int:
     healthy, python = _report_environment(host)
     if python:
         _row("Computes on", "the accelerator" if has_accelerator(python) else "the CPU")
-    _row("Browser", find_browser() or "none found; the frontend tests need Chromium")
-    if host is not None:
-        _report_models(host, args.base or base_directory(host), python)
+    if (PACK / "tests").is_dir():
+        _row("Browser", find_browser() or "none found; the frontend tests need Chromium")
+    base = args.base or (base_directory(host) if host is not None else OWN_BASE)
+    folders = _model_folders(host, base, python)
+    if args.workflow is not None:
+        _report_workflow(args.workflow, folders)
+    else:
+        _report_models(base, folders)
+        _report_ready(folders)
     if not healthy:
         say("Not set up yet, or only in part: any command except doctor installs what is missing.")
     return 0 if healthy else 1
@@ -74,20 +83,84 @@ def _report_environment(host: Host | None) -> tuple[bool, str | None]:
     return ready[False], environment.python if ready[False] else None
 
 
-def _report_models(host: Host, base: Path, python: str | None) -> None:
-    """Print for each published file where it is, or where it goes and where to get it."""
+def _model_folders(host: Host | None, base: Path, python: str | None) -> dict[str, list[Path]]:
+    """Model folder name -> where ComfyUI looks for its files."""
     folders = {name: [base / "models" / name] for name in MODEL_FOLDERS}
-    if python and (host.path / "extra_model_paths.yaml").exists():
+    if host is not None and python and (host.path / "extra_model_paths.yaml").exists():
         command = [python, "-c", EXTRA_PATHS, str(host.path), *MODEL_FOLDERS]
         answer = subprocess.run(command, capture_output=True, text=True, check=False, cwd=host.path)
         for name, paths in (json.loads(answer.stdout) if answer.returncode == 0 else {}).items():
             folders[name] += [Path(path) for path in paths]
+    return folders
+
+
+def _find(file: PublishedFile, folders: dict[str, list[Path]]) -> Path | None:
+    return next((folder / file.name for folder in folders[file.folder] if (folder / file.name).is_file()), None)
+
+
+def _report_file(file: PublishedFile, folders: dict[str, list[Path]]) -> None:
+    """Print where a published file is, or where it goes and where to get it."""
+    if found := _find(file, folders):
+        say(f"  found    {found} ({found.stat().st_size / 1e6:.1f} MB)")
+        return
+    say(f"  missing  {file.folder}/{file.name} ({file.size})")
+    say(f"           {file.purpose}")
+    say(f"           from {file.source}; licence: {file.licence}")
+    if file.url:
+        say(f"           {file.url}")
+    if file.instead:
+        say(f"           instead: {file.instead}")
+
+
+def _report_models(base: Path, folders: dict[str, list[Path]]) -> None:
     say(f"Model files (all are optional), in {base / 'models'}:")
     for file in PUBLISHED_FILES:
-        found = next((folder / file.name for folder in folders[file.folder] if (folder / file.name).is_file()), None)
-        if found:
-            say(f"  found    {found} ({found.stat().st_size / 1e6:.1f} MB)")
-        else:
-            say(f"  missing  {file.folder}/{file.name} ({file.size})")
-            say(f"           {file.purpose}")
-            say(f"           from {file.source}; licence: {file.licence}")
+        _report_file(file, folders)
+
+
+def _report_ready(folders: dict[str, list[Path]]) -> None:
+    """Print the pack's workflows whose model files are all there."""
+    workflows = sorted((PACK / "workflows" / "api").glob("*.json"))
+    ready = [path.stem for path in workflows if all(_find(file, folders) for file in needs_of(path)[0])]
+    say(f"Ready to run: {len(ready)} of {len(workflows)} workflows (doctor --workflow FILE says what one needs):")
+    for name in ready:
+        say(f"  {name}")
+
+
+def _report_workflow(path: Path, folders: dict[str, list[Path]]) -> None:
+    files, others = needs_of(path)
+    say(f"{path.name} needs these model files:" if files or others else f"{path.name} needs no model file")
+    for file in files:
+        _report_file(file, folders)
+    for name in others:
+        say(f"  other    {name}: not one of the files this pack knows; ask where the workflow is from")
+    missing = [file for file in files if not _find(file, folders)]
+    if not others:
+        say("It is ready to run." if not missing else f"{len(missing)} of {len(files)} are missing.")
+
+
+def needs_of(path: Path) -> tuple[list[PublishedFile], list[str]]:
+    """(published files, other model files) that a workflow names, in API or in the interface's format.
+
+    Raises:
+        UsageMistake: not a readable workflow.
+    """
+    try:
+        contents = json.loads(path.read_text("utf-8-sig"))
+    except OSError as error:
+        raise UsageMistake(f"The workflow {path} cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise UsageMistake(f"The workflow {path} is not valid JSON: {error}.") from error
+    values = set(_texts(contents))
+    files = [file for file in PUBLISHED_FILES if file.name in values]
+    known = {file.name for file in PUBLISHED_FILES}
+    return files, sorted(value for value in values - known if MODEL_SUFFIX.search(value))
+
+
+def _texts(value) -> Iterator[str]:
+    """Every text in nested JSON, wherever it stands: widgets of subgraphs as well as inputs of an API graph."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)

@@ -80,6 +80,7 @@ class Server:
             only when given.
         python: interpreter that has ComfyUI's requirements.
         arguments: further command-line arguments of ComfyUI, e.g. ``["--preview-method", "latent2rgb"]``.
+        templates: folder that holds a package in place of the host's own workflow templates (see ``starters``).
         throwaway: keep the server's database in memory instead of in the base directory.
         ready_timeout: seconds until the server must answer.
 
@@ -101,11 +102,13 @@ class Server:
         log: Path | None = None,
         python: str = sys.executable,
         arguments: Sequence[str] = (),
+        templates: Path | None = None,
         throwaway: bool = True,
         ready_timeout: float = 180,
     ):
         self.host, self.python = Path(host), python
         self.models, self.arguments, self.throwaway = list(models), list(arguments), throwaway
+        self.templates = templates
         self.cpu, self.threads, self.ready_timeout = cpu, threads, ready_timeout
         self._wanted_port, self._wanted_base, self._wanted_log = port, base, log
         self._process: subprocess.Popen | None = None
@@ -172,7 +175,9 @@ class Server:
     def _launch(self, port: int) -> None:
         self.url = f"http://{HOST_ADDRESS}:{port}"
         command = [self.python, str(self.host / "main.py"), "--listen", HOST_ADDRESS, "--port", str(port)]
-        command += ["--base-directory", str(self.base), "--extra-model-paths-config", str(self._write_search_paths())]
+        custom_nodes = self._pack_folder()
+        paths = self._write_search_paths(custom_nodes)
+        command += ["--base-directory", str(self.base), "--extra-model-paths-config", str(paths)]
         command += ["--disable-all-custom-nodes", f"--whitelist-custom-nodes={PACK.name}"]
         command += ["--disable-auto-launch", "--disable-api-nodes", "--max-upload-size", "4096"]
         command += ["--cpu"] if self.cpu else []
@@ -180,6 +185,8 @@ class Server:
         command += ["--database-url", f"sqlite:///{database}"]
         environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
         environment["PYTHONUNBUFFERED"] = "1"
+        if self.templates is not None:
+            environment["PYTHONPATH"] = str(self.templates)
         if self.threads is not None:
             environment["OMP_NUM_THREADS"] = str(self.threads)
         # An own process group: Ctrl-C in the terminal must reach the client, which interrupts the prompt first.
@@ -197,9 +204,25 @@ class Server:
                 **group,
             )
 
-    def _write_search_paths(self) -> Path:
+    def _pack_folder(self) -> Path:
+        """A custom-nodes folder with nothing but this pack: the host would list the workflows of its neighbours too.
+
+        The folder it lies in where no link can be made, or where the host reads that folder anyway.
+        """
+        if PACK.parent == self.base / "custom_nodes":
+            return PACK.parent
+        folder = self._scratch / "custom_nodes"
+        try:
+            folder.mkdir(exist_ok=True)
+            if not (folder / PACK.name).exists():
+                (folder / PACK.name).symlink_to(PACK, target_is_directory=True)
+        except OSError:
+            return PACK.parent
+        return folder
+
+    def _write_search_paths(self, custom_nodes: Path) -> Path:
         """The configuration that makes the host load this checkout and see the given model folders."""
-        folders: dict[str, list[str]] = {"custom_nodes": [str(PACK.parent)]}
+        folders: dict[str, list[str]] = {"custom_nodes": [str(custom_nodes)]}
         for directory in map(Path, self.models):
             present = [path.name for path in directory.iterdir() if path.is_dir()] if directory.is_dir() else []
             for name in sorted({*present, *MODEL_FOLDERS}):  # the pack's own ones too, for errors that name the place
@@ -238,7 +261,8 @@ class Server:
             ServerLost: the pack could not be imported; the text holds the log's tail.
         """
         text = self.log.read_text("utf-8", errors="replace")
-        found = re.search(rf"([\d.]+) seconds( \(IMPORT FAILED\))?: {re.escape(str(PACK))}\s*$", text, re.MULTILINE)
+        places = "|".join(re.escape(str(place)) for place in (PACK, self._scratch / "custom_nodes" / PACK.name))
+        found = re.search(rf"([\d.]+) seconds( \(IMPORT FAILED\))?: ({places})\s*$", text, re.MULTILINE)
         if found is None or found.group(2):
             raise ServerLost(f"ComfyUI started but could not load the pack.{self._log_note(60)}")
         return float(found.group(1))

@@ -9,7 +9,7 @@ import types
 from pathlib import Path
 
 import pytest
-from betwixt.common.files.published_files import PUBLISHED_FILES
+from betwixt.common.files.published_files import PUBLISHED_FILES, SKETCH_ENCODER, SUPERPOINT, TOONCRAFTER
 from betwixt.launcher import commands, doctor, setup, suite
 from betwixt.launcher.failures import Failure, SetupFailed
 from betwixt.launcher.host_tree import Host
@@ -130,9 +130,35 @@ def test_doctor_tells_where_model_files_are_and_go(tmp_path, monkeypatch, capsys
     for file in others:
         told = f"  missing  {file.folder}/{file.name} ({file.size})\n           {file.purpose}\n"
         assert f"{told}           from {file.source}; licence: {file.licence}\n" in said
+        assert file.url in said
+    ready = said.partition("Ready to run: ")[2]
+    assert "  Paint a clip from a few frames\n" in ready and "ToonCrafter" not in ready
     monkeypatch.setattr(doctor, "locate_host", lambda: None)
     assert commands.main(["doctor"]) == 1
     assert "none yet; 0.30.0 will be fetched into" in capsys.readouterr().out
+
+
+def test_doctor_tells_what_a_workflow_needs(tmp_path, monkeypatch, capsys):
+    host = Host(tmp_path / "tree", "cache")
+    monkeypatch.setattr(doctor, "locate_host", lambda: host)
+    monkeypatch.setattr(doctor.Environment, "complete", lambda *_: True)
+    monkeypatch.setattr(doctor, "has_accelerator", lambda _: False)
+    name = "ToonCrafter guided by sketches.json"
+    for folder in ("workflows", "workflows/api"):  # both formats
+        assert commands.main(["doctor", "--base", str(tmp_path), "--workflow", str(commands.PACK / folder / name)]) == 0
+        said = capsys.readouterr().out
+        for file in (TOONCRAFTER, SKETCH_ENCODER):
+            assert f"  missing  {file.folder}/{file.name} ({file.size})\n" in said
+            assert f"licence: {file.licence}\n           {file.url}\n" in said
+        assert "2 of 2 are missing." in said and SUPERPOINT.name not in said
+    graph = tmp_path / "mine.json"
+    graph.write_text('{"1": {"class_type": "LoraLoader", "inputs": {"lora_name": "sub/mine.safetensors"}}}')
+    assert commands.main(["doctor", "--base", str(tmp_path), "--workflow", str(graph)]) == 0
+    assert "other    sub/mine.safetensors" in capsys.readouterr().out
+    graph.write_text('{"1": {"class_type": "EmptyImage", "inputs": {}}}')
+    assert commands.main(["doctor", "--base", str(tmp_path), "--workflow", str(graph)]) == 0
+    assert "needs no model file\nIt is ready to run." in capsys.readouterr().out
+    assert commands.main(["doctor", "--workflow", str(tmp_path / "nothing.json")]) == 2
 
 
 @pytest.mark.parametrize("version", [(3, 9, 18), (3, 14, 0)])
