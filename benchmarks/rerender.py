@@ -22,8 +22,7 @@ from betwixt.rerender_core.keyframes.constraints import (
     ShapeAware,
 )
 from betwixt.rerender_core.keyframes.correspondence import correspondence_from, needed_pairs
-from betwixt.rerender_core.keyframes.rendering import KeyframeRenderer, KeyframeSettings
-from betwixt.rerender_core.keyframes.sampling import draw_noises
+from betwixt.rerender_core.keyframes.rendering import KeyframeSettings
 
 from benchmarks.clips import read_clip
 from benchmarks.common import Clock, Report, options
@@ -81,15 +80,13 @@ def run(parts: tuple, frames: torch.Tensor, constraints: KeyframeConstraints, ev
         flow = estimate_flow(frames, pairs, DenseInverseSearch()) if pairs else None
         between = correspondence_from(flow) if pairs else None
     settings = KeyframeSettings(alphas(sigmas), STEPS, STRENGTH, constraints, every_step=every_step)
-    stores = host.attention(cross.window) if cross else None
-    noises = draw_noises((1, 4, height // 8, width // 8), STEPS, 0)
-    renderer = KeyframeRenderer(frames, between, settings, noises, host, stores)
+    renderer = host.renderer(frames, between, settings)
     counted = []
     with Clock() as whole:
         for _ in renderer.render():
             counted.append(model.steps)
     beside = 1000 * (whole.wall - model.clock.wall - vae.clock.wall) / model.steps
-    stored = 0 if stores is None else stores.bytes / 2**20
+    stored = 0 if renderer.attention is None else renderer.attention.bytes / 2**20
     full = stored * FULL_WIDTH / 2 * (FULL_SIDE / min(height, width)) ** 2 / 1024  # half precision, GiB
     return (
         round(counted[0]),

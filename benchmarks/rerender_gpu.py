@@ -25,8 +25,7 @@ from betwixt.rerender_core.keyframes.constraints import (
     ShapeAware,
 )
 from betwixt.rerender_core.keyframes.correspondence import correspondence_from, needed_pairs
-from betwixt.rerender_core.keyframes.rendering import KeyframeRenderer, KeyframeSettings
-from betwixt.rerender_core.keyframes.sampling import draw_noises
+from betwixt.rerender_core.keyframes.rendering import KeyframeSettings
 
 from support.golden import STORED
 from support.models import random_svd, tiny_sd15
@@ -86,9 +85,7 @@ def row(name: str, model, control, vae, context: int, every_step: bool = False) 
     host = HostRendering(model, UnclampedVAE(vae), *texts, 7.5, sigmas, 0, CONSTRAINTS.cross_frame)
     flow = estimate_flow(frames, needed_pairs(len(frames), frozenset(), CONSTRAINTS), DenseInverseSearch("fast"))
     settings = KeyframeSettings(alphas(sigmas), STEPS, STRENGTH, CONSTRAINTS, every_step=every_step)
-    noises = draw_noises((1, 4, ARGUMENTS.size // 8, ARGUMENTS.size // 8), STEPS, 0)
-    stores = host.attention(CONSTRAINTS.cross_frame.window)
-    renderer = KeyframeRenderer(frames, correspondence_from(flow), settings, noises, host, stores)
+    renderer = host.renderer(frames, correspondence_from(flow), settings)
     management.soft_empty_cache()
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
@@ -103,7 +100,11 @@ def row(name: str, model, control, vae, context: int, every_step: bool = False) 
     seconds = statistics.median(b - a for a, b in zip(moments[1:], moments[2:], strict=False))
     peaks = (torch.cuda.max_memory_allocated, torch.cuda.max_memory_reserved) if torch.cuda.is_available() else ()
     allocated, reserved = [peak() / GIB for peak in peaks] or (0.0, 0.0)
-    devices = {tokens.device.type for store in (stores.first, stores.previous) for tokens in store.values()}
+    devices = {
+        tokens.device.type
+        for store in (renderer.attention.first, renderer.attention.previous)
+        for tokens in store.values()
+    }
     print(f"| {name} | {seconds:.2f} | {allocated:.1f} | {reserved:.1f} | {', '.join(sorted(devices))} |", flush=True)
 
 

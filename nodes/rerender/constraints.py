@@ -4,6 +4,7 @@ from comfy_api.latest import io
 
 from ...rerender_core.keyframes.constraints import (
     Adaptive,
+    Constraint,
     CrossFrame,
     KeyframeConstraints,
     PixelAware,
@@ -16,7 +17,7 @@ from .encode import encoding_inputs
 CATEGORY = "Betwixt/Rerender"
 
 
-def window_inputs(start: float, end: float, acts: str) -> list:
+def window_inputs(constraint: type[Constraint], acts: str) -> list:
     """The share of the sampling steps at which a constraint acts."""
     return [
         io.Float.Input(
@@ -27,7 +28,7 @@ def window_inputs(start: float, end: float, acts: str) -> list:
             step=0.01,
             tooltip=f"{side} of the window in which {acts}, as a share of all steps: 0 = first step, 1 = end.",
         )
-        for name, side, default in (("start", "Beginning", start), ("end", "End", end))
+        for name, side, default in zip(("start", "end"), ("Beginning", "End"), constraint.window, strict=True)
     ]
 
 
@@ -52,22 +53,22 @@ class CrossFrameAttention(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="BetwixtCrossFrameAttention",
-            display_name="Cross-Frame Attention",
+            display_name=CrossFrame.title,
             category=CATEGORY,
             description="Constraint: self-attention of each key frame looks at the first and the previous key frame "
             "instead of itself, which carries the style from frame to frame.",
             search_aliases=["rerender", "temporal consistency"],
             inputs=[
-                *window_inputs(0.0, 1.0, "attention crosses frames"),
+                *window_inputs(CrossFrame, "attention crosses frames"),
                 io.Boolean.Input(
                     "loose",
-                    default=True,
+                    default=CrossFrame.loose,
                     tooltip="Leaves the widest (lowest-resolution) layers alone: less ghosting in fast motion, "
                     "less alike in shape.",
                 ),
                 io.Int.Input(
                     "update_every",
-                    default=1,
+                    default=CrossFrame.update_every,
                     min=1,
                     max=1000,
                     tooltip="Every n-th key frame becomes the previous one; large values keep looking at the anchor.",
@@ -87,12 +88,12 @@ class ShapeAwareFusion(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="BetwixtShapeAwareFusion",
-            display_name="Shape-Aware Fusion",
+            display_name=ShapeAware.title,
             category=CATEGORY,
             description="Constraint: in the first steps the picture's outline is taken from the anchor, moved along "
             "the flow.",
             search_aliases=["rerender", "temporal consistency"],
-            inputs=[*window_inputs(0.0, 0.1, "shapes are taken over"), chain_input()],
+            inputs=[*window_inputs(ShapeAware, "shapes are taken over"), chain_input()],
             outputs=[chain_output()],
         )
 
@@ -106,16 +107,16 @@ class PixelAwareFusion(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="BetwixtPixelAwareFusion",
-            display_name="Pixel-Aware Fusion",
+            display_name=PixelAware.title,
             category=CATEGORY,
             description="Constraint: in the middle steps the picture is held to the earlier key frames, moved along "
             "the flow; what they do not show comes from a first, rough render.",
             search_aliases=["rerender", "temporal consistency"],
             inputs=[
-                *window_inputs(0.5, 0.8, "pixels are fused (steps at its very ends excluded)"),
+                *window_inputs(PixelAware, "pixels are fused (steps at its very ends excluded)"),
                 io.Float.Input(
                     "mask_strength",
-                    default=0.5,
+                    default=PixelAware.mask_strength,
                     min=0.0,
                     max=1.0,
                     step=0.01,
@@ -124,7 +125,7 @@ class PixelAwareFusion(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "inner_strength",
-                    default=0.9,
+                    default=PixelAware.inner_strength,
                     min=0.0,
                     max=1.0,
                     step=0.01,
@@ -132,7 +133,7 @@ class PixelAwareFusion(io.ComfyNode):
                 ),
                 io.Boolean.Input(
                     "smooth_boundary",
-                    default=True,
+                    default=PixelAware.smooth_boundary,
                     tooltip="No noise is given back at the borders of known regions: softer seams.",
                 ),
                 *encoding_inputs(),
@@ -162,12 +163,12 @@ class AdaptiveLatentAdjustment(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="BetwixtAdaptiveLatentAdjustment",
-            display_name="Adaptive Latent Adjustment",
+            display_name=Adaptive.title,
             category=CATEGORY,
             description="Constraint: in the last steps mean and contrast of the latent follow the anchor's, which "
             "keeps the colours.",
             search_aliases=["rerender", "adain", "colour consistency"],
-            inputs=[*window_inputs(0.8, 1.0, "colours are adjusted"), chain_input()],
+            inputs=[*window_inputs(Adaptive, "colours are adjusted"), chain_input()],
             outputs=[chain_output()],
         )
 

@@ -3,6 +3,7 @@
 from comfy_api.latest import io
 
 from ...common.pictures import rgb_frames, single_frame
+from ...rerender_core.keyframes.constraints import PixelAware
 from ...rerender_core.keyframes.fidelity_encoding import fidelity_encode
 from ...rerender_core.keyframes.round_trips import compare, plot
 from ..host.rerender.unclamped_vae import UnclampedVAE
@@ -17,7 +18,7 @@ def encoding_inputs() -> list:
     return [
         io.Float.Input(
             "compensation",
-            default=1.0,
+            default=PixelAware.compensation,
             min=0.0,
             max=2.0,
             step=0.05,
@@ -25,7 +26,7 @@ def encoding_inputs() -> list:
         ),
         io.Float.Input(
             "error_threshold",
-            default=0.25,
+            default=PixelAware.error_threshold,
             min=0.0,
             max=2.0,
             step=0.01,

@@ -12,8 +12,7 @@ from ...rerender_core.ebsynth.stylised_keys import StylizedKeys
 from ...rerender_core.keyframes.constraints import KeyframeConstraints, remarks
 from ...rerender_core.keyframes.correspondence import check_flow, correspondence_from, needed_pairs
 from ...rerender_core.keyframes.flow_ahead import FlowAhead
-from ...rerender_core.keyframes.rendering import KeyframeRenderer, KeyframeSettings
-from ...rerender_core.keyframes.sampling import draw_noises
+from ...rerender_core.keyframes.rendering import KeyframeSettings
 from ...rerender_core.keyframes.selection import parse_key_numbers
 from .. import sockets
 from ..host.rerender.frame_conditioning import check_conditioning
@@ -24,7 +23,7 @@ from ..host.rerender.unclamped_vae import UnclampedVAE
 from ..host.services.notices import show_notice
 from ..host.services.partial_results import PartialResults
 from ..host.services.progress import NodeProgress
-from ..picture_size import CELL, whole_cells
+from ..picture_size import whole_cells
 from ..search_words import STYLED_VIDEO
 
 FLOW_SHARE = 0.05  # of the progress bar
@@ -213,19 +212,7 @@ class RerenderKeyFrames(io.ComfyNode):
         host = HostRendering(
             model, unclamped, positive, negative, cfg, sigmas, seed, constraints.cross_frame, job.report
         )
-        cross = constraints.cross_frame
-        height, width = frames.shape[1:3]
-        renderer = KeyframeRenderer(
-            frames,
-            between,
-            settings,
-            draw_noises(
-                (1, model.model.latent_format.latent_channels, height // CELL, width // CELL), settings.total, seed
-            ),
-            host,
-            None if cross is None else host.attention(cross.window),
-            region,
-        )
+        renderer = host.renderer(frames, between, settings, region)
         reason = job.collect(renderer.render(count), on_cancel == "keep finished frames")
         if reason is not None:
             PARTIAL.note(node_id)

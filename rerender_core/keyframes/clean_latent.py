@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..flow.warping import warp
-from .step_windows import active_closed
+from .constraints import Adaptive, ShapeAware
 
 EPSILON = 1e-5
 
@@ -35,14 +35,14 @@ class AnchorTrace:
 
 @dataclass(frozen=True)
 class ShapeFusion:
-    """Window (start, end) of shape-aware fusion, with the anchor's flow and mask for the current frame.
+    """Shape-aware fusion, with the anchor's flow and mask for the current frame.
 
     Attributes:
         flow: [1, 2, h, w] latent flow, lives on the current frame and points into the anchor.
         mask: [1, h, w], how far each cell is visible in the anchor, 0..1.
     """
 
-    window: tuple[float, float]
+    constraint: ShapeAware
     flow: Tensor
     mask: Tensor
 
@@ -52,18 +52,18 @@ def adjusted(clean: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
     return F.instance_norm(clean) * deviation + mean
 
 
-def control_x0(
+def constrained(
     clean: Tensor,
     step: int,
     total: int,
     anchor: AnchorTrace,
-    adjustment_window: tuple[float, float] | None,
+    adaptive: Adaptive | None,
     fusion: ShapeFusion | None,
 ) -> Tensor:
     """The predicted clean latent of a frame after both constraints, adjustment first."""
-    if adjustment_window is not None and active_closed(step, total, *adjustment_window):
+    if adaptive is not None and adaptive.acts(step, total, nominal=total):
         clean = adjusted(clean, *anchor.statistics(step))
-    if fusion is not None and active_closed(step, total, *fusion.window):
+    if fusion is not None and fusion.constraint.acts(step, total, nominal=total):
         warped = warp(anchor.latents[step].to(clean), fusion.flow.to(clean), "nearest")
         mask = fusion.mask.to(clean)[:, None]
         clean = warped * mask + (1 - mask) * clean

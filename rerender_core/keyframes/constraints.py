@@ -1,10 +1,12 @@
 """The four constraints of Rerender-A-Video as values, and which of them can act at all
 (docs/methods/rerender.md, Windows)."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from typing import ClassVar
 
 from ...common.errors import BetwixtError
-from .step_windows import active_closed, active_open, injection_step
+from .step_windows import injection_step
 
 Window = tuple[float, float]
 
@@ -23,39 +25,71 @@ def window(start: float, end: float) -> Window:
 
 
 @dataclass(frozen=True)
-class CrossFrame:
-    """Cross-frame attention.
+class Constraint:
+    """What holds a key frame to earlier ones.
 
     Attributes:
-        window: steps at which it acts, both ends inclusive.
+        window: (start, end) of the steps at which it acts, as shares of all steps, both inclusive.
+        title: what users know it by; field: where it stands in :class:`KeyframeConstraints`.
+    """
+
+    window: Window
+    title: ClassVar[str]
+    field: ClassVar[str]
+
+    def acts(self, step: int, total: int, nominal: int) -> bool:
+        """Whether it acts at a step.
+
+        Args:
+            step: counted from 0, the noisiest.
+            total: number of sampling steps; nominal: the number the user asked for.
+        """
+        start, end = self.window
+        return total * start <= step <= total * end
+
+    def active_steps(self, total: int, nominal: int) -> list[int]:
+        return [step for step in range(total) if self.acts(step, total, nominal)]
+
+
+@dataclass(frozen=True)
+class CrossFrame(Constraint):
+    """Cross-frame attention; see :mod:`.cross_frame_attention`.
+
+    Attributes:
         loose: leave the widest layers alone: holds structure less, copies less.
         update_every: every n-th key frame, beginning with the first after the anchor, becomes the previous one.
     """
 
+    title = "Cross-Frame Attention"
+    field = "cross_frame"
     window: Window = (0.0, 1.0)
     loose: bool = True
     update_every: int = 1
 
 
 @dataclass(frozen=True)
-class ShapeAware:
-    """Shape-aware fusion: the warped clean latent of the anchor; window with both ends inclusive."""
+class ShapeAware(Constraint):
+    """Shape-aware fusion: the warped clean latent of the anchor; see :mod:`.clean_latent`."""
 
+    title = "Shape-Aware Fusion"
+    field = "shape_aware"
     window: Window = (0.0, 0.1)
 
 
 @dataclass(frozen=True)
-class PixelAware:
-    """Pixel-aware fusion of warped earlier results.
+class PixelAware(Constraint):
+    """Pixel-aware fusion of warped earlier results; see :mod:`.pixel_fusion`.
 
     Attributes:
-        window: steps at which it acts, both ends exclusive.
+        window: steps at which it acts, shares of the nominal steps, both ends exclusive.
         mask_strength: weight of the known picture, 0..1.
         inner_strength: how far noise lost by mixing is topped up inside flat regions, 0..1.
         smooth_boundary: no top-up where the mask changes.
         compensation: lambda of the fidelity-oriented encoding; error_threshold: see :mod:`.fidelity_encoding`.
     """
 
+    title = "Pixel-Aware Fusion"
+    field = "pixel_aware"
     window: Window = (0.5, 0.8)
     mask_strength: float = 0.5
     inner_strength: float = 0.9
@@ -63,21 +97,18 @@ class PixelAware:
     compensation: float = 1.0
     error_threshold: float = 0.25
 
+    def acts(self, step: int, total: int, nominal: int) -> bool:
+        start, end = self.window
+        return nominal * start < step < nominal * end
+
 
 @dataclass(frozen=True)
-class Adaptive:
-    """Adaptive latent adjustment to the anchor's mean and deviation; window with both ends inclusive."""
+class Adaptive(Constraint):
+    """Adaptive latent adjustment to the anchor's mean and deviation; see :mod:`.clean_latent`."""
 
+    title = "Adaptive Latent Adjustment"
+    field = "adaptive"
     window: Window = (0.8, 1.0)
-
-
-Constraint = CrossFrame | ShapeAware | PixelAware | Adaptive
-NAMES = {
-    CrossFrame: "Cross-Frame Attention",
-    ShapeAware: "Shape-Aware Fusion",
-    PixelAware: "Pixel-Aware Fusion",
-    Adaptive: "Adaptive Latent Adjustment",
-}
 
 
 @dataclass(frozen=True)
@@ -93,38 +124,29 @@ class KeyframeConstraints:
         """Raises:
         BetwixtError: there is one of its kind already.
         """
-        fields = {CrossFrame: "cross_frame", ShapeAware: "shape_aware", PixelAware: "pixel_aware", Adaptive: "adaptive"}
-        name = fields[type(constraint)]
-        if getattr(self, name) is not None:
+        if getattr(self, constraint.field) is not None:
             raise BetwixtError(
-                f"'{NAMES[type(constraint)]}' is in the chain of constraints twice.",
+                f"'{constraint.title}' is in the chain of constraints twice.",
                 "Each constraint can act once.",
                 "Remove one of the two nodes.",
             )
-        return replace(self, **{name: constraint})
+        return replace(self, **{constraint.field: constraint})
+
+    def __iter__(self) -> Iterator[Constraint]:
+        """Those that are set."""
+        return (part for field in fields(self) if (part := getattr(self, field.name)) is not None)
 
     @property
     def needs_flow(self) -> bool:
         return self.shape_aware is not None or self.pixel_aware is not None
 
 
-def active_steps(constraint: Constraint, total: int, nominal: int) -> list[int]:
-    """The steps at which a constraint acts."""
-    if isinstance(constraint, PixelAware):
-        return [step for step in range(total) if active_open(step, nominal, *constraint.window)]
-    return [step for step in range(total) if active_closed(step, total, *constraint.window)]
-
-
 def remarks(constraints: KeyframeConstraints, total: int, nominal: int, strength: float) -> list[str]:
     """What of the chain cannot act, or not as expected, with this many steps and this SDEdit amount; for the user."""
     injected = injection_step(total, strength)
     found = []
-    for constraint in (
-        constraints.cross_frame, constraints.shape_aware, constraints.pixel_aware, constraints.adaptive
-    ):  # fmt: skip
-        if constraint is None:
-            continue
-        name, steps = NAMES[type(constraint)], active_steps(constraint, total, nominal)
+    for constraint in constraints:
+        name, steps = constraint.title, constraint.active_steps(total, nominal)
         if not steps:
             found.append(f"{name} has no effect: its window holds none of the {total} steps. Widen the window.")
         elif injected and steps[-1] < injected:

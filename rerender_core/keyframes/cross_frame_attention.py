@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...common.errors import BetwixtError
-from .step_windows import active_closed
+from .constraints import CrossFrame
 
 # (step, place of the layer in the UNet, which conditioning: half and position in it)
 Slot = tuple[int, Hashable, Hashable]
@@ -53,15 +53,14 @@ class CrossFrameAttention:
     """The two stores and what to do with them in the current pass.
 
     Attributes:
-        window: (start, end) of the steps at which other frames attend across, both inclusive; nothing is stored
-            outside of it.
+        constraint: says at which steps other frames attend across; nothing is stored at others.
         total: number of sampling steps.
         memory: keeps and brings the tokens.
         first: hidden tokens of the anchor before the self-attention's projections, slot -> [1, tokens, C] in the
             model's precision; previous: of the last key frame, the anchor's own tensors to begin with.
     """
 
-    window: tuple[float, float]
+    constraint: CrossFrame
     total: int
     memory: FeatureMemory = field(default_factory=InPlace)
     first: dict[Slot, Tensor] = field(default_factory=dict)
@@ -86,7 +85,7 @@ class CrossFrameAttention:
         Raises:
             BetwixtError: the layer had another number of tokens, or was not evaluated, when the anchor was rendered.
         """
-        if not active_closed(slot[0], self.total, *self.window):
+        if not self.constraint.acts(slot[0], self.total, nominal=self.total):
             return tokens
         if self._role is Role.RECORD:
             if slot not in self.first:

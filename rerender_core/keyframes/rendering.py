@@ -13,8 +13,8 @@ from torch import Tensor
 from ...common.clips.recolour import recoloured
 from ...common.pictures import to_uint8
 from ..flow.warping import latent_flow, warp
-from .clean_latent import AnchorTrace, ShapeFusion, control_x0
-from .constraints import KeyframeConstraints, active_steps
+from .clean_latent import AnchorTrace, ShapeFusion, constrained
+from .constraints import KeyframeConstraints
 from .cross_frame_attention import CrossFrameAttention, Role
 from .fidelity_encoding import FidelityEncoding, fidelity_encode
 from .pixel_fusion import flat_region, keep_mask, latent_mask, pixel_reference, softened
@@ -86,7 +86,7 @@ class KeyframeSettings:
         """Steps of pixel-aware fusion, without those before the first step."""
         if self.constraints.pixel_aware is None:
             return []
-        steps = active_steps(self.constraints.pixel_aware, self.total, self.nominal)
+        steps = self.constraints.pixel_aware.active_steps(self.total, self.nominal)
         return [step for step in steps if step >= self.begin]
 
     def model_steps(self, frames: int) -> int:
@@ -207,7 +207,7 @@ class KeyframeRenderer:
         if constraints.shape_aware is not None:
             seen = self.correspondence(anchor.position, position)
             mask = latent_mask(1 - softened(seen.occluded))
-            shape = ShapeFusion(constraints.shape_aware.window, latent_flow(seen.flow), mask)
+            shape = ShapeFusion(constraints.shape_aware, latent_flow(seen.flow), mask)
         control = self._controlled(anchor, shape, trace)
         update = trace is not None or (
             constraints.cross_frame is not None and (position - 1) % constraints.cross_frame.update_every == 0
@@ -282,7 +282,7 @@ class KeyframeRenderer:
         adaptive, total = self.settings.constraints.adaptive, self.settings.total
 
         def control(step: int, clean: Tensor) -> Tensor:
-            clean = control_x0(clean, step, total, anchor.trace, adaptive and adaptive.window, shape)
+            clean = constrained(clean, step, total, anchor.trace, adaptive, shape)
             if trace is not None:
                 trace.record(step, clean)
             return clean

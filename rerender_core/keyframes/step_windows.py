@@ -2,16 +2,6 @@
 (docs/methods/rerender.md, Windows). Steps count from 0, the noisiest."""
 
 
-def active_closed(step: int, total: int, start: float, end: float) -> bool:
-    """Cross-frame attention, shape-aware fusion and adaptive latent adjustment: both ends inclusive."""
-    return total * start <= step <= total * end
-
-
-def active_open(step: int, nominal: int, start: float, end: float) -> bool:
-    """Pixel-aware fusion: both ends exclusive, counted in nominal steps."""
-    return nominal * start < step < nominal * end
-
-
 def injection_step(total: int, strength: float) -> int | None:
     """The step at which the noised input frame replaces the sample; None = never (start from pure noise).
 

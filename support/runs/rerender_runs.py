@@ -11,8 +11,7 @@ from betwixt.rerender_core.keyframes.constraints import (
 )
 from betwixt.rerender_core.keyframes.correspondence import needed_pairs
 from betwixt.rerender_core.keyframes.flow_ahead import FlowAhead
-from betwixt.rerender_core.keyframes.rendering import KeyframeRenderer, KeyframeSettings
-from betwixt.rerender_core.keyframes.sampling import draw_noises
+from betwixt.rerender_core.keyframes.rendering import KeyframeSettings
 
 SIZE = 64
 ALL = KeyframeConstraints(CrossFrame(), ShapeAware(), PixelAware(), Adaptive())
@@ -58,10 +57,9 @@ def rendering(parts: tuple, count: int, **changes):
     constraints = options["constraints"]
     frames, sigmas = clip(count), published_sigmas(model.model.model_sampling, steps)
     texts, cross = (tiny_sd15.text(0), tiny_sd15.text(1)), constraints.cross_frame
-    host = HostRendering(model, UnclampedVAE(vae), *texts, 7.5, sigmas, 0, cross)
-    stores = None if cross is None else host.attention(cross.window)
+    host = HostRendering(model, UnclampedVAE(vae), *texts, 7.5, sigmas, DEFAULTS["seed"], cross)
     settings = KeyframeSettings(alphas(sigmas), steps, **options)
     pairs = needed_pairs(count, settings.refresh, constraints)
     flow = pairs and FlowAhead(frames, pairs, DenseInverseSearch("ultrafast"), lambda *progress: None, lambda: None)
-    noises = draw_noises((1, 4, SIZE // 8, SIZE // 8), settings.total, DEFAULTS["seed"])
-    return KeyframeRenderer(frames, flow, settings, noises, host, stores, region), stores
+    renderer = host.renderer(frames, flow, settings, region)
+    return renderer, renderer.attention

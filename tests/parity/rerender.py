@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from betwixt.common.clips.frame_fit import fit_frame
 from betwixt.common.clips.recolour import match_lab, recoloured
 from betwixt.rerender_core.flow.warping import latent_flow
-from betwixt.rerender_core.keyframes.clean_latent import AnchorTrace, ShapeFusion, control_x0
+from betwixt.rerender_core.keyframes.clean_latent import AnchorTrace, ShapeFusion, constrained
+from betwixt.rerender_core.keyframes.constraints import Adaptive, CrossFrame, ShapeAware
 from betwixt.rerender_core.keyframes.cross_frame_attention import CrossFrameAttention, Role
 from betwixt.rerender_core.keyframes.fidelity_encoding import artifact_mask, fidelity_encode
 from betwixt.rerender_core.keyframes.pixel_fusion import flat_region, keep_mask, latent_mask, pixel_reference, softened
@@ -66,7 +67,7 @@ def attention_case(case: Case) -> list[Check]:
         mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
         return F.linear(mixed, case["weights.to_out.0.weight"], case["weights.to_out.0.bias"])
 
-    attention = CrossFrameAttention(tuple(options["cross_period"]), options["total_steps"])
+    attention = CrossFrameAttention(CrossFrame(tuple(options["cross_period"])), options["total_steps"])
 
     def run(frame: str, role: Role, steps) -> list[torch.Tensor]:
         attention.begin_pass(role)
@@ -95,9 +96,9 @@ def control_case(case: Case) -> list[Check]:
     options = config(case)
     total = options["total_steps"]
     anchor = AnchorTrace({step: case["first_x0"][step : step + 1] for step in range(total)})
-    fusion = ShapeFusion(tuple(options["warp_period"]), case["latent_flow"], case["mask"])
-    adaptive = tuple(options["ada_period"])
-    results = [control_x0(case["x0"][step : step + 1], step, total, anchor, adaptive, fusion) for step in range(total)]
+    fusion = ShapeFusion(ShapeAware(tuple(options["warp_period"])), case["latent_flow"], case["mask"])
+    adaptive = Adaptive(tuple(options["ada_period"]))
+    results = [constrained(case["x0"][step : step + 1], step, total, anchor, adaptive, fusion) for step in range(total)]
     statistics = [anchor.statistics(step) for step in range(total)]
     return [
         Check("latent flow", max_error(latent_flow(case["flow"]), case["latent_flow"]), 1e-5),
@@ -198,10 +199,10 @@ def sampler_case(case: Case) -> list[Check]:
         trace.record(step, clean)
         return clean
 
-    fusion = ShapeFusion(tuple(options["warp_period"]), case["latent_flow"], case["warp_mask"])
+    fusion = ShapeFusion(ShapeAware(tuple(options["warp_period"])), case["latent_flow"], case["warp_mask"])
 
     def control(step, clean):
-        return control_x0(clean, step, total, trace, tuple(options["ada_period"]), fusion)
+        return constrained(clean, step, total, trace, Adaptive(tuple(options["ada_period"])), fusion)
 
     start = State(0, case["noise_xT"], torch.zeros_like(case["noise_xT"]))
     steps = options.get("pa_steps") or []

@@ -14,7 +14,7 @@ from betwixt.rerender_core.keyframes.constraints import (
     PixelAware,
     ShapeAware,
 )
-from betwixt.rerender_core.keyframes.rendering import Correspondence, KeyframeRenderer, KeyframeSettings, RenderedFrame
+from betwixt.rerender_core.keyframes.rendering import Correspondence, KeyframeSettings, RenderedFrame
 from betwixt.rerender_core.keyframes.sampling import Noises, Pass
 
 from support.golden import Case, Check, max_error
@@ -126,8 +126,7 @@ def rendered(case: Case, parts: tuple, every_step: bool) -> tuple[list[RenderedF
         alphas(sigmas), options["steps"], options["x0_strength"], constraints, every_step=every_step
     )
     frames = case["frames"].float() / 255
-    attention = host.attention(constraints.cross_frame.window)
-    renderer = KeyframeRenderer(frames, correspondence(case), settings, noises(case, options), host, attention)
+    renderer = host.renderer(frames, correspondence(case), settings, noises=noises(case, options))
     return list(renderer.render()), host, renderer.latents
 
 

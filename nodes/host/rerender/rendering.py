@@ -11,7 +11,9 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from ....common.errors import BetwixtError
 from ....rerender_core.keyframes.constraints import CrossFrame
 from ....rerender_core.keyframes.cross_frame_attention import CrossFrameAttention
-from ....rerender_core.keyframes.sampling import Pass, State
+from ....rerender_core.keyframes.rendering import Correspondence, KeyframeRenderer, KeyframeSettings
+from ....rerender_core.keyframes.sampling import Noises, Pass, State, draw_noises
+from ...picture_size import CELL
 from .cross_frame_patch import CrossFramePatch, decoder_layers
 from .feature_memory import FeatureMemory
 from .frame_conditioning import of_frame
@@ -69,9 +71,28 @@ class HostRendering:
         self._model = model
         self._memory = FeatureMemory(model.load_device, model.offload_device)
 
-    def attention(self, window: tuple[float, float]) -> CrossFrameAttention:
-        """Empty stores for the patched model."""
-        return CrossFrameAttention(window, len(self._sigmas) - 1, self._memory)
+    def renderer(
+        self,
+        frames: torch.Tensor,
+        correspondence: Callable[[int, int], Correspondence] | None,
+        settings: KeyframeSettings,
+        region: torch.Tensor | None = None,
+        noises: Noises | None = None,
+    ) -> KeyframeRenderer:
+        """The renderer of key frames that runs here; see there for the arguments.
+
+        Args:
+            noises: None draws them from the seed.
+        """
+        attention, cross = None, settings.constraints.cross_frame
+        if cross is not None:
+            attention = CrossFrameAttention(cross, settings.total, self._memory)
+        if noises is None:
+            cells = (side // CELL for side in frames.shape[1:3])
+            noises = draw_noises(
+                (1, self._model.model.latent_format.latent_channels, *cells), settings.total, self._seed
+            )
+        return KeyframeRenderer(frames, correspondence, settings, noises, self, attention, region)
 
     def encode(self, pictures: torch.Tensor) -> torch.Tensor:
         return self._model.model.process_latent_in(self._vae.encode(pictures))

@@ -14,7 +14,6 @@ from betwixt.rerender_core.keyframes.constraints import (
     KeyframeConstraints,
     PixelAware,
     ShapeAware,
-    active_steps,
     remarks,
     window,
 )
@@ -47,7 +46,7 @@ def test_the_frame_is_injected_at_the_published_step(strength, step):
 
 
 def test_the_windows_of_the_published_defaults():
-    steps = {type(part): active_steps(part, 20, 20) for part in (ShapeAware(), PixelAware(), Adaptive())}
+    steps = {type(part): part.active_steps(20, 20) for part in (ShapeAware(), PixelAware(), Adaptive())}
     assert steps == {ShapeAware: [0, 1, 2], PixelAware: [11, 12, 13, 14, 15], Adaptive: [16, 17, 18, 19]}
 
 
@@ -94,7 +93,7 @@ def test_a_chain_holds_each_constraint_once_and_windows_go_forward():
 
 
 def attention(**options) -> CrossFrameAttention:
-    return CrossFrameAttention(options.get("window", (0.0, 1.0)), 4)
+    return CrossFrameAttention(CrossFrame(**options), 4)
 
 
 def run_pass(stores: CrossFrameAttention, value: float, role: Role, steps=range(4), before=None) -> list[list[float]]:

@@ -213,7 +213,7 @@ def spoiled(frames):
         ({"mask": torch.ones(9, SIZE, SIZE), "key_numbers": "0, 4, 9"}, "9 masks"),
         ({"mask": torch.ones(SIZE, 32)}, "32x64"),
         ({"mask": torch.full((SIZE, SIZE), float("nan"))}, "NaN"),
-        ({"key_numbers": ""}, "list of key frames"),
+        ({"key_numbers": ""}, "is empty"),
         ({"key_numbers": "-1, 0, 1"}, "'-1'"),
         ({"sigmas": torch.tensor([1.0, 2.0, 0.0])}, "noise schedule"),
         ({"sigmas": torch.tensor([])}, "noise schedule"),
