@@ -1,11 +1,14 @@
 """State dicts: taking them out of checkpoints, telling what they belong to, loading them strictly."""
 
+import logging
 import re
 from collections.abc import Mapping
 
 import torch
 
 from ..errors import BetwixtError
+
+logger = logging.getLogger(__name__)
 
 # Names under which training frameworks nest the weights.
 LEVELS = ("state_dict", "model_state_dict", "model", "module", "params_ema", "params")
@@ -71,16 +74,22 @@ KINDS = (
 def unwrap_state_dict(contents: Mapping) -> dict[str, torch.Tensor]:
     """The tensors of a checkpoint file by name, without what training frameworks put around them.
 
-    Takes the innermost of the nested :data:`LEVELS`, leaves out everything that is not a tensor there, and removes
-    ``module.``, which data-parallel training inserts anywhere in a name.
+    Takes the innermost of the nested :data:`LEVELS`, or the only entry where that is a mapping, leaves out everything
+    that is not a tensor there, and removes ``module.``, which data-parallel training inserts anywhere in a name.
     """
-    while level := next((contents[name] for name in LEVELS if isinstance(contents.get(name), Mapping)), None):
+    while level := next(
+        (contents[name] for name in _levels(contents) if isinstance(contents.get(name), Mapping)), None
+    ):
         contents = level
     return {
         re.sub(r"(^|\.)module\.", r"\1", name): value
         for name, value in contents.items()
         if isinstance(name, str) and isinstance(value, torch.Tensor)
     }
+
+
+def _levels(contents: Mapping) -> tuple:
+    return tuple(contents) if len(contents) == 1 else LEVELS
 
 
 def describe_state_dict(names) -> str:
@@ -109,6 +118,8 @@ def load_strict(
 ) -> None:
     """Copy a state dict into a network if names and shapes agree completely.
 
+    Weights that are not finite are named in the log.
+
     Args:
         wanted: what the network is, in the words of :data:`KINDS`.
         remedy: what to choose instead.
@@ -126,7 +137,27 @@ def load_strict(
     if missing or surplus or differing:
         report = _report(expected, state_dict, missing, surplus, differing)
         raise wrong_weights(state_dict, wanted, remedy, file, report)
+    for line in non_finite_report({name: state_dict[name] for name in expected if name in state_dict}):
+        logger.warning("Betwixt: %s, %s: %s", file, wanted, line)
     network.load_state_dict(dict(state_dict), assign=assign)
+
+
+def non_finite_report(state_dict: Mapping[str, torch.Tensor]) -> list[str]:
+    """A line for a report that names the tensors with NaN or infinite values; empty where all are finite."""
+    names = [name for name, tensor in state_dict.items() if not _is_finite(tensor)]
+    if not names:
+        return []
+    listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    return [f"NaN or infinite values in {len(names)} tensors ({listed}): results will be useless; get the file again."]
+
+
+def _is_finite(tensor: torch.Tensor) -> bool:
+    if not (tensor.is_floating_point() or tensor.is_complex()) or tensor.is_meta:
+        return True
+    if tensor.element_size() == 1:  # float8 knows no sum
+        tensor = tensor.float()
+    # NaN and infinity survive in a sum, which takes no memory; a sum of large values may overflow by itself.
+    return bool(torch.isfinite(tensor.sum())) or bool(torch.isfinite(tensor).all())
 
 
 def wrong_weights(

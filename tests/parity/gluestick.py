@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from betwixt.common.files.weight_pickles import read_tensors
+from betwixt.common.files.weight_files import read_torch_file
 from betwixt.fcvg_core.lines.gluestick.assignment import log_double_softmax, mutual_matches, orientation_free_scores
 from betwixt.fcvg_core.lines.gluestick.loading import load_gluestick, load_superpoint
 from betwixt.fcvg_core.lines.gluestick.matcher import GlueStickMatcher
@@ -29,7 +29,7 @@ def superpoint_network(case: Case) -> SuperPoint:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "superpoint_v1.pth"
         torch.save(weights, path, _use_new_zipfile_serialization=False)
-        return load_superpoint(read_tensors(path))
+        return load_superpoint(read_torch_file(str(path)))
 
 
 def gluestick_network(case: Case) -> GlueStick:
@@ -49,7 +49,7 @@ def gluestick_network(case: Case) -> GlueStick:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "checkpoint_GlueStick_MD.tar"
         torch.save({"model": weights, "epoch": 3, "losses": {"total": np.float64(0.5)}, "conf": {"n": 1}}, path)
-        return load_gluestick(read_tensors(path))
+        return load_gluestick(read_torch_file(str(path)))
 
 
 def _setting(case: Case, name: str, default):

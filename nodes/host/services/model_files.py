@@ -1,15 +1,14 @@
 """Model files: where users put them, and reading them safely with errors that say what to do."""
 
 import os
-import pickle
-import zipfile
 
 import comfy.utils
 import folder_paths
-import torch
+from safetensors import safe_open
 
 from ....common.errors import BetwixtError
-from ....common.files.weight_pickles import ForbiddenPickle, read_tensors, refuse_other_files
+from ....common.files.foreign_files import refuse_other_files
+from ....common.files.weight_files import read_torch_file, unreadable, verify_named_hash
 
 # Folder name under ComfyUI/models -> file extensions listed. Existing host folders are extended, never replaced.
 MODEL_FOLDERS = {
@@ -62,42 +61,18 @@ def read_weights(path: str, mapped: bool = False) -> dict:
 
     Torch files may hold plain data, numpy values and settings objects beside the tensors (settings come back empty).
     With ``mapped`` their tensors stay in the file until they are used, as those of .safetensors files always do.
-    Nesting is left as the host leaves it: see :func:`.checkpoints.unwrap_state_dict`.
 
     Raises:
-        BetwixtError: not a weight file, damaged or truncated, or a pickle that holds code.
+        BetwixtError: not a weight file, damaged or truncated, not the file its name's hash belongs to, or a pickle
+            that holds code.
     """
-    name = os.path.basename(path)
+    if not path.lower().endswith((".safetensors", ".sft")):
+        return read_torch_file(path, mapped)
     refuse_other_files(path)
+    verify_named_hash(path)
     try:
-        contents = _read(path, mapped)
-    except ForbiddenPickle as error:
-        raise BetwixtError(
-            f"'{name}' wants to use '{error.name}' while it is opened; this may be harmful code and was not run.",
-            "Only files that hold tensors and plain settings are read.",
-            f"Get the file from the place named in the README's table, or as .safetensors: {path}",
-        ) from error
-    except Exception as error:
-        reason = (str(error).strip() or "no further reason").split("\n")[0][:200]
-        raise BetwixtError(
-            f"'{name}' could not be read as a weight file ({type(error).__name__}: {reason}).",
-            "It must be a complete .safetensors file or a PyTorch file that holds tensors only.",
-            f"Download it again and compare its size with the one in the README's table: {path}",
-        ) from error
-    if not isinstance(contents, dict):
-        raise BetwixtError(
-            f"'{name}' holds a {type(contents).__name__} instead of named tensors.",
-            "A weight file maps names to tensors.",
-            f"Choose another file: {path}",
-        )
-    return contents
-
-
-def _read(path: str, mapped: bool):
-    mapped = mapped and zipfile.is_zipfile(path)  # neither .safetensors nor torch's format before 1.6
-    try:
-        if mapped:
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        with safe_open(path, framework="pt"):  # checks all of the header; the host reads it in ways of its own
+            pass
         return comfy.utils.load_torch_file(path, safe_load=True)
-    except pickle.UnpicklingError:  # something beside the tensors that torch does not allow by itself
-        return read_tensors(path, mapped)
+    except Exception as error:
+        raise unreadable(path, error) from error

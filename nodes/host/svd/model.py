@@ -14,7 +14,7 @@ import comfy.utils
 import torch
 
 from ....common.errors import BetwixtError
-from ....common.files.checkpoints import describe_state_dict, unwrap_state_dict
+from ....common.files.checkpoints import describe_state_dict, non_finite_report, unwrap_state_dict
 from ....common.files.published_files import FCVG_UNET, SVD_XT
 from ....fcvg_core.sampling.keys import is_diffusers, to_ldm
 from ..services.model_files import read_weights
@@ -134,6 +134,7 @@ def _complete(unet: SvdUnet, config, shapes: dict, name: str, weight_dtype: str,
         f"{len(shapes)} of {len(shapes)} tensors, {parameters / 1e6:.0f} million parameters, stored as "
         f"{_dtype_name(stored)}, loaded as {_dtype_name(target)}.",
         f"Missing: none. Not part of the UNet: {_listed(surplus)}.",
+        *non_finite_report(unet.tensors),
     ]
     return model, "\n".join(report)
 
@@ -164,6 +165,7 @@ def _partial(unet: SvdUnet, name: str, base):
         f"{name}: partial Stable Video Diffusion UNet in {unet.naming} names over the model on 'base'.",
         f"{len(known)} of {len(shapes)} tensors replaced.",
         f"Kept from the base: {len(shapes) - len(known)}. Not part of the UNet: {_listed(surplus)}.",
+        *non_finite_report(known),
     ]
     return patched, "\n".join(report)
 

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 
 from ....common.errors import BetwixtError
-from ....common.files.checkpoints import unwrap_state_dict
+from ....common.files.checkpoints import non_finite_report, unwrap_state_dict
 from ....common.files.published_files import CLIP_VISION_H
 from ....tooncrafter_core.checkpoint import PUBLISHED, Variant, detect_variant, take_apart
 from ....tooncrafter_core.unet_config import INIT_ATTENTION_HEADS
@@ -53,6 +53,9 @@ def load_checkpoint(
         )
     report = [f"{file}: {variant.described}."]
     report += [_counted(name, tensors) for name, tensors in _named(parts) if tensors]
+    report += non_finite_report(
+        {f"{part} {key}": value for part, group in _named(parts) for key, value in group.items()}
+    )
     absent = [text for tensors, text in ((parts.text, NO_TEXT), (parts.vision, NO_VISION)) if not tensors]
     head_width = parts.unet[INITIAL_QUERY].shape[0] // INIT_ATTENTION_HEADS
     model = build_model(parts.unet, variant.schedule, file, weight_dtype, disable_dynamic)

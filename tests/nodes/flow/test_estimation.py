@@ -47,11 +47,17 @@ def test_dis_measures_a_shift(nodes, preset):
 
 def test_gmflow_from_the_published_layout(nodes, tmp_path):
     manifest = synthetic_weights.load_manifest(STORED / "gmflow" / "full_manifest.json.gz")
-    torch.save({"model": synthetic_weights.state_dict(manifest)}, tmp_path / "gmflow_sintel-0c07dcb3.pth")
-    method = {"method": "GMFlow", "file": "gmflow_sintel-0c07dcb3.pth"}
+    torch.save({"model": synthetic_weights.state_dict(manifest)}, tmp_path / "gmflow_sintel.pth")
+    method = {"method": "GMFlow", "file": "gmflow_sintel.pth"}
     flow, _, _ = estimated(nodes, method, pair(61, 93), between="list", pairs="0-1, 1-0")
     assert flow.forward.shape == (2, 61, 93, 2) and torch.isfinite(flow.forward).all()
     torch.testing.assert_close(flow.forward[0], flow.backward[1], atol=1e-3, rtol=0)
+
+
+def test_gmflow_that_is_not_what_its_name_says_is_refused(nodes, tmp_path):
+    torch.save({"model": {}}, tmp_path / "gmflow_sintel-0c07dcb3.pth")
+    with pytest.raises(BetwixtError, match="its SHA-256 begins with"):
+        nodes.LoadFlowModel.execute({"method": "GMFlow", "file": "gmflow_sintel-0c07dcb3.pth"})
 
 
 def test_a_missing_gmflow_names_its_source(nodes):
