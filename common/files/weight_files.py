@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 
 import torch
+from safetensors import safe_open
 
 from ..errors import BetwixtError
 from .foreign_files import refuse_other_files
@@ -63,6 +64,23 @@ def read_torch_file(path: str, mapped: bool = False) -> dict:
             f"Choose another file: {path}",
         )
     return contents
+
+
+def check_safetensors(path: str) -> None:
+    """Check the header of a .safetensors file against the file, whichever reader takes it then.
+
+    Raises:
+        BetwixtError: no such file, damaged, truncated, or not the file that the hash in its name belongs to.
+    """
+    try:
+        refuse_other_files(path)
+        verify_named_hash(path)
+        with safe_open(path, framework="pt"):
+            pass
+    except BetwixtError:
+        raise
+    except Exception as error:
+        raise unreadable(path, error) from error
 
 
 def unreadable(path: str, error: Exception) -> BetwixtError:

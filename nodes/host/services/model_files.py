@@ -4,11 +4,9 @@ import os
 
 import comfy.utils
 import folder_paths
-from safetensors import safe_open
 
 from ....common.errors import BetwixtError
-from ....common.files.foreign_files import refuse_other_files
-from ....common.files.weight_files import read_torch_file, unreadable, verify_named_hash
+from ....common.files.weight_files import check_safetensors, read_torch_file, unreadable
 
 # Folder name under ComfyUI/models -> file extensions listed. Existing host folders are extended, never replaced.
 MODEL_FOLDERS = {
@@ -68,11 +66,8 @@ def read_weights(path: str, mapped: bool = False) -> dict:
     """
     if not path.lower().endswith((".safetensors", ".sft")):
         return read_torch_file(path, mapped)
-    refuse_other_files(path)
-    verify_named_hash(path)
+    check_safetensors(path)
     try:
-        with safe_open(path, framework="pt"):  # checks all of the header; the host reads it in ways of its own
-            pass
         return comfy.utils.load_torch_file(path, safe_load=True)
     except Exception as error:
         raise unreadable(path, error) from error
