@@ -1,7 +1,7 @@
 """Sketches that guide single frames: placed in the clip, and drawn from pictures without weights."""
 
 import torch
-import torch.nn.functional as F
+from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
 from ..common.errors import BetwixtError
@@ -75,9 +75,4 @@ def edge_sketch(pictures: Tensor, sigma: float = 0.8, sharpness: float = 20.0, t
 
 
 def _blurred(x: Tensor, sigma: float) -> Tensor:
-    reach = max(1, round(3 * sigma))
-    offsets = torch.arange(-reach, reach + 1, dtype=x.dtype, device=x.device)
-    kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
-    kernel = (kernel / kernel.sum()).view(1, 1, 1, -1)
-    x = F.conv2d(F.pad(x, (reach, reach, 0, 0), mode="replicate"), kernel)
-    return F.conv2d(F.pad(x, (0, 0, reach, reach), mode="replicate"), kernel.transpose(2, 3))
+    return gaussian_blur2d(x, 2 * max(1, round(3 * sigma)) + 1, (sigma, sigma), "replicate")

@@ -3,7 +3,7 @@
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from kornia.geometry.transform import resize
 from PIL import Image
 
 from ...common.errors import BetwixtError
@@ -78,23 +78,8 @@ def clip_picture(picture: torch.Tensor) -> torch.Tensor:
     Returns:
         float [B, 224, 224, 3]; values may leave 0..1 slightly (bicubic overshoot).
     """
-    x = picture.movedim(-1, 1) * 2 - 1
-    for axis, size in ((3, x.shape[3]), (2, x.shape[2])):
-        x = _blurred(x, size / CLIP_SIZE, axis)
-    x = F.interpolate(x, (CLIP_SIZE, CLIP_SIZE), mode="bicubic", align_corners=True)
+    x = resize(picture.movedim(-1, 1) * 2 - 1, (CLIP_SIZE, CLIP_SIZE), "bicubic", align_corners=True, antialias=True)
     return ((x + 1) / 2).movedim(1, -1)
-
-
-def _blurred(x: torch.Tensor, factor: float, axis: int) -> torch.Tensor:
-    """Gaussian blur along one axis against shrinking by ``factor``, borders reflected."""
-    sigma = max((factor - 1) / 2, 0.001)
-    length = int(max(4 * sigma, 3)) | 1
-    offsets = torch.arange(length, dtype=x.dtype, device=x.device) - length // 2
-    kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
-    kernel = (kernel / kernel.sum()).view(1, 1, *((-1, 1) if axis == 2 else (1, -1)))
-    reach = length // 2
-    padded = F.pad(x, (0, 0, reach, reach) if axis == 2 else (reach, reach, 0, 0), mode="reflect")
-    return F.conv2d(padded, kernel.expand(x.shape[1], 1, -1, -1), groups=x.shape[1])
 
 
 def with_shared_noise(pictures: torch.Tensor, level: float, seed: int) -> torch.Tensor:

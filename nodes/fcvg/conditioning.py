@@ -1,5 +1,7 @@
 """Two key frames as conditioning of Stable Video Diffusion."""
 
+from functools import partial
+
 import torch
 from comfy_api.latest import io
 
@@ -9,8 +11,9 @@ from ...common.pictures import same_size, single_frame, to_float, to_uint8
 from ...fcvg_core.sampling.image_conditioning import FIT_MODES, check_size, clip_picture, fit, with_shared_noise
 from ...fcvg_core.sampling.inbetween_conditioning import InbetweenConditioning
 from .. import sockets
+from ..host.conditioning_keys import AUGMENTATION, CONCAT_LATENT, FRAME_RATE, KEYFRAME_LATENT, MOTION_BUCKET
 from ..host.services.notices import show_notice
-from ..host.svd.fusion_sampler import KEYFRAME_LATENT
+from ..host.svd.keyframe_latents import KeyframeLatents
 from ..host.svd.vae import encode_pictures, require_temporal_vae
 from ..search_words import INBETWEENS
 
@@ -183,13 +186,13 @@ class InbetweenConditioningNode(io.ComfyNode):
                 f"{frame_count} frames: the models were trained on {low} to {high}; expect weaker motion or drift.",
             )
         embeds = clip_vision.encode_image(clip_picture(pictures)).image_embeds
-        clean = encode_pictures(vae, pictures)
-        noisy = encode_pictures(vae, with_shared_noise(pictures, augmentation, seed)) if augmentation else clean
-        settings = {"motion_bucket_id": motion_bucket, "fps": fps, "augmentation_level": augmentation}
+        latents = encode_pictures(vae, with_shared_noise(pictures, augmentation, seed))
+        clean = KeyframeLatents(vae, pictures, None if augmentation else latents)
+        settings = {MOTION_BUCKET: motion_bucket, FRAME_RATE: fps, AUGMENTATION: augmentation}
         pairs = []
-        for embed, latent, key_frame in zip(embeds.split(1), noisy.split(1), clean.split(1), strict=True):
+        for index, (embed, latent) in enumerate(zip(embeds.split(1), latents.split(1), strict=True)):
             for on in (1.0, 0.0):
-                extras = {"concat_latent_image": latent * on, KEYFRAME_LATENT: key_frame}
+                extras = {CONCAT_LATENT: latent * on, KEYFRAME_LATENT: partial(clean.of, index)}
                 pairs.append([[embed[None] * on, {**settings, **extras}]])
         latent = torch.zeros(frame_count, 4, height // 8, width // 8)
         return io.NodeOutput(*pairs, {"samples": latent}, InbetweenConditioning(*pairs, latent))

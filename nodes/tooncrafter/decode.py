@@ -7,9 +7,9 @@ from ...common.clips.retiming import METHODS, held, resampled, without_still_end
 from ...common.errors import BetwixtError
 from ...common.pictures import rgb_frames
 from .. import sockets
+from ..host.conditioning_keys import MODEL_TAG
 from ..host.services.progress import NodeProgress
 from ..host.tooncrafter.first_stage import latents_of
-from ..host.tooncrafter.model import MODEL_TAG
 
 CATEGORY = "Betwixt/ToonCrafter"
 

@@ -11,6 +11,7 @@ from ..host.tooncrafter.sampling import (
     ThreeWayGuider,
     reference_ddim,
     rescaled_guidance,
+    rescales_frame_by_frame,
     sampling_sigmas,
 )
 
@@ -49,8 +50,7 @@ class RescaleGuidance(io.ComfyNode):
         require_tooncrafter(model, "model")
         if not amount:
             return io.NodeOutput(model)
-        guidance = model.model_options.get("sampler_cfg_function")
-        if getattr(guidance, "__qualname__", "").startswith("RescaleCFG."):
+        if rescales_frame_by_frame(model.model_options.get("sampler_cfg_function")):
             show_notice(
                 cls.hidden.unique_id,
                 "The stock 'RescaleCFG' is applied as well and works frame by frame: remove it.",

@@ -6,6 +6,7 @@ from ...common.errors import BetwixtError
 from ...common.pictures import rgb_frames
 from ...tooncrafter_core.keyframes import fit
 from ...tooncrafter_core.sketches import edge_sketch, hints, parse_frames
+from ..host.conditioning_keys import FIT, KEY_LATENTS, PICTURE_SIZE
 from ..host.tooncrafter.sketch_guidance import require_sketch_encoder, with_sketches
 
 CATEGORY = "Betwixt/ToonCrafter"
@@ -85,13 +86,13 @@ class ApplySketches(io.ComfyNode):
         pictures = rgb_frames(sketches, "sketches")
         clip = _clip_of(positive)
         require_sketch_encoder(control_net)
-        count, _, height, width = clip["betwixt_key_latents"].shape
+        count, _, height, width = clip[KEY_LATENTS].shape
         places = parse_frames(frames, len(pictures), count)
-        _check_shape(pictures, clip["betwixt_picture_size"], (8 * height, 8 * width))
+        _check_shape(pictures, clip[PICTURE_SIZE], (8 * height, 8 * width))
         if strength == 0:
             return io.NodeOutput(positive, negative)
         ground = 1 - pictures if lines == DARK else pictures
-        fitted = fit(ground, 8 * width, 8 * height, clip["betwixt_fit"], fill=0.0)  # no lines beside the sketch
+        fitted = fit(ground, 8 * width, 8 * height, clip[FIT], fill=0.0)  # no lines beside the sketch
         hint = hints(fitted, places, count)
         percents = (start_percent, end_percent)
         both = [
@@ -103,7 +104,7 @@ class ApplySketches(io.ComfyNode):
 
 def _clip_of(conditioning: list) -> dict:
     entry = conditioning[0][1] if conditioning else {}
-    if "betwixt_key_latents" not in entry:
+    if KEY_LATENTS not in entry:
         raise BetwixtError(
             "The conditioning on 'positive' holds no key frames.",
             "Sketches guide a clip of ToonCrafter.",

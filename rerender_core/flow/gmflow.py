@@ -6,6 +6,7 @@ Parameter names are those of the published ``gmflow_sintel-0c07dcb3.pth``.
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from .swin_windows import join_windows, shift_mask, sine_position, split_windows
@@ -183,7 +184,7 @@ class GMFlow(nn.Module):
         weights = weights.view(batch, 1, 9, UPSAMPLING, UPSAMPLING, height, width).softmax(dim=2)
         neighbours = F.unfold(UPSAMPLING * flow, 3, padding=1).view(batch, 2, 9, 1, 1, height, width)
         fine = (weights * neighbours).sum(dim=2)  # [B, 2, 8, 8, h, w]
-        return fine.permute(0, 1, 4, 2, 5, 3).reshape(batch, 2, UPSAMPLING * height, UPSAMPLING * width)
+        return rearrange(fine, "b xy i j h w -> b xy (h i) (w j)")
 
     def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         """Flow between frame pairs.

@@ -3,6 +3,7 @@
 import math
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 FEATURES_PER_AXIS = 64
@@ -14,15 +15,13 @@ def split_windows(tokens: Tensor, size: tuple[int, int], shifted: bool) -> Tenso
     grid = tokens.unflatten(1, size)
     if shifted:
         grid = grid.roll((-(height // 2 // 2), -(width // 2 // 2)), dims=(1, 2))
-    windows = grid.view(len(tokens), 2, height // 2, 2, width // 2, -1).permute(0, 1, 3, 2, 4, 5)
-    return windows.reshape(len(tokens), 4, height // 2 * (width // 2), -1)
+    return rearrange(grid, "b (i h) (j w) c -> b (i j) (h w) c", i=2, j=2)
 
 
 def join_windows(windows: Tensor, size: tuple[int, int], shifted: bool) -> Tensor:
     """The inverse of :func:`split_windows`."""
     height, width = size
-    grid = windows.view(-1, 2, 2, height // 2, width // 2, windows.shape[-1]).permute(0, 1, 3, 2, 4, 5)
-    grid = grid.reshape(-1, height, width, windows.shape[-1])
+    grid = rearrange(windows, "b (i j) (h w) c -> b (i h) (j w) c", i=2, j=2, h=height // 2)
     if shifted:
         grid = grid.roll((height // 2 // 2, width // 2 // 2), dims=(1, 2))
     return grid.flatten(1, 2)

@@ -3,6 +3,7 @@
 
 import torch
 import torch.nn.functional as F
+from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
 LATENT = 8  # pixels per latent cell
@@ -14,11 +15,7 @@ def softened(occluded: Tensor) -> Tensor:
     """An occlusion mask grown and blurred, [B, H, W] of 0/1 to 0..1."""
     mask = occluded.float()[:, None]
     grown = F.max_pool2d(mask, BLUR, stride=1, padding=BLUR // 2)
-    offsets = torch.arange(BLUR, device=mask.device, dtype=mask.dtype) - BLUR // 2
-    kernel = torch.exp(-((offsets / BLUR_SIGMA) ** 2) / 2)
-    kernel = kernel / kernel.sum()
-    padded = F.pad(grown, [BLUR // 2] * 4, mode="reflect")
-    blurred = F.conv2d(padded, (kernel[:, None] * kernel[None, :])[None, None])
+    blurred = gaussian_blur2d(grown, BLUR, (BLUR_SIGMA, BLUR_SIGMA), "reflect", separable=False)
     return (blurred + mask).clamp(0, 1)[:, 0]
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.sparse.csgraph import connected_components
 
 from .superpoint import Keypoints, sample_descriptors
 
@@ -40,12 +41,9 @@ def cluster_endpoints(endpoints: np.ndarray, radius: float) -> np.ndarray:
     """
     endpoints = endpoints.astype(np.float64)
     near = ((endpoints[:, None] - endpoints[None]) ** 2).sum(-1) <= radius**2
-    labels = np.arange(len(endpoints))
-    while True:
-        lowest = np.where(near, labels, len(labels)).min(axis=1, initial=len(labels))
-        if np.array_equal(lowest, labels):
-            return np.unique(labels, return_inverse=True)[1]
-        labels = lowest
+    labels = connected_components(near, directed=False)[1]
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    return first.argsort().argsort()[inverse]
 
 
 def build_wireframe(points: Keypoints, segments: np.ndarray, scores: np.ndarray) -> Wireframe:

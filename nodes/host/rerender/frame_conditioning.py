@@ -3,8 +3,9 @@
 import torch
 
 from ....common.errors import BetwixtError
+from ..conditioning_keys import CONCAT_LATENT
 
-PICTURES = {"concat_latent_image": "inpainting input"}  # the host's keys: one per frame
+PICTURES = {CONCAT_LATENT: "inpainting input"}  # the host's keys: one per frame
 MASKS = {"concat_mask": "inpainting mask", "mask": "region"}  # one per frame, or one for all
 
 

@@ -14,6 +14,7 @@ import torch
 
 from ....common.errors import BetwixtError
 from ....fcvg_core.sampling.fusion import Fusion
+from ..conditioning_keys import CONCAT_LATENT
 from .temporal_attention import BACKWARD_MOTION, DIRECTION, DirectionState, PublishedContextOrder
 
 SETTINGS = "betwixt_bidirectional"  # in model_options: the BidirectionalSettings of the run
@@ -97,7 +98,7 @@ def prepared(model, settings: BidirectionalSettings):
 
 
 def check_run(guider, noise: torch.Tensor, sampler) -> None:
-    """Refuses, before anything is loaded, what cannot be sampled.
+    """Refuses, before anything is loaded, what cannot be sampled, and prepares the rest.
 
     Raises:
         BetwixtError: see the sentences.
@@ -119,11 +120,13 @@ def check_run(guider, noise: torch.Tensor, sampler) -> None:
                 "GI needs the projections fine-tuned for backward motion.",
                 "Put 'Apply Backward Motion (GI)' between the model and the guider, or choose another mode.",
             )
+    if hasattr(sampler, "prepare"):
+        sampler.prepare(guider.conds)
 
 
 def _check_conditioning(conds: list, name: str, noise: torch.Tensor) -> None:
     for cond in conds:
-        latent = cond.get("concat_latent_image")
+        latent = cond.get(CONCAT_LATENT)
         if latent is None:
             raise BetwixtError(
                 f"The conditioning '{name}' carries no key frame.",

@@ -9,10 +9,9 @@ import torch
 
 from ....common.errors import BetwixtError
 from ....fcvg_core.sampling.fusion_methods import METHODS
+from ..conditioning_keys import CONCAT_LATENT, KEYFRAME_LATENT
 from .bidirectional_guider import BACKWARD_CONDS, FORWARD_CONDS, SETTINGS, predict_direction
 from .temporal_attention import DirectionState
-
-KEYFRAME_LATENT = "betwixt_keyframe_latent"  # in conditionings: the key frame's unscaled latent without added noise
 
 
 @dataclass(frozen=True)
@@ -40,9 +39,12 @@ class HostDenoiser:
 
     def keyframe_latent(self, name: str) -> torch.Tensor:
         """The clean latent [4, h, w] in model scale behind a conditioning."""
-        cond = self.guider.conds[name][0]
-        latent = cond.get(KEYFRAME_LATENT, cond["concat_latent_image"])
-        return self.guider.inner_model.process_latent_in(latent)[0]
+        return self.guider.inner_model.process_latent_in(unscaled_keyframe(self.guider.conds[name][0]))[0]
+
+
+def unscaled_keyframe(cond: dict) -> torch.Tensor:
+    """The key frame's latent [1, 4, h, w] that a conditioning carries, without added noise where that is known."""
+    return cond[KEYFRAME_LATENT]() if KEYFRAME_LATENT in cond else cond[CONCAT_LATENT]
 
 
 class FusionSampler(comfy.samplers.KSAMPLER):
@@ -61,6 +63,16 @@ class FusionSampler(comfy.samplers.KSAMPLER):
     def needs_backward_motion(self) -> bool:
         return self.method.needs_backward_motion
 
+    def _ends(self) -> dict[str, str]:
+        """Keyword of the method -> the conditioning whose key frame it wants."""
+        wanted = {"first": FORWARD_CONDS[0], "last": BACKWARD_CONDS[0]}
+        return wanted if self.method.needs_keyframe_latents else {}
+
+    def prepare(self, conds: dict) -> None:
+        """What needs the VAE, while the model that samples is not loaded yet."""
+        for name in self._ends().values():
+            unscaled_keyframe(conds[name][0])
+
     def evaluations(self, steps: int) -> int:
         """How many times the method makes its prediction of both directions."""
         return self.method.evaluations(steps, **self.options)
@@ -70,10 +82,7 @@ class FusionSampler(comfy.samplers.KSAMPLER):
         self._check(denoiser)
         noise = comfy.k_diffusion.sampling.default_noise_sampler(x, seed=denoiser.arguments.get("seed"))
         report = _Report(callback, sigmas, self.evaluations(len(sigmas) - 1))
-        ends = {}
-        if self.method.needs_keyframe_latents:
-            names = {"first": FORWARD_CONDS[0], "last": BACKWARD_CONDS[0]}
-            ends = {end: denoiser.keyframe_latent(name) for end, name in names.items()}
+        ends = {end: denoiser.keyframe_latent(name) for end, name in self._ends().items()}
         return self.method.sample(denoiser, x, sigmas, report, lambda: noise(None, None), **ends, **self.options)
 
     def _check(self, denoiser: HostDenoiser) -> None:

@@ -8,9 +8,10 @@ import torch
 from ....common.errors import BetwixtError
 from ....tooncrafter_core.dual_reference import References
 from ....tooncrafter_core.keyframes import check_size, fit, key_latents
+from ..conditioning_keys import FIT, FS, IMAGE_TOKENS, KEY_LATENTS, MODEL_TAG, PICTURE_SIZE
 from .first_stage import FirstStage
 from .image_tokens import image_tokens, require_image_encoder, unconditional_image_tokens
-from .model import MODEL_TAG, TEXT_TOKENS
+from .model import TEXT_TOKENS
 
 
 @dataclass(frozen=True)
@@ -80,17 +81,17 @@ def condition(
     fitted = fit(key_frames.pictures, width, height, key_frames.fit)
     latents, references = first_stage.encode(fitted)
     shared = {
-        "betwixt_key_latents": key_latents(*latents, frames, key_frames.task),
-        "betwixt_fs": fs,
-        "betwixt_fit": key_frames.fit,
-        "betwixt_picture_size": tuple(key_frames.pictures.shape[1:3]),
+        KEY_LATENTS: key_latents(*latents, frames, key_frames.task),
+        FS: fs,
+        FIT: key_frames.fit,
+        PICTURE_SIZE: tuple(key_frames.pictures.shape[1:3]),
         MODEL_TAG: first_stage.variant.name,
     }
     tokens = image_tokens(clip_vision, first_stage, key_frames.pictures[:1])
     grey = unconditional_image_tokens(clip_vision, first_stage)
     filled = [
-        [[text[:, :TEXT_TOKENS], {**entry, **shared, "betwixt_image_tokens": image}] for text, entry in prompts]
+        [[text[:, :TEXT_TOKENS], {**entry, **shared, IMAGE_TOKENS: image}] for text, entry in prompts]
         for prompts, image in ((positive, tokens), (negative, grey), (negative, tokens))
     ]
-    latent = {"samples": torch.zeros_like(shared["betwixt_key_latents"]), MODEL_TAG: first_stage.variant.name}
+    latent = {"samples": torch.zeros_like(shared[KEY_LATENTS]), MODEL_TAG: first_stage.variant.name}
     return Conditioned(*filled, latent, references)

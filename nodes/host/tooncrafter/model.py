@@ -18,14 +18,14 @@ from ....tooncrafter_core.keyframes import frame_tokens
 from ....tooncrafter_core.schedule import Schedule
 from ....tooncrafter_core.unet import Constants, VideoUNet
 from ....tooncrafter_core.unet_config import UNetConfig
+from ..conditioning_keys import FS, IMAGE_TOKENS, KEY_LATENTS, MODEL_TAG
 from ..services.clip_preview import ClipLatents
 from ..services.notices import show_notice
 from ..svd.model import WEIGHT_DTYPES
-from .sampling import RescaledEps, RescaledV
+from .sampling import RescaledEps, RescaledV, rescales_frame_by_frame
 
 KEY = "betwixt_tooncrafter"  # of the pack's entries in the host's per-key tables
 WANTED, REMEDY = "a DynamiCrafter or ToonCrafter UNet", f"Choose {PUBLISHED}."
-MODEL_TAG = "betwixt_model"  # in a CONDITIONING and a LATENT: name of the model they were made for
 TEXT_TOKENS = 77  # the published text length; longer prompts are cut
 WRAPPERS = comfy.patcher_extension.WrappersMP
 
@@ -85,10 +85,10 @@ class ToonCrafter(comfy.model_base.BaseModel):
     def extra_conds(self, **kwargs):
         frames = kwargs["noise"].shape[0]
         conditions = {
-            "c_concat": comfy.conds.CONDNoiseShape(self.process_latent_in(kwargs["betwixt_key_latents"])),
+            "c_concat": comfy.conds.CONDNoiseShape(self.process_latent_in(kwargs[KEY_LATENTS])),
             "c_crossattn": comfy.conds.CONDCrossAttn(kwargs["cross_attn"][:, :TEXT_TOKENS]),
-            "image_tokens": comfy.conds.CONDRegular(frame_tokens(kwargs["betwixt_image_tokens"], frames)),
-            "fs": comfy.conds.CONDRegular(torch.full((frames, 1), float(kwargs["betwixt_fs"]))),
+            "image_tokens": comfy.conds.CONDRegular(frame_tokens(kwargs[IMAGE_TOKENS], frames)),
+            "fs": comfy.conds.CONDRegular(torch.full((frames, 1), float(kwargs[FS]))),
             "num_video_frames": comfy.conds.CONDConstant(frames),
         }
         if "cross_attn_controlnet" in kwargs:  # what ControlNets attend to instead of the text
@@ -110,7 +110,7 @@ def check_conditioning(model: ToonCrafter, name: str, entry: dict, noise: torch.
     Raises:
         BetwixtError: no key frames, those of another clip or model, a ControlNet of another family.
     """
-    key_latents, made_for = entry.get("betwixt_key_latents"), entry.get(MODEL_TAG)
+    key_latents, made_for = entry.get(KEY_LATENTS), entry.get(MODEL_TAG)
     if key_latents is None:
         raise BetwixtError(
             f"The conditioning '{name}' holds no key frames.",
@@ -155,17 +155,16 @@ def _run_of_a_clip(executor, noise, *args, **kwargs):
             check_conditioning(guider.model_patcher.model, name, entry, noise)
     options = guider.model_options.setdefault("transformer_options", {})
     options[KEY] = {}
-    _warn_of_stock_rescale(guider.model_options)
+    _warn_of_framewise_rescale(guider.model_options)
     try:
         return executor(noise, *args, **kwargs)
     finally:
         options.pop(KEY)
 
 
-def _warn_of_stock_rescale(model_options: dict) -> None:
+def _warn_of_framewise_rescale(model_options: dict) -> None:
     """The host's RescaleCFG takes the deviation of single frames and knows nothing of the dynamic rescale."""
-    guidance = getattr(model_options.get("sampler_cfg_function"), "__qualname__", "")
-    if guidance.startswith("RescaleCFG."):
+    if rescales_frame_by_frame(model_options.get("sampler_cfg_function")):
         context = get_executing_context()
         show_notice(
             getattr(context, "node_id", None),

@@ -4,6 +4,8 @@ In units of ``sigma / scale`` the dynamic rescale disappears and every sampler o
 (docs/methods/tooncrafter.md, Rescale in host units).
 """
 
+from collections.abc import Callable
+
 import comfy.k_diffusion.sampling
 import comfy.model_sampling
 import comfy.samplers
@@ -128,6 +130,28 @@ def rescaled_guidance(amount: float):
         )
 
     return rescale
+
+
+def rescales_frame_by_frame(guidance: Callable[[dict], torch.Tensor] | None) -> bool:
+    """Whether a ``sampler_cfg_function`` takes statistics of single frames, as the host's RescaleCFG does: a pixel's
+    result then depends on the other pixels of its frame and not on those of other frames."""
+    if guidance is None:
+        return False
+
+    def first_pixel(changed: int | None) -> torch.Tensor:
+        """Of frame 0, with the last pixel of one of two frames changed."""
+        cond, uncond, x = torch.randn(3, 2, 4, 4, 4, generator=torch.Generator().manual_seed(0))
+        if changed is not None:
+            cond[changed, :, -1, -1] += 1
+        sigma = torch.ones(2)
+        told = {"cond": x - cond, "uncond": x - uncond, "cond_denoised": cond, "uncond_denoised": uncond, "input": x}
+        return guidance({**told, "sigma": sigma, "timestep": sigma, "cond_scale": 7.5})[0, :, 0, 0]
+
+    try:
+        plain, within, across = (first_pixel(changed) for changed in (None, 0, 1))
+    except Exception:  # it needs more than these: nothing is known of it
+        return False
+    return not torch.equal(plain, within) and torch.equal(plain, across)
 
 
 class ThreeWayGuider(comfy.samplers.CFGGuider):

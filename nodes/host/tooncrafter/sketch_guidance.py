@@ -14,6 +14,7 @@ import torch
 from ....common.errors import BetwixtError
 from ....common.files.checkpoints import load_strict, unwrap_state_dict, wrong_weights
 from ....common.files.published_files import SKETCH_ENCODER
+from ..conditioning_keys import IMAGE_TOKENS
 from ..services.model_files import read_weights
 
 WANTED, REMEDY = "a ControlNet", f"Choose {SKETCH_ENCODER.described}."
@@ -98,7 +99,7 @@ def with_sketches(conditioning: list, control_net, hints: torch.Tensor, strength
         control.set_previous_controlnet(entry.get("control"))
         entry = {**entry, "control": control, "control_apply_to_uncond": False}
         if with_image_tokens:
-            image = entry["betwixt_image_tokens"].to(tokens)
+            image = entry[IMAGE_TOKENS].to(tokens)
             entry["cross_attn_controlnet"] = torch.cat([tokens[:, :77], image.expand(tokens.shape[0], -1, -1)], dim=1)
         guided.append([tokens, entry])
     return guided

@@ -63,13 +63,31 @@ def test_conditioning_is_what_the_training_saw(parts):
         expected = parts[2].encode_image(clip_picture(key_frame(seed))).image_embeds
         assert cond[0].shape == (1, 1, 1024) and (cond[0] - expected).abs().max() < 1e-4
         clean = parts[3].encode(key_frame(seed))
-        assert (cond[1]["betwixt_keyframe_latent"] - clean).abs().max() < 1e-4
+        assert (cond[1]["betwixt_keyframe_latent"]() - clean).abs().max() < 1e-4
         assert (cond[1]["concat_latent_image"] - clean).abs().max() > 1e-3  # the augmentation noise
         assert (cond[1]["fps"], cond[1]["motion_bucket_id"], cond[1]["augmentation_level"]) == (7, 127, 0.02)
     for cond in (negative, negative_backward):
         assert not cond[0].any() and not cond[1]["concat_latent_image"].any()
     noise = [cond[1]["concat_latent_image"] for cond in (positive, encoded(parts, augmentation=0.02, seed=7)[0][0])]
     assert torch.equal(*noise)
+
+
+def test_the_key_frames_without_noise_are_encoded_for_vibid_alone(parts, monkeypatch):
+    encodings, encode = [], parts[3].encode
+    monkeypatch.setattr(parts[3], "encode", lambda pictures: encodings.append(len(pictures)) or encode(pictures))
+    *_, bundle = encoded(parts, augmentation=0.02)
+    inputs = {"model": parts[0], "conditionings": bundle, "steps": 1}
+    run("BetwixtInbetween", **inputs, mode={"mode": "FCVG", "min_guidance": 1.0, "max_guidance": 1.0})
+    assert encodings == [2]
+    for _ in range(2):
+        run("BetwixtInbetween", **inputs, mode={"mode": "ViBiD", "scale": 1.0})
+        assert encodings == [2, 2]
+    run(
+        "BetwixtInbetween",
+        **{**inputs, "conditionings": encoded(parts, augmentation=0.0)[-1]},
+        mode={"mode": "ViBiD", "scale": 1.0},
+    )
+    assert encodings == [2, 2, 2]
 
 
 def test_key_frames_are_fitted(parts):

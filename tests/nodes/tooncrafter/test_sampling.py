@@ -96,6 +96,24 @@ def test_rescale_takes_the_whole_clip_s_deviation(tooncrafter):
     assert torch.allclose(with_deviation_of(sampling, sigma, guided, conditional, y, 0.0), guided, atol=1e-5)
 
 
+def test_guidance_that_takes_statistics_of_single_frames_is_told_from_other_guidance(host):
+    from betwixt.nodes.host.tooncrafter.sampling import rescales_frame_by_frame
+
+    def plain(args):
+        return args["uncond"] + args["cond_scale"] * (args["cond"] - args["uncond"])
+
+    def of_the_clip(args):
+        return plain(args) * args["cond"].std() / plain(args).std()
+
+    def of_each_frame(args):
+        deviation = [value.std(dim=(1, 2, 3), keepdim=True) for value in (args["cond"], plain(args))]
+        return plain(args) * deviation[0] / deviation[1]
+
+    assert rescales_frame_by_frame(of_each_frame)
+    for other in (None, plain, of_the_clip, lambda args: args["not there"]):
+        assert not rescales_frame_by_frame(other)
+
+
 def test_the_stock_rescale_is_warned_about(tooncrafter, caplog):
     from betwixt.nodes.tooncrafter.sampling import RescaleGuidance
     from comfy_extras.nodes_model_advanced import RescaleCFG

@@ -1,0 +1,18 @@
+"""Names of what travels in a CONDITIONING, a LATENT or a model's options: the host's own and the pack's."""
+
+# the host's
+CONCAT_LATENT = "concat_latent_image"  # [B, C, h, w] unscaled, joined to the noisy latent
+MOTION_BUCKET = "motion_bucket_id"
+FRAME_RATE = "fps"
+AUGMENTATION = "augmentation_level"
+
+# Stable Video Diffusion from both ends
+KEYFRAME_LATENT = "betwixt_keyframe_latent"  # called for it: [1, 4, h, w] unscaled, no noise added
+
+# ToonCrafter and DynamiCrafter
+KEY_LATENTS = "betwixt_key_latents"  # [T, C, h, w] unscaled, the key frames at their places
+IMAGE_TOKENS = "betwixt_image_tokens"  # of the key frames
+FS = "betwixt_fs"  # the model's frame-stride number
+FIT = "betwixt_fit"  # how the key frames were fitted
+PICTURE_SIZE = "betwixt_picture_size"  # (height, width) of the key frames before that
+MODEL_TAG = "betwixt_model"  # name of the model that they were made for
