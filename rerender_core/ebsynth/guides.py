@@ -19,10 +19,14 @@ def edge_guide(picture: np.ndarray) -> np.ndarray:
 
 
 def position_guide(height: int, width: int) -> np.ndarray:
-    """Where each pixel is: uint8 [H, W, 3] with R = row, G = column (both 0..255 over the picture), B = 0."""
+    """Where each pixel is: uint8 [H, W, 3] with R = row, G = column (both 0..255 over the picture), B = 0.
+
+    As in the reference, the coordinates 0..1 are scaled and then cut off, so that at some sizes a value whose exact
+    quotient is whole comes out one lower.
+    """
     picture = np.zeros((height, width, 3), np.uint8)
-    picture[..., 0] = (255 * np.arange(height)[:, None] / max(height - 1, 1)).astype(np.uint8)
-    picture[..., 1] = (255 * np.arange(width)[None, :] / max(width - 1, 1)).astype(np.uint8)
+    picture[..., 0] = (255 * np.linspace(0, 1, height)[:, None]).astype(np.uint8)
+    picture[..., 1] = (255 * np.linspace(0, 1, width)[None, :]).astype(np.uint8)
     return picture
 
 

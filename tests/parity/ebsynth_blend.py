@@ -75,9 +75,13 @@ def guides_case(case: Case) -> list[Check]:
     ]
     first = position_guide(*frames.shape[1:3])
     checks.append(Check("position, first", max_error(first, rgb(case, "pos_first")), 0))
-    checks.append(Check("position 1", max_error(carried(first, flows[0]), rgb(case, "pos_warp1")), 0))
-    second = carried(rgb(case, "pos_inpaint1"), flows[1])
-    checks.append(Check("position 2", max_error(second, rgb(case, "pos_warp2")), 0))
+    for number, flow in enumerate(flows, 1):
+        before = first if number == 1 else rgb(case, f"pos_inpaint{number - 1}")
+        moved = carried(before, flow)
+        if f"pos_warp{number}" in case:
+            checks.append(Check(f"position {number}", max_error(moved, rgb(case, f"pos_warp{number}")), 0))
+        if f"pos_inpaint{number}" not in case:
+            break
     checks.append(Check("temporal 1", max_error(carried(style, flows[0]), rgb(case, "temporal_warp1")), 0))
     filled_in = filled(carried(style, flows[0]), case.array("occlusion")[0] > 0, radius=30)
     checks.append(

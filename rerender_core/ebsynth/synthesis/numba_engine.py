@@ -1,7 +1,12 @@
 """The scanline engine: PatchMatch compiled by numba, on the CPU (docs/methods/ebsynth.md, PatchMatch; Scanline engine).
 
 The target is cut into bands of rows that are searched at the same time. Within a PatchMatch iteration a band sees the
-other bands' matches and occupancy as they were at its beginning, so the result is the same for any number of threads.
+other bands' matches as they were at its beginning. What they occupy of the source it is told between the parts in
+which the iteration goes through the bands. So the result is the same for any number of threads.
+
+Bands that do not see what the others occupy crowd into the same places: where uniformity counts for more than the
+guides, bands of 64 rows searched in one piece end with up to twice the energy. So parts are as short as the share of
+pixels whose match changes demands.
 """
 
 import math
@@ -21,8 +26,10 @@ from .occupancy import covered
 from .search_level import Level, Search, Solution, occupancy_cost, search_radii, usable_centres
 from .voting import changed, vote
 
-BAND_ROWS = 64  # at least; narrower ones see too little of one another (2 % more energy at 16 rows)
+BAND_ROWS = 64  # at least
 MOST_BANDS = 16
+FEWEST_PARTS = 4  # of an iteration
+REFRESH_SHARE = 100  # bands are told once 1 / this of all pixels have changed their match, or a row of each band
 
 
 def solve(level: Level, nnf: Tensor, search: Search, step: Callable[[], None]) -> Solution:
@@ -51,13 +58,14 @@ def _search(problems: list["_Problem"], pool: Executor, iteration: int) -> None:
     _wait(pool.map(_Problem.begin_search, problems))
     _wait(pool.map(lambda at: at[0].measure(at[1]), bands))
     for number in range(problems[0].search.match_iterations):
-        _wait(pool.map(_Problem.split, problems))
-        match = partial(_match_band, iteration=iteration, number=number)
-        _wait(pool.map(match, bands))
-        _wait(pool.map(_Problem.merge, problems))
+        _wait(pool.map(_Problem.begin_iteration, problems))
+        match = partial(_match_part, iteration=iteration, number=number)
+        while bands_left := [at for at in bands if at[0].searched_rows < at[0].band_rows]:
+            _wait(pool.map(match, bands_left))
+            _wait(pool.map(_Problem.end_part, dict(bands_left)))
 
 
-def _match_band(at: tuple["_Problem", int], iteration: int, number: int) -> None:
+def _match_part(at: tuple["_Problem", int], iteration: int, number: int) -> None:
     at[0].match(at[1], iteration, number)
 
 
@@ -107,6 +115,11 @@ class _Problem:
         self.image = None
         self.band_count = min(max(self.height // BAND_ROWS, 1), MOST_BANDS)
         self.edges = [self.height * band // self.band_count for band in range(self.band_count + 1)]
+        self.band_rows = -(-self.height // self.band_count)
+        alone = self.band_count == 1 or self.cost == 0
+        self.unseen_at_most = math.inf if alone else len(self.matches) / REFRESH_SHARE
+        self.most_rows = self.height if alone else max(self.band_rows // FEWEST_PARTS, 1)
+        self.part_rows = self.height if alone else 1
 
     def _features(self, picture: np.ndarray, first_channel: int) -> np.ndarray:
         """uint8 [H, W, c] to scaled int16; the channels start at ``first_channel`` of all."""
@@ -138,7 +151,8 @@ class _Problem:
         count = torch.from_numpy(count.reshape(1, *self.blocked.shape))
         inside = covered(covered(count, patch), patch)[0].numpy()
         inside[self.blocked] = BLOCKED
-        self.occupied = np.pad(inside, ((radius + 1,) * 2, (0, 0))).ravel()
+        self.moved = [0] * self.band_count
+        self._tell(np.pad(inside, ((radius + 1,) * 2, (0, 0))).ravel())
 
     def measure(self, band: int) -> None:
         """Errors of the matches in a band."""
@@ -147,27 +161,47 @@ class _Problem:
             self.search.patch, self.matches, self.error, self.edges[band], self.edges[band + 1],
         )  # fmt: skip
 
-    def split(self) -> None:
-        """Freeze the state that bands see of one another."""
+    def begin_iteration(self) -> None:
+        """Freeze the matches that bands see of one another."""
         self.before = self.matches.copy()
-        self.maps = [self.occupied.copy() for _ in range(self.band_count)]
+        self.searched_rows = 0
+        self.part_rows = min(self.part_rows, self.most_rows)
 
     def match(self, band: int, iteration: int, number: int) -> None:
-        """PatchMatch iteration ``number`` of the search before vote ``iteration``, in a band."""
+        """A part of PatchMatch iteration ``number`` of the search before vote ``iteration``, in a band."""
+        if self.outdated:
+            self.maps[band] = self.occupied.copy()
+        rows = self.edges[band + 1] - self.edges[band]
         seed = (self.seed * 1_000_003 + iteration * 1009 + number) & 0x7FFF_FFFF_FFFF_FFFF
-        self.kernels.search(
+        self.moved[band], _ = self.kernels.search(
             self.source, self.source_means, self.source_width, self.target.ravel(), self.target_means.ravel(),
             self.scales, self.scaled, self.width, self.height, self.channels, self.search.patch,
             self.matches, self.before, self.error, self.maps[band], self.cost, self.active, self.radii, self.bounds,
             seed, number % 2 == 0, self.edges[band], self.edges[band + 1],
+            min(self.searched_rows, rows), min(self.searched_rows + self.part_rows, rows),
         )  # fmt: skip
 
-    def merge(self) -> None:
-        """Add up what the bands changed in the occupancy map (modulo 2^32, so blocked places come out right)."""
+    def end_part(self) -> None:
+        """Decide how long the next part may be, and tell the bands what they all occupy if it is time."""
+        rows, moved = min(self.part_rows, self.band_rows - self.searched_rows), sum(self.moved)
+        self.searched_rows += rows
+        self.unseen += moved
+        self.part_rows = max(int(min(rows * self.unseen_at_most / max(moved, 1), 2 * self.part_rows)), 1)
+        self.outdated = self.unseen >= self.unseen_at_most
+        if self.outdated:
+            self._tell(self.occupied_by_all())
+
+    def _tell(self, occupied: np.ndarray) -> None:
+        """Let all bands start from this map, of which each makes its own before it changes it."""
+        self.occupied, self.unseen = occupied, 0
+        self.maps, self.outdated = [occupied] * self.band_count, True
+
+    def occupied_by_all(self) -> np.ndarray:
+        """What the bands changed in their occupancy maps, added up; modulo 2^32, so blocked places come out right."""
         total = self.occupied * np.int32(1 - self.band_count)
         for changed_map in self.maps:
             total += changed_map
-        self.occupied = total
+        return total
 
     def begin_vote(self) -> None:
         self.previous, self.image = self.image, np.empty((self.height, self.width, self.style_channels), np.uint8)

@@ -115,9 +115,9 @@ def match_errors(source, source_width, target, scales, scaled, width, channels, 
 
 def search(
     source, source_means, source_width, target, target_means, scales, scaled, width, height, channels, patch,
-    matches, before, error, occupied, cost, active, radii, bounds, seed, forward, top, bottom,
+    matches, before, error, occupied, cost, active, radii, bounds, seed, forward, top, bottom, first, last,
 ):  # fmt: skip
-    """One PatchMatch iteration over the rows top..bottom - 1, in place.
+    """Part of a PatchMatch iteration over a band, the rows top..bottom - 1, in place.
 
     Args:
         source, source_means, source_width, target, target_means, scales, width, height, channels: the pictures;
@@ -129,9 +129,11 @@ def search(
         radii: of the random search, in the order in which they are tried.
         bounds: least x, least y, most x + 1, most y + 1 of a match.
         forward: scan from the top left, else from the bottom right.
+        first, last: the rows that are the part, first..last - 1, counted from where the scan of the band begins.
 
     Returns:
-        A number without meaning, which keeps the compiler from leaving out loads that are made ahead of time.
+        How many matches changed; and a number without meaning, which keeps the compiler from leaving out loads that
+        are made ahead of time.
     """
     radius = patch // 2
     source_row = source_width * channels
@@ -143,8 +145,9 @@ def search(
     step = 1 if forward else -1
     candidates = np.empty(len(radii), np.int64)
     bound = np.empty(len(radii), np.int64)
+    moved = 0
     sink = 0
-    for i in range(bottom - top):
+    for i in range(first, last):
         y = top + i if forward else bottom - 1 - i
         state = seeded(seed, y)
         field = matches if top <= y - step < bottom else before
@@ -228,9 +231,10 @@ def search(
                         best = value
                         match = candidate
                         used = occupied[U(match + shift)]
+            moved += match != matches[U(t)]
             matches[U(t)] = match
             error[U(t)] = best
-    return sink
+    return moved, sink
 
 
 def vote(style, source_width, matches, width, height, channels, patch, out, top, bottom):

@@ -121,7 +121,7 @@ def test_compiled_engine_keeps_its_occupancy_map():
         numba_engine._search([problem], pool, 0)
     nnf = torch.from_numpy(problem.coordinates())[None]
     expected = covered(covered(match_count(nnf, SOURCE), 5), 5)[0].numpy()
-    kept = problem.occupied.reshape(-1, SOURCE[1])[3:-3]
+    kept = problem.occupied_by_all().reshape(-1, SOURCE[1])[3:-3]
     np.testing.assert_array_equal(kept[2:-2, 2:-2], expected[2:-2, 2:-2])
     assert (np.abs(kept[:2] - BLOCKED) < BLOCKED // 4).all()
 
