@@ -2,10 +2,10 @@
 
 import mmap
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..errors import BetwixtError
+from .protobuf import fields
 
 # Field numbers of onnx.proto3.
 _MODEL_GRAPH = 7
@@ -13,7 +13,6 @@ _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 5, 11, 12
 _TENSOR_NAME = 8
 _VALUE_NAME, _VALUE_TYPE = 1, 2
 _TYPE_TENSOR, _TENSOR_SHAPE, _SHAPE_DIM, _DIM_VALUE, _DIM_PARAM = 1, 2, 1, 1, 2
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types of protobuf
 
 _OTHER_FILES = (
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
@@ -50,8 +49,8 @@ def read_onnx_header(path: str) -> tuple[list[TensorInfo], list[TensorInfo]]:
 
 
 def _declared(model: memoryview) -> tuple[list[TensorInfo], list[TensorInfo]]:
-    graph = [body for field, body in _fields(model) if field == _MODEL_GRAPH][0]
-    parts = list(_fields(graph))
+    graph = [body for field, body in fields(model) if field == _MODEL_GRAPH][0]
+    parts = list(fields(graph))
     weights = {_text(body, _TENSOR_NAME) for field, body in parts if field == _GRAPH_INITIALIZER}
     inputs = [_value(body) for field, body in parts if field == _GRAPH_INPUT]
     outputs = [_value(body) for field, body in parts if field == _GRAPH_OUTPUT]
@@ -73,42 +72,8 @@ def _not_onnx(path: str, start: bytes) -> BetwixtError:
     )
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
-    """Field number and content of each field of a protobuf message. IndexError: the message ends too early."""
-    at = 0
-    while at < len(message):
-        key, at = _varint(message, at)
-        field, wire = key >> 3, key & 7
-        if wire == _VARINT:
-            value, at = _varint(message, at)
-            yield field, value
-            continue
-        if wire == _BYTES:
-            size, at = _varint(message, at)
-        elif wire in (_FIXED64, _FIXED32):
-            size = 8 if wire == _FIXED64 else 4
-        else:
-            raise IndexError("not a protobuf message")
-        if field == 0 or at + size > len(message):
-            raise IndexError("truncated")
-        yield field, message[at : at + size]
-        at += size
-
-
-def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = message[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if not byte & 0x80:
-            return value, at
-        if shift > 63:
-            raise IndexError("not a protobuf message")
-
-
 def _first(message: memoryview, number: int) -> memoryview | int | None:
-    return next((body for field, body in _fields(message) if field == number), None)
+    return next((body for field, body in fields(message) if field == number), None)
 
 
 def _text(message: memoryview, number: int) -> str:
@@ -121,7 +86,7 @@ def _value(message: memoryview) -> TensorInfo:
     shape = _first(message, _VALUE_TYPE)
     for field in (_TYPE_TENSOR, _TENSOR_SHAPE):
         shape = None if shape is None else _first(shape, field)
-    dimensions = [] if shape is None else [body for field, body in _fields(shape) if field == _SHAPE_DIM]
+    dimensions = [] if shape is None else [body for field, body in fields(shape) if field == _SHAPE_DIM]
     return TensorInfo(_text(message, _VALUE_NAME), tuple(_dimension(body) for body in dimensions))
 
 

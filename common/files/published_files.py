@@ -20,6 +20,7 @@ class PublishedFile:
         purpose: what it is for, in the node's words.
         url: direct address of the file; empty where the publisher has none.
         instead: what serves as well as this very file, e.g. "any Stable Diffusion 1.5 checkpoint"; empty if nothing.
+        sha256: of the published file where it is known, else empty.
     """
 
     name: str
@@ -30,6 +31,7 @@ class PublishedFile:
     purpose: str
     url: str = ""
     instead: str = ""
+    sha256: str = ""
 
     @property
     def described(self) -> str:
@@ -62,6 +64,7 @@ YOLOX = PublishedFile(
     licence="Apache-2.0",
     source="huggingface.co/yzd-v/DWPose",
     purpose="YOLOX, the person detector of DWPose",
+    sha256="7860ae79de6c89a3c1eb72ae9a2756c0ccfbe04b7791bb5880afabd97855a411",
     url="https://huggingface.co/yzd-v/DWPose/resolve/main/yolox_l.onnx",
 )
 DWPOSE = PublishedFile(
@@ -71,6 +74,7 @@ DWPOSE = PublishedFile(
     licence="Apache-2.0",
     source="huggingface.co/yzd-v/DWPose",
     purpose="DWPose, the whole-body poses",
+    sha256="724f4ff2439ed61afb86fb8a1951ec39c6220682803b4a8bd4f598cd913b1843",
     url="https://huggingface.co/yzd-v/DWPose/resolve/main/dw-ll_ucoco_384.onnx",
 )
 GMFLOW = PublishedFile(

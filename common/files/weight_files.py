@@ -1,6 +1,5 @@
 """Reading weight files that torch wrote, without ever running what is in them."""
 
-import hashlib
 import io
 import os
 import re
@@ -12,6 +11,7 @@ import torch
 from safetensors import safe_open
 
 from ..errors import BetwixtError
+from .file_hash import sha256_of
 from .foreign_files import refuse_other_files
 from .pickle_programs import MAX_BYTES, Budget, DamagedPickle, ForbiddenPickle, PickleProgram
 from .torch_archive import ZIP, read_program
@@ -103,11 +103,7 @@ def verify_named_hash(path: str) -> None:
     found = HASHED_NAME.search(name)
     if not found:
         return
-    with open(path, "rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    actual = digest.hexdigest()
+    actual = sha256_of(path)
     if not actual.startswith(found[1]):
         raise BetwixtError(
             f"'{name}' is damaged or another file: its SHA-256 begins with {actual[: len(found[1])]}.",

@@ -8,7 +8,7 @@ import numpy as np
 from ...common.errors import BetwixtError
 from ...common.progress import Progress, silent
 from . import dwpose
-from .onnx_session import Session
+from .onnx_session import Session, run_network
 from .person_detector import COLUMNS, letterbox, person_boxes
 from .pose import PoseFrame
 
@@ -91,15 +91,7 @@ class PoseEstimator:
         return dwpose.pose_frame(*dwpose.openpose_order(points, scores), height, width)
 
     def _run(self, session: Session, kind: str, tensor: np.ndarray) -> list[np.ndarray]:
-        """The outputs for one input, in the order the file declares them; names differ between exports."""
-        results = session.run([o.name for o in session.get_outputs()], {session.get_inputs()[0].name: tensor})
-        if not all(np.isfinite(result).all() for result in results):
-            raise BetwixtError(
-                f"'{self._names[kind]}' returned NaN or infinite values.",
-                "A network's output must be finite.",
-                "Use the float32 file, or remove onnxruntime's accelerator package to run it on the CPU.",
-            )
-        return results
+        return run_network(session, tensor, self._names[kind])
 
     def _require(self, expected: str, session: Session) -> None:
         found = _kind(session)

@@ -11,7 +11,10 @@ import cv2
 import numpy as np
 
 from ...common.errors import BetwixtError
+from ...common.files.file_hash import sha256_of
 from ...common.files.onnx_header import TensorInfo, read_onnx_header
+from ...common.files.onnx_structure import check_structure
+from ...common.files.published_files import DWPOSE, YOLOX
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +42,7 @@ class OpenCVSession:
 
     def __init__(self, path: str):
         self._inputs, self._outputs = read_onnx_header(path)
+        _require_sound(path)
         self._net = cv2.dnn.readNetFromONNX(path)
 
     def get_inputs(self) -> Sequence[TensorInfo]:
@@ -53,12 +57,21 @@ class OpenCVSession:
         return list(self._net.forward(list(names or [output.name for output in self._outputs])))
 
 
+def _require_sound(path: str) -> None:
+    """Refuse what could crash OpenCV's importer; the published files are known to import."""
+    try:
+        check_structure(path)
+    except BetwixtError:
+        if sha256_of(path) not in (YOLOX.sha256, DWPOSE.sha256):
+            raise
+
+
 def open_session(path: str, runtime: str | None = None) -> Session:
     """Load an ONNX file for inference.
 
     Args:
         path: the file.
-        runtime: "onnxruntime" or "opencv"; None = onnxruntime if it is installed. onnxruntime uses the first
+        runtime: "onnxruntime" or "opencv"; None = onnxruntime if it is installed and works. It uses the first
             accelerator it lists (CUDA, DirectML, CoreML, ROCm) and otherwise, or if that fails, the CPU.
 
     Raises:
@@ -66,10 +79,12 @@ def open_session(path: str, runtime: str | None = None) -> Session:
     """
     read_onnx_header(path)
     if runtime is None:
-        runtime = "onnxruntime" if importlib.util.find_spec("onnxruntime") else "opencv"
+        runtime = "onnxruntime" if _onnxruntime_works() else "opencv"
     name = os.path.basename(path)
     try:
         session = _open_onnxruntime(path) if runtime == "onnxruntime" else OpenCVSession(path)
+    except BetwixtError:
+        raise
     except Exception as error:
         reason = str(error).strip().split("\n")[0][:300]
         raise BetwixtError(
@@ -77,9 +92,49 @@ def open_session(path: str, runtime: str | None = None) -> Session:
             "A complete ONNX file with operations that the runtime knows is needed.",
             f"Download it again; if it stays, install or update onnxruntime. The file is {path}",
         ) from error
-    where = session.get_providers()[0] if runtime == "onnxruntime" else "OpenCV"
-    logger.info("Betwixt: %s runs on %s.", name, where.removesuffix("ExecutionProvider"))
+    where = session.get_providers()[0] if runtime == "onnxruntime" else CPU
+    engine = "onnxruntime" if runtime == "onnxruntime" else f"OpenCV {cv2.__version__}"
+    logger.info("Betwixt: %s runs through %s on %s.", name, engine, where.removesuffix("ExecutionProvider"))
     return session
+
+
+def _onnxruntime_works() -> bool:
+    if importlib.util.find_spec("onnxruntime") is None:
+        return False
+    try:
+        import onnxruntime
+
+        return bool(onnxruntime.get_available_providers())
+    except Exception as error:  # a broken installation: CPU and GPU packages overwrite each other
+        logger.warning("Betwixt: onnxruntime is installed but cannot be used, OpenCV is taken instead: %s", error)
+        return False
+
+
+def run_network(session: Session, tensor: np.ndarray, name: str) -> list[np.ndarray]:
+    """What a network with one input makes of a tensor, in the order the file declares; names differ between exports.
+
+    Args:
+        name: the file, for error texts.
+
+    Raises:
+        BetwixtError: it cannot be run on this tensor, or the results are not finite.
+    """
+    try:
+        results = session.run([o.name for o in session.get_outputs()], {session.get_inputs()[0].name: tensor})
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0][:300]
+        raise BetwixtError(
+            f"'{name}' cannot be run on a tensor {list(tensor.shape)} ({type(error).__name__}: {reason}).",
+            "The published networks run on CPU and GPU.",
+            "Download the file again; if it stays, install or update onnxruntime.",
+        ) from error
+    if not all(np.isfinite(result).all() for result in results):
+        raise BetwixtError(
+            f"'{name}' returned NaN or infinite values.",
+            "A network's output must be finite.",
+            "Use the float32 file, or remove onnxruntime's accelerator package to run it on the CPU.",
+        )
+    return results
 
 
 def _open_onnxruntime(path: str) -> Session:

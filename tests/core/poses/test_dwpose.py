@@ -168,14 +168,17 @@ def test_truncated_files_are_told(tmp_path, share):
         open_session(str(path))
 
 
-@pytest.mark.parametrize("runtime", ["onnxruntime", "opencv"])
-def test_a_file_the_runtime_refuses_is_named(tmp_path, runtime):
+@pytest.mark.parametrize(
+    ("runtime", "message"),
+    [("onnxruntime", "cannot be loaded by onnxruntime"), ("opencv", "uses the operator 'NoSuchOperation'")],
+)
+def test_a_file_the_runtime_refuses_is_named(tmp_path, runtime, message):
     from onnx import TensorProto, helper, save
 
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3]) for name in ("x", "y")]
     graph = helper.make_graph([helper.make_node("NoSuchOperation", ["x"], ["y"])], "g", ends[:1], ends[1:])
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)]), tmp_path / "odd.onnx")
-    with pytest.raises(BetwixtError, match=f"'odd.onnx' cannot be loaded by {runtime}"):
+    with pytest.raises(BetwixtError, match=f"'odd.onnx' {message}"):
         open_session(str(tmp_path / "odd.onnx"), runtime)
 
 
