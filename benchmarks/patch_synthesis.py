@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from betwixt.rerender_core.ebsynth.synthesis.packed_guides import pack_guides
 from betwixt.rerender_core.ebsynth.synthesis.problem import SynthesisOptions, SynthesisProblem
-from betwixt.rerender_core.ebsynth.synthesis.solver import Synthesis, synthesise
+from betwixt.rerender_core.ebsynth.synthesis.search_level import Solution
+from betwixt.rerender_core.ebsynth.synthesis.solver import synthesise
 
 from benchmarks.common import Clock, Report, Spread, alone, options
 from benchmarks.memory import PeakMemory
@@ -51,7 +52,7 @@ def measure(job: dict) -> dict:
         image = result.image.cpu()
     pictures = (problem.style, problem.source_guides, problem.target_guides)
     first = SynthesisProblem(*(picture[:1].cpu() for picture in pictures), problem.guide_weights)
-    quality = energy(first, options, Synthesis(*(value[:1].cpu() for value in result)))
+    quality = energy(first, options, Solution(*(value[:1].cpu() for value in result)))
     distance = psnr(image[0], torch.from_numpy(scene.truth))
     figures = {"wall": clock.wall, "processor": clock.processor, "memory": memory.mebibytes, "psnr": distance}
     return {**figures, **quality._asdict()}

@@ -1,6 +1,7 @@
 """Makes ready what a command needs: a ComfyUI tree and a Python that can run it. Quick when all is there."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,8 +19,7 @@ from .torch_build import nvidia_driver
 HAS_HOST_PACKAGES = (
     "import importlib.util as u; raise SystemExit(not all(u.find_spec(n) for n in ('torch', 'aiohttp')))"
 )
-# Module -> the line of requirements.txt that brings it.
-PACK_MODULES = {"einops": "einops", "kornia": "kornia", "cv2": "opencv-python-headless", "safetensors": "safetensors"}
+MODULE_NAMES = {"opencv-python-headless": "cv2"}  # where it differs from the package's
 
 
 @dataclass(frozen=True)
@@ -103,11 +103,19 @@ def _quietly(python: str, code: str) -> bool:
         return False
 
 
+def pack_modules() -> dict[str, str]:
+    """Module -> the package of requirements.txt that brings it; another package with that module will do."""
+    lines = PACK_REQUIREMENTS.read_text("utf-8").splitlines()
+    packages = [re.split(r"[^\w.-]", line)[0] for line in lines if line[:1].isalpha()]
+    return {MODULE_NAMES.get(package, package): package for package in packages}
+
+
 def require_pack_modules(python: str) -> None:
     """Refuse an installation that lacks a requirement of the pack; it is the user's to change."""
     code = "import importlib.util as u, sys; print(*(n for n in sys.argv[1:] if u.find_spec(n) is None))"
-    answer = subprocess.run([python, "-c", code, *PACK_MODULES], capture_output=True, text=True, check=True)
-    missing = [PACK_MODULES[module] for module in answer.stdout.split()]
+    modules = pack_modules()
+    answer = subprocess.run([python, "-c", code, *modules], capture_output=True, text=True, check=True)
+    missing = [modules[module] for module in answer.stdout.split()]
     if missing:
         raise SetupFailed(
             "Check ComfyUI's Python",

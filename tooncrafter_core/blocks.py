@@ -55,6 +55,10 @@ class ResBlock(nn.Module):
 
 
 class SpatialTransformer(nn.Module):
+    """Attention within a frame and to text and picture tokens; ``number`` tells it from the others of a network."""
+
+    number = 0
+
     def __init__(self, width, context_width, heads, head_width, learned_scale, attention, operations, **factory):
         super().__init__()
         inner = heads * head_width

@@ -25,11 +25,11 @@ class Constants:
     """What a run evaluates once.
 
     Attributes:
-        contexts: keys and values of every cross-attention in the order of use.
+        contexts: number of a :class:`SpatialTransformer` -> its keys and values.
         fps: embedding of the frame-rate number, [b*T, 4 * model_channels].
     """
 
-    contexts: tuple[tuple[Tensor, ...], ...]
+    contexts: dict[int, tuple[Tensor, ...]]
     fps: Tensor
 
 
@@ -111,6 +111,9 @@ class VideoUNet(nn.Module):
             operations.Conv2d(channels, config.out_channels, 3, padding=1, **factory),
         )
 
+        for number, layer in enumerate(self.cross_attentions()):
+            layer.number = number
+
     def constants(self, text: Tensor, image: Tensor, fps: Tensor) -> "Constants":
         """What does not change over the steps of a run, see :class:`Constants`.
 
@@ -119,10 +122,14 @@ class VideoUNet(nn.Module):
             image: tokens [b*T, k, C], each frame's own: 16 per frame at 16 frames, all 256 for every frame otherwise.
             fps: [b*T], the number the frame-rate embedding takes.
         """
-        blocks = [*self.input_blocks, self.middle_block, *self.output_blocks]
-        layers = [layer for block in blocks for layer in block if isinstance(layer, SpatialTransformer)]
         rate = self.fps_embedding(sinusoid(fps, self.config.model_channels).to(text.dtype))
-        return Constants(tuple(layer.keys_and_values(text, image) for layer in layers), rate)
+        contexts = {layer.number: layer.keys_and_values(text, image) for layer in self.cross_attentions()}
+        return Constants(contexts, rate)
+
+    def cross_attentions(self) -> list[SpatialTransformer]:
+        """All of them, in the order of use."""
+        blocks = [*self.input_blocks, self.middle_block, *self.output_blocks]
+        return [layer for block in blocks for layer in block if isinstance(layer, SpatialTransformer)]
 
     def forward(
         self,
@@ -144,7 +151,6 @@ class VideoUNet(nn.Module):
         Returns:
             [b*T, out_channels, h, w].
         """
-        remaining = iter(constants.contexts)
         residuals = {name: list(values) for name, values in (control or {}).items()}
         embedding = self.time_embed(sinusoid(timesteps, self.config.model_channels).to(x.dtype)) + constants.fps
 
@@ -153,7 +159,7 @@ class VideoUNet(nn.Module):
                 if isinstance(layer, ResBlock):
                     h = layer(h, embedding, frames)
                 elif isinstance(layer, SpatialTransformer):
-                    h = layer(h, next(remaining))
+                    h = layer(h, constants.contexts[layer.number])
                 elif isinstance(layer, TemporalTransformer):
                     h = layer(h, frames)
                 else:

@@ -50,22 +50,35 @@ def draw_poses(poses: Sequence[PoseFrame], height: int, width: int, progress: Pr
     Raises:
         BetwixtError: one side is more than 16 times the other.
     """
-    if max(height, width) > MAX_ASPECT * min(height, width):
-        raise BetwixtError(
-            f"Poses cannot be drawn on a picture of {width}x{height}.",
-            f"One side may be at most {MAX_ASPECT} times the other.",
-            "Crop the key frames.",
-        )
-    scale = REFERENCE_SIDE / min(height, width)
-    canvas = np.zeros((int(height * scale), int(width * scale), 3), np.uint8)
-    pictures = np.zeros((len(poses), height, width, 3), np.uint8)
+    drawer = PoseDrawer(height, width)
+    pictures = np.empty((len(poses), height, width, 3), np.uint8)
     for index, pose in enumerate(poses):
-        if len(pose):
-            canvas.fill(0)
-            _draw_people(canvas, pose)
-            cv2.resize(canvas, (width, height), dst=pictures[index], interpolation=cv2.INTER_LINEAR)
+        pictures[index] = drawer.picture(pose)
         progress((index + 1) / len(poses), "drawing poses")
     return pictures
+
+
+class PoseDrawer:
+    """Draws pose after pose on one canvas; see :func:`draw_poses`."""
+
+    def __init__(self, height: int, width: int):
+        if max(height, width) > MAX_ASPECT * min(height, width):
+            raise BetwixtError(
+                f"Poses cannot be drawn on a picture of {width}x{height}.",
+                f"One side may be at most {MAX_ASPECT} times the other.",
+                "Crop the key frames.",
+            )
+        scale = REFERENCE_SIDE / min(height, width)
+        self._size = (width, height)
+        self._canvas = np.zeros((int(height * scale), int(width * scale), 3), np.uint8)
+
+    def picture(self, pose: PoseFrame) -> np.ndarray:
+        """uint8 RGB (height, width, 3); black without people."""
+        if not len(pose):
+            return np.zeros((*self._size[::-1], 3), np.uint8)
+        self._canvas.fill(0)
+        _draw_people(self._canvas, pose)
+        return cv2.resize(self._canvas, self._size, interpolation=cv2.INTER_LINEAR)
 
 
 def overlay_poses(frames: np.ndarray, poses: Sequence[PoseFrame]) -> np.ndarray:

@@ -8,7 +8,7 @@ import torch
 
 from ...common.progress import Progress, silent
 from ..lines.drawing import draw_segments
-from ..poses.drawing import draw_poses
+from ..poses.drawing import PoseDrawer
 from ..poses.pose import PoseFrame
 
 
@@ -58,6 +58,7 @@ def draw_conditions(
         float32 RGB (F, height, width, 3), 0..1 in steps of 1/255.
     """
     count = len(poses if segments is None else segments)
+    drawer = None if poses is None or not any(map(len, poses)) else PoseDrawer(*canvas)
     frames = torch.empty((count, *canvas, 3), dtype=torch.float32)
     for index in range(count):
         if segments is None:
@@ -65,7 +66,7 @@ def draw_conditions(
         else:
             picture = draw_segments(segments[index], colours, *canvas, thickness)
         if poses is not None and len(poses[index]):
-            picture = fuse_conditions(picture, draw_poses([poses[index]], *canvas)[0])
+            picture = fuse_conditions(picture, drawer.picture(poses[index]))
         frames[index] = torch.from_numpy(picture)
         progress((index + 1) / count, "drawing conditions")
     return frames.div_(255)

@@ -15,7 +15,7 @@ from ..flow.warping import warp
 from .guides import carried, edge_guide, filled, position_guide
 from .plan import Interval
 from .stylised_keys import StylizedKeys
-from .synthesis.packed_guides import Guide, pack_guides
+from .synthesis.packed_guides import Guide, channel_count, pack_guides
 from .synthesis.solver import EngineName, SynthesisOptions, SynthesisProblem, synthesise
 
 FILL_RADIUS = {"fill": 10, "ignore": 3}  # pixels; published: 30, whose cost rivals that of the synthesis
@@ -33,14 +33,16 @@ class GuideWeights:
 
 @dataclass(frozen=True)
 class PropagationOptions:
-    """Attributes:
-    weights: of the guides.
-    synthesis: of the patch synthesis.
-    engine: "auto", "numba" or "torch".
-    reuse_matches: start each frame from the previous frame's matches moved by the flow instead of from the flow
-        since the key frame: textures slide less, errors live longer.
-    occlusion: "ignore" lets guides that were carried by flow count for nothing where the flow is occluded;
-        "fill" fills them in from around, as published.
+    """How key frames are carried over a clip.
+
+    Attributes:
+        weights: of the guides.
+        synthesis: of the patch synthesis.
+        engine: "auto", "numba" or "torch".
+        reuse_matches: start each frame from the previous frame's matches moved by the flow instead of from the flow
+            since the key frame: textures slide less, errors live longer.
+        occlusion: "ignore" lets guides that were carried by flow count for nothing where the flow is occluded;
+            "fill" fills them in from around, as published.
     """
 
     weights: GuideWeights = GuideWeights()
@@ -67,9 +69,11 @@ class Side:
 
 @dataclass(frozen=True)
 class PropagatedInterval:
-    """Attributes:
-    interval: which frames; left, right: the frames made from its two key frames, None where there is no key frame.
-    flows: float32 [N, H, W, 2], flow of each frame into the one before it.
+    """The frames of an interval as made from its key frames.
+
+    Attributes:
+        interval: which frames; left, right: the frames made from its two key frames, None where there is no key frame.
+        flows: float32 [N, H, W, 2], flow of each frame into the one before it.
     """
 
     interval: Interval
@@ -83,9 +87,10 @@ class _Walk:
 
     def __init__(self, key: int, picture: np.ndarray, order: Sequence[int], clip: "_Clip", options: PropagationOptions):
         self.key, self.order, self.clip, self.options = key, order, clip, options
-        self.style = picture
         self.output, self.position = picture, position_guide(*picture.shape[:2])
-        self.source_position = self.position
+        source = clip.picture(key)
+        self.style = _batch(picture)
+        self.sources = (_batch(source), _batch(edge_guide(source)), self.style, _batch(self.position))
         height, width = picture.shape[:2]
         y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
         self.origin = torch.stack([x, y], dim=-1).float()  # where in the key frame each pixel comes from
@@ -95,10 +100,11 @@ class _Walk:
             np.empty((len(order), height, width, 2), np.int16),
         )
 
-    def guides(self, step: int, flow: np.ndarray, occluded: np.ndarray) -> list[tuple[Guide, bool]]:
-        """The guides of frame ``order[step]``, each with whether it was carried along; moves the carried state on."""
+    def guides(self, step: int, flow: np.ndarray, occluded: np.ndarray) -> tuple[list[tuple[Guide, bool]], np.ndarray]:
+        """The guides of frame ``order[step]``, each with whether it counts for nothing where the motion is hidden, and
+        where that is, bool [H, W]; moves the carried state on."""
         frame, weights = self.order[step], self.options.weights
-        source, target = self.clip.picture(self.key), self.clip.picture(frame)
+        target = self.clip.picture(frame)
         hidden = occluded | self._outside(flow)
         fill, radius = self.options.occlusion == "fill", FILL_RADIUS[self.options.occlusion]
         temporal = carried(self.output, flow)
@@ -106,13 +112,18 @@ class _Walk:
         if fill:
             temporal = filled(temporal, hidden, radius)
         self._move_origin(flow, hidden)
-        pairs = (
-            (source, target, weights.colour, False),
-            (edge_guide(source), edge_guide(target), weights.edge, False),
-            (self.style, temporal, weights.temporal, True),
-            (self.source_position, self.position, weights.position, True),
+        targets = (
+            (target, weights.colour, False),
+            (edge_guide(target), weights.edge, False),
+            (temporal, weights.temporal, True),
+            (self.position, weights.position, True),
         )
-        return [(Guide(_batch(a), _batch(b), w), moved and not fill) for a, b, w, moved in pairs if w > 0], hidden
+        guides = [
+            (Guide(source, _batch(picture), weight), moved and not fill)
+            for source, (picture, weight, moved) in zip(self.sources, targets, strict=True)
+            if weight > 0
+        ]
+        return guides, hidden
 
     @staticmethod
     def _outside(flow: np.ndarray) -> np.ndarray:
@@ -269,7 +280,7 @@ def _advance(active, step: int, options: PropagationOptions, device, masks: Tens
         modulation = _modulation(stacked, [moved for _, moved in made[0]], torch.from_numpy(np.stack(hidden)))
     mask = None if masks is None else torch.stack([masks[walk.order[step]] for walk, _ in active])
     problem = SynthesisProblem(
-        style=torch.cat([_batch(walk.style) for walk, _ in active]).to(device),
+        style=torch.cat([walk.style for walk, _ in active]).to(device),
         source_guides=source.to(device),
         target_guides=target.to(device),
         guide_weights=weights,
@@ -287,7 +298,7 @@ def _modulation(guides: list[Guide], moved: list[bool], hidden: Tensor) -> Tenso
     """uint8 [B, H, W, NG]: 0 for carried guides where their flow is occluded, else 255."""
     parts = []
     for guide, was_moved in zip(guides, moved, strict=True):
-        channels = pack_guides([guide])[0].shape[-1]
+        channels = channel_count(guide)
         value = torch.where(hidden, 0, 255) if was_moved else torch.full(hidden.shape, 255)
         parts.append(value.to(torch.uint8)[..., None].expand(*hidden.shape, channels))
     return torch.cat(parts, dim=-1)

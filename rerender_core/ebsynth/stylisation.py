@@ -64,11 +64,13 @@ class Region:
 
 @dataclass(frozen=True)
 class ClipOptions:
-    """Attributes:
-    propagation, blend: see there.
-    cuts: frames at which a new scene begins.
-    keep_precision: give 16-bit and float key frames back what 8-bit synthesis loses.
-    together: intervals worked on at once.
+    """How a whole clip is made from its key frames.
+
+    Attributes:
+        propagation, blend: see there.
+        cuts: frames at which a new scene begins.
+        keep_precision: give 16-bit and float key frames back what 8-bit synthesis loses.
+        together: intervals worked on at once.
     """
 
     propagation: PropagationOptions = PropagationOptions()

@@ -10,10 +10,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class FidelityEncoding:
-    """Attributes:
-    latent: the compensated encoding [B, 4, h, w].
-    first: plain encoding; recoded: encoding of its decoding.
-    artifacts: [B, 1, h, w] of 0/1, cells where compensation would do harm and is left out.
+    """A compensated encoding and what it was computed from.
+
+    Attributes:
+        latent: the compensated encoding [B, 4, h, w].
+        first: plain encoding; recoded: encoding of its decoding.
+        artifacts: [B, 1, h, w] of 0/1, cells where compensation would do harm and is left out.
     """
 
     latent: Tensor

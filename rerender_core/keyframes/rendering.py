@@ -40,9 +40,11 @@ class KeyframeHost(Protocol):
 
 @dataclass(frozen=True)
 class Correspondence:
-    """Attributes:
-    flow: [1, 2, H, W] pixels, lives on the later frame and points into the earlier one.
-    occluded: bool [1, H, W], pixels of the later frame without a counterpart.
+    """Motion between two key frames.
+
+    Attributes:
+        flow: [1, 2, H, W] pixels, lives on the later frame and points into the earlier one.
+        occluded: bool [1, H, W], pixels of the later frame without a counterpart.
     """
 
     flow: Tensor
@@ -51,13 +53,15 @@ class Correspondence:
 
 @dataclass(frozen=True)
 class KeyframeSettings:
-    """Attributes:
-    alphas: cumulative alpha of the T steps and of where the last one leads.
-    nominal: number of steps that pixel-aware fusion counts its window in.
-    strength: SDEdit amount.
-    refresh: positions of key frames that take over as anchor once they are rendered.
-    keep_colours: sample from the frames as they are; else from frames recoloured like a free first render.
-    every_step: run all steps of all passes, as published, instead of leaving out what is thrown away or known.
+    """How the key frames of a run are rendered.
+
+    Attributes:
+        alphas: cumulative alpha of the T steps and of where the last one leads.
+        nominal: number of steps that pixel-aware fusion counts its window in.
+        strength: SDEdit amount.
+        refresh: positions of key frames that take over as anchor once they are rendered.
+        keep_colours: sample from the frames as they are; else from frames recoloured like a free first render.
+        every_step: run all steps of all passes, as published, instead of leaving out what is thrown away or known.
     """
 
     alphas: tuple[float, ...]
@@ -109,8 +113,10 @@ class PixelFusionTrace:
 
 @dataclass(frozen=True)
 class RenderedFrame:
-    """Attributes:
-    latent: [1, C, h, w] in the model's scale; picture: [1, 3, H, W] around -1..1, not clamped.
+    """A finished key frame and, for those after the first, how it came about.
+
+    Attributes:
+        latent: [1, C, h, w] in the model's scale; picture: [1, 3, H, W] around -1..1, not clamped.
     """
 
     latent: Tensor

@@ -19,9 +19,11 @@ COLOURS = {"plain": (0.85, 0.35, 0.2), "fidelity-oriented": (0.15, 0.45, 0.85)}
 
 @dataclass(frozen=True)
 class RoundTrips:
-    """Attributes:
-    pictures: [N, 3, H, W] around -1..1, after each of N trips.
-    errors: root mean square difference from the original, in 8-bit grey levels, after each trip.
+    """What repeated encoding and decoding made of a picture.
+
+    Attributes:
+        pictures: [N, 3, H, W] around -1..1, after each of N trips.
+        errors: root mean square difference from the original, in 8-bit grey levels, after each trip.
     """
 
     pictures: Tensor

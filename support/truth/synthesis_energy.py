@@ -7,7 +7,7 @@ import torch
 from betwixt.rerender_core.ebsynth.synthesis.occupancy import at_matches, occupancy
 from betwixt.rerender_core.ebsynth.synthesis.patch_error import patch_error
 from betwixt.rerender_core.ebsynth.synthesis.problem import SynthesisOptions, SynthesisProblem, all_style_weights
-from betwixt.rerender_core.ebsynth.synthesis.solver import Synthesis
+from betwixt.rerender_core.ebsynth.synthesis.search_level import Solution
 
 
 class Energy(NamedTuple):
@@ -19,7 +19,7 @@ class Energy(NamedTuple):
     total: float
 
 
-def energy(problem: SynthesisProblem, options: SynthesisOptions, result: Synthesis) -> Energy:
+def energy(problem: SynthesisProblem, options: SynthesisOptions, result: Solution) -> Energy:
     """Energy of a synthesis without masks; after an extra pass that of its 3x3 patches, without uniformity."""
     patch, uniformity = (3, 0.0) if options.extra_pass else (options.patch, options.uniformity)
     source = torch.cat([problem.style, problem.source_guides], dim=-1)

@@ -14,12 +14,14 @@ MODES = ("poisson", "mix", "selection")
 
 @dataclass(frozen=True)
 class BlendOptions:
-    """Attributes:
-    mode: "selection" takes every pixel from the better side; "mix" mixes both sides without loss of contrast (the
-        paper's two steps); "poisson" then gives the mix the gradients of the selection (the published program).
-    solver: of the Poisson step, "cosine" (exact) or "lsqr" (as published).
-    published_weights: weights as the reference has them, 0 for the first frame after a key frame and never near 1.
-    mirrored_errors: the reference's fault of reading the right side's errors in reverse order.
+    """How the two sides of an interval become one.
+
+    Attributes:
+        mode: "selection" takes every pixel from the better side; "mix" mixes both sides without loss of contrast (the
+            paper's two steps); "poisson" then gives the mix the gradients of the selection (the published program).
+        solver: of the Poisson step, "cosine" (exact) or "lsqr" (as published).
+        published_weights: weights as the reference has them, 0 for the first frame after a key frame and never near 1.
+        mirrored_errors: the reference's fault of reading the right side's errors in reverse order.
     """
 
     mode: str = "poisson"
@@ -30,10 +32,12 @@ class BlendOptions:
 
 @dataclass(frozen=True)
 class BlendedInterval:
-    """Attributes:
-    frames: uint8 [N, H, W, 3], finished.
-    selected: uint8 [N, H, W, 3], per pixel from the better side.
-    masks: bool [N, H, W], True = from the right key frame.
+    """The finished frames of an interval and where they came from.
+
+    Attributes:
+        frames: uint8 [N, H, W, 3], finished.
+        selected: uint8 [N, H, W, 3], per pixel from the better side.
+        masks: bool [N, H, W], True = from the right key frame.
     """
 
     frames: np.ndarray

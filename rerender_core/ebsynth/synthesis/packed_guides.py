@@ -27,15 +27,20 @@ def is_grey(picture: Tensor) -> bool:
     return bool((picture == picture[..., :1]).all())
 
 
+def channel_count(guide: Guide) -> int:
+    """How many channels a guide takes: one if it is grey on both sides."""
+    return 1 if is_grey(guide.source) and is_grey(guide.target) else guide.source.shape[-1]
+
+
 def pack_guides(guides: Sequence[Guide]) -> tuple[Tensor, Tensor, Tensor]:
-    """All guides in one picture per side; a guide that is grey on both sides takes one channel.
+    """All guides in one picture per side.
 
     Returns:
         source uint8 [B, Hs, Ws, NG], target uint8 [B, Ht, Wt, NG], weights float32 [NG].
     """
     sources, targets, weights = [], [], []
     for guide in guides:
-        channels = 1 if is_grey(guide.source) and is_grey(guide.target) else guide.source.shape[-1]
+        channels = channel_count(guide)
         sources.append(guide.source[..., :channels])
         targets.append(guide.target[..., :channels])
         weights += [guide.weight / channels] * channels

@@ -69,8 +69,14 @@ class Search:
 
 
 class Solution(NamedTuple):
-    """``image`` uint8 [B, Ht, Wt, NS]; ``nnf`` int32 [B, Ht, Wt, 2], (x, y) of the matched source patch's centre, -1
-    where there is none; ``error`` float32 [B, Ht, Wt], the patch error against the picture before the last vote."""
+    """The painted frames and how they came about.
+
+    Attributes:
+        image: uint8 [B, Ht, Wt, NS].
+        nnf: int32 [B, Ht, Wt, 2], (x, y) of the matched source patch's centre, -1 outside the target mask.
+        error: float32 [B, Ht, Wt], squared grey levels weighted and summed over the patch (docs/methods/ebsynth.md,
+            Patch error), against the picture before the last vote as in the reference.
+    """
 
     image: Tensor
     nnf: Tensor

@@ -2,7 +2,7 @@
 (docs/methods/ebsynth.md, Overview; Hybrid schedule)."""
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -20,23 +20,12 @@ from .search_level import Engine, Level, Search, Solution, usable_centres
 EngineName = Literal["auto", "numba", "torch"]
 
 
-class Synthesis(NamedTuple):
-    """``image`` uint8 [B, Ht, Wt, NS]; ``nnf`` int32 [B, Ht, Wt, 2], (x, y) of the centre of the source patch each
-    pixel was matched to, -1 outside the target mask; ``error`` float32 [B, Ht, Wt], squared grey levels weighted and
-    summed over the patch (docs/methods/ebsynth.md, Patch error), against the picture before the last vote as in the
-    reference."""
-
-    image: Tensor
-    nnf: Tensor
-    error: Tensor
-
-
 def synthesise(
     problem: SynthesisProblem,
     options: SynthesisOptions | None = None,
     engine: EngineName = "auto",
     progress: Progress = silent,
-) -> Synthesis:
+) -> Solution:
     """Paint the target frames.
 
     Args:
@@ -60,7 +49,7 @@ def synthesise(
         engine = "numba" if problem.style.device.type == "cpu" and numba_available() else "torch"
     solve = numba_engine.solve if engine == "numba" else torch_engine.solve
     with torch.no_grad():
-        return Synthesis(*_coarse_to_fine(problem, options, solve, progress))
+        return _coarse_to_fine(problem, options, solve, progress)
 
 
 def _coarse_to_fine(
