@@ -43,10 +43,10 @@ def _unet_config(weights: dict, heads: int) -> dict:
     return config | {"num_heads": heads, "num_head_channels": -1}
 
 
-def model(weights: dict, heads: int = 8, kind=comfy.supported_models.SD15):
+def model(weights: dict, heads: int = 8, kind=comfy.supported_models.SD15, dtype=torch.float32):
     """MODEL from weights under :data:`UNET`; widths are taken from the shapes."""
     config = kind(_unet_config(weights, heads))
-    config.set_inference_dtype(torch.float32, None)
+    config.set_inference_dtype(dtype, None)
     network = config.get_model(weights, UNET, device="cpu")
     patcher = comfy.model_patcher.CoreModelPatcher(
         network, load_device=management.get_torch_device(), offload_device=management.unet_offload_device()
@@ -55,12 +55,12 @@ def model(weights: dict, heads: int = 8, kind=comfy.supported_models.SD15):
     return patcher
 
 
-def control_net(weights: dict, heads: int = 8):
+def control_net(weights: dict, heads: int = 8, dtype=torch.float32):
     """CONTROL_NET from weights under :data:`CONTROL`; its encoder is built like the UNet's."""
     config = _unet_config(weights, heads)
     config = {key: value for key, value in config.items() if key not in ("out_channels", "transformer_depth_output")}
     network = comfy.cldm.cldm.ControlNet(
-        **config, hint_channels=3, device="cpu", dtype=torch.float32, operations=comfy.ops.disable_weight_init
+        **config, hint_channels=3, device="cpu", dtype=dtype, operations=comfy.ops.disable_weight_init
     )
     network.load_state_dict(part(weights, CONTROL), strict=True)
     return comfy.controlnet.ControlNet(
@@ -68,7 +68,7 @@ def control_net(weights: dict, heads: int = 8):
     )
 
 
-def vae(weights: dict):
+def vae(weights: dict, dtype=None):
     """VAE from weights under :data:`VAE`; channels and number of blocks are taken from the shapes."""
     weights = part(weights, VAE)
     channels = weights["encoder.conv_in.weight"].shape[0]
@@ -78,7 +78,7 @@ def vae(weights: dict):
     params = {"double_z": True, "z_channels": 4, "resolution": 256, "in_channels": 3, "out_ch": 3, "ch": channels}
     params |= {"ch_mult": [width // channels for width in widths], "num_res_blocks": blocks}
     params |= {"attn_resolutions": [], "dropout": 0.0}
-    return comfy.sd.VAE(sd=weights, config={"params": {"ddconfig": params, "embed_dim": 4}})
+    return comfy.sd.VAE(sd=weights, config={"params": {"ddconfig": params, "embed_dim": 4}}, dtype=dtype)
 
 
 def weights() -> dict:

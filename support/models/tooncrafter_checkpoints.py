@@ -26,8 +26,8 @@ def state_dict(manifest: Path) -> dict[str, torch.Tensor]:
     return {**root_buffers(Case(schedule)), **weights}
 
 
-@functools.lru_cache(maxsize=2)
-def _checkpoint(manifest: Path):
+def load(manifest: Path, weight_dtype: str = "default"):
+    """A checkpoint of the manifest's width, through a file; ``weight_dtype`` of the UNet."""
     use_host()
     from betwixt.nodes.host.tooncrafter.files import load_checkpoint
     from comfy.cli_args import args
@@ -37,7 +37,10 @@ def _checkpoint(manifest: Path):
         torch.save({"epoch": 1, "state_dict": state_dict(manifest)}, path)
         # The host keeps CLIP in half precision by default; the goldens are float32.
         with mock.patch.object(args, "fp32_text_enc", True), torch.inference_mode(False):
-            return load_checkpoint(str(path))
+            return load_checkpoint(str(path), weight_dtype)
+
+
+_checkpoint = functools.lru_cache(maxsize=2)(load)
 
 
 def checkpoint(case: Case, manifest: str = "manifest.json.gz"):

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 
 import torch
 from betwixt.common.compiled_kernels import numba_available
@@ -10,7 +11,7 @@ from betwixt.rerender_core.ebsynth.synthesis.packed_guides import Guide, is_grey
 from betwixt.rerender_core.ebsynth.synthesis.patch_error import patch_error
 from betwixt.rerender_core.ebsynth.synthesis.problem import SynthesisOptions, SynthesisProblem
 from betwixt.rerender_core.ebsynth.synthesis.pyramid import level_count, level_size, resample, upscale_nnf
-from betwixt.rerender_core.ebsynth.synthesis.solver import synthesise
+from betwixt.rerender_core.ebsynth.synthesis.solver import Synthesis, synthesise
 from betwixt.rerender_core.ebsynth.synthesis.voting import changed, vote
 
 from support.golden import Case, Check, max_error
@@ -140,8 +141,9 @@ def packing(case: Case) -> list[Check]:
     ]
 
 
-def statistics(case: Case) -> list[Check]:
-    """One run of each engine; energy and picture quality against the limits from the reference's spread over seeds."""
+def statistics(case: Case, device="cpu", engines: Sequence[str] = ()) -> list[Check]:
+    """One run of each engine (default: all there are) on a device; energy and picture quality against the limits from
+    the reference's spread over seeds."""
     entry = json.loads(case.beside("stats.json").read_text())[case.name]
     settings, limits = entry["params"], entry["limits"]
     style = batch(case, "style")
@@ -151,6 +153,7 @@ def statistics(case: Case) -> list[Check]:
     channels = style.shape[-1]
     style_weights = torch.full((channels,), settings.get("style_weight", 1.0) / channels)
     problem = SynthesisProblem(style, source, target, weights, style_weights)
+    placed = SynthesisProblem(*(value.to(device) for value in (style, source, target)), weights, style_weights)
     options = SynthesisOptions(
         patch=settings["patch"],
         uniformity=settings["uniformity"],
@@ -161,8 +164,8 @@ def statistics(case: Case) -> list[Check]:
         seed=1,
     )
     checks = []
-    for engine in ("torch", "numba") if numba_available() else ("torch",):
-        result = synthesise(problem, options, engine)
+    for engine in engines or (("torch", "numba") if numba_available() else ("torch",)):
+        result = Synthesis(*(value.cpu() for value in synthesise(placed, options, engine)))
         checks.append(Check(f"total, {engine}", energy(problem, options, result).total, limits["total_max"]))
         if not math.isnan(limits.get("psnr_min") or math.nan):
             truth = batch(case, "truth")[..., :channels]

@@ -121,7 +121,7 @@ def run_unet(model, sample, context, ids, t, **extra_options) -> torch.Tensor:
         sample.flatten(0, 1),
         t.expand(batch * frames),
         context=context.repeat_interleave(frames, 0),
-        y=y.repeat_interleave(frames, 0),
+        y=y.to(sample).repeat_interleave(frames, 0),
         num_video_frames=frames,
         transformer_options={**_unet_options(model, [1, 0], t), **extra_options},
     )

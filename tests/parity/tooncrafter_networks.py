@@ -30,12 +30,13 @@ def run_unet(loaded, case: Case, x: torch.Tensor, control=None) -> torch.Tensor:
     """The native UNet with the host's calling convention, on x (b 8 t h w)."""
     batch, _, frames = x.shape[:3]
     fs = case["fs"] if "fs" in case else torch.full((batch,), case.config["unet"]["default_fs"])
+    context, home = case["context"].to(x), x.device
     out = loaded.model.model.diffusion_model(
         folded(x),
-        case["timesteps"].float().repeat_interleave(frames),
-        context=case["context"][:, :TEXT].repeat_interleave(frames, 0),
-        image_tokens=image_tokens(case["context"], frames),
-        fs=fs.float().repeat_interleave(frames)[:, None],
+        case["timesteps"].float().repeat_interleave(frames).to(home),
+        context=context[:, :TEXT].repeat_interleave(frames, 0),
+        image_tokens=image_tokens(context, frames),
+        fs=fs.float().repeat_interleave(frames)[:, None].to(home),
         num_video_frames=frames,
         control=control,
         transformer_options={},

@@ -201,7 +201,8 @@ def reference_ddim(eta: float = 1.0, published_ends: bool = False) -> comfy.samp
             if callback is not None:
                 callback({"x": x, "i": index, "sigma": sigma, "sigma_hat": sigma, "denoised": denoised})
             last = index == steps - 1
-            noise = fresh_noise(sigma, following) if eta > 0 and (published_ends or not last) else None
+            ends = last and not published_ends and float(following) == 0  # without noise; split sigmas end above it
+            noise = fresh_noise(sigma, following) if eta > 0 and not ends else None
             x = _ddim_step(sampling, x, denoised, sigma, following, eta, noise, published_ends and last)
         return x
 

@@ -73,6 +73,23 @@ def test_step_counts_where_the_reference_returns_nan_work(tooncrafter):
             assert float(out.abs().max()) < 2
 
 
+def test_a_run_split_in_two_draws_noise_where_the_first_part_ends(tooncrafter):
+    from betwixt.nodes.host.tooncrafter.sampling import reference_ddim, sampling_sigmas
+
+    sampling = tooncrafter.model.model.model_sampling
+
+    class Denoiser:
+        inner_model = type("Guider", (), {"inner_model": type("Model", (), {"model_sampling": sampling})})
+
+        def __call__(self, x, sigma, **_):
+            return torch.zeros_like(x)
+
+    sigmas = sampling_sigmas(sampling, "trailing", 6)
+    x = torch.randn(16, 4, 16, 16) * sigmas[0]
+    out = reference_ddim(eta=1.0).sampler_function(Denoiser(), x, sigmas[:3], {"seed": 0}, disable=True)
+    assert float(out.std() / sigmas[2]) == pytest.approx(1, abs=0.02)
+
+
 def test_caches_of_a_run_do_not_change_it(tooncrafter, monkeypatch):
     from betwixt.nodes.host.tooncrafter import model as tooncrafter_model
 

@@ -1,0 +1,1 @@
+"""Everything that wants a CUDA card, in one command: ``python -m benchmarks.card``; see benchmarks/README.md."""

@@ -1,0 +1,62 @@
+"""The card's measurements, each part in turn, in a process that is started anew if it dies.
+
+``python -m benchmarks.card [--tiny] [--out FOLDER] [--parts ...] [--minutes 8] [--profile]``; ComfyUI's tree is taken
+from COMFYUI_PATH or the cache. A fault of the card leaves a process unusable, so the parts run in another one; what
+failed is noted and the rest goes on.
+"""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.card import options
+from benchmarks.card.results import Results
+
+
+def main() -> int:
+    chosen = options.parsed()
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    path = chosen.out.resolve() / "card.json"
+    if chosen.measure:
+        from benchmarks.card import worker
+
+        worker.work(chosen, Results(path))
+        return 0
+    path.unlink(missing_ok=True)
+    until, failed = time.monotonic() + 60 * chosen.minutes, 0
+    for memory, parts in (("plain", chosen.parts), ("dynamic", [] if chosen.tiny else chosen.dynamic_parts)):
+        while left := [part for part in parts if Results(path).state_of(part, memory) is None]:
+            if time.monotonic() > until:
+                break
+            failed += not _measured(memory, left, until, path)
+    wrong = Results(path).failed()
+    print("\n".join(wrong) or "Nothing failed.")
+    print(f"The tables are in {path}.")
+    return 1 if wrong or failed else 0
+
+
+def _measured(memory: str, parts: list[str], until: float, path: Path) -> bool:
+    """Run the parts in a process; True if it came to its end."""
+    own = [argument for argument in sys.argv[1:] if argument in ("--tiny", "--quick", "--profile")]
+    command = [sys.executable, "-m", "benchmarks.card", "--measure", memory, "--until", str(until), *own]
+    command += ["--out", str(path.parent), "--parts", *parts]
+    process = subprocess.Popen(command)
+    try:
+        code = process.wait(timeout=max(until - time.monotonic(), 1.0))
+        end = f"the process ended with {code}"
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        code, end = 1, "out of time"
+    results = Results(path)
+    for part in parts:
+        if results.state_of(part, memory) == "begun":
+            results.state(part, memory, end)
+    if results.state_of(parts[0], memory) is None:  # it died before it began
+        results.state(parts[0], memory, end)
+    return code == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

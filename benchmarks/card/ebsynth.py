@@ -1,0 +1,73 @@
+"""EbSynth propagation of a painted key frame over a drawn clip, and one synthesis with everything on the device."""
+
+import time
+
+import numpy as np
+from betwixt.common.pictures import to_float
+from betwixt.rerender_core.ebsynth.plan import plan_intervals
+from betwixt.rerender_core.ebsynth.propagation import PropagationOptions, propagate
+from betwixt.rerender_core.ebsynth.stylised_keys import StylizedKeys
+from betwixt.rerender_core.ebsynth.synthesis.problem import SynthesisOptions
+from betwixt.rerender_core.ebsynth.synthesis.solver import synthesise
+from betwixt.rerender_core.flow.estimation import DenseInverseSearch, estimate_flow, neighbour_pairs
+
+from benchmarks.card.measuring import Card, measured, repeated
+from benchmarks.patch_synthesis import problem_of
+from support.pictures.painted_scene import PaintedScene, moved, painted_scene
+
+SETTINGS = {"EbSynth's settings": SynthesisOptions(), "the node's defaults": SynthesisOptions(schedule="hybrid")}
+SECONDS = 15.0  # per setting; the clip is cut where a slow card would take longer
+
+
+def moving(scene: PaintedScene, count: int) -> np.ndarray:
+    """The scene's key picture carried along its motion, uint8 [count, H, W, 3]."""
+    return np.stack([moved(scene.key, scene.flow * (time / (count - 1))) for time in range(count)])
+
+
+def ebsynth(card: Card) -> None:
+    height, width, count = (48, 64, 3) if card.tiny else (544, 960, 9)
+    device, scene = str(card.device), painted_scene(height, width)
+    for name, options in SETTINGS.items():
+        problem = problem_of(scene, device, 1)
+        one = SynthesisOptions(vote_iterations=1, match_iterations=1)
+        synthesise(problem, one, "torch")
+        _, taken = measured(lambda problem=problem, options=options: synthesise(problem, options, "torch"))
+        times = 1 if card.tiny or taken.seconds > 3 else 3
+        seconds = repeated(lambda problem=problem, options=options: synthesise(problem, options, "torch"), times)
+        card.row(f"{width}x{height}, one synthesis, {name}", seconds=seconds, **taken.peaks())
+    card.profile("ebsynth_synthesis", lambda: synthesise(problem, SynthesisOptions(vote_iterations=2), "torch"))
+    frames, painted = to_float(moving(scene, count)), to_float(scene.style[None])
+    flow = estimate_flow(frames, neighbour_pairs(count), DenseInverseSearch("fast"))
+    for name, options in SETTINGS.items():
+        job = f"{width}x{height}, one pass, {name}"
+        pass_row(card, job, frames, painted, flow, PropagationOptions(synthesis=options, engine="torch"))
+
+
+def pass_row(card: Card, job: str, frames, painted, flow, options: PropagationOptions) -> None:
+    """One key frame at the beginning, carried to the end or until the time is over; flow is not part of it."""
+    start, moments = time.perf_counter(), []
+
+    class Enough(Exception):
+        pass
+
+    def progress(share: float, text: str, picture=None) -> None:
+        if picture is not None:
+            moments.append(time.perf_counter())
+            if moments[-1] - start > SECONDS:
+                raise Enough
+
+    def run() -> None:
+        keys = StylizedKeys.of(painted, [0])
+        intervals = plan_intervals(len(frames), keys.numbers)
+        try:
+            for _ in propagate(frames, keys, intervals, flow, options, card.device, progress=progress):
+                pass
+        except Enough:
+            pass
+
+    _, taken = measured(run)
+    spans = np.diff([start, *moments])
+    card.row(job, seconds_per_step=float(np.median(spans)), note=f"{len(spans)} frames, per frame", **taken.peaks())
+
+
+RUN = {"ebsynth": ebsynth}

@@ -1,0 +1,146 @@
+"""FCVG with random weights of the published names and shapes, through the pack's loaders and the host's sampling."""
+
+import dataclasses
+import functools
+
+import comfy.model_management as management
+import comfy.samplers
+import comfy.sd
+import torch
+from betwixt.fcvg_core.sampling import decode as svd_decode
+from betwixt.fcvg_core.sampling.backward_motion import delta_weights
+from betwixt.fcvg_core.sampling.cross_normalisation import ControlMap, inject
+from betwixt.fcvg_core.sampling.fusion import Fusion
+from betwixt.fcvg_core.sampling.noise_levels import karras_sigmas, timestep
+from betwixt.nodes.host.svd.bidirectional_guider import BidirectionalGuider, BidirectionalSettings
+from betwixt.nodes.host.svd.controlnext_model import controlnext_from
+from betwixt.nodes.host.svd.controlnext_patch import INJECTED_AFTER, ConditionVideo, ControlNeXtPatch
+from betwixt.nodes.host.svd.model import model_from
+from betwixt.nodes.host.svd.temporal_attention import BackwardMotion
+from betwixt.nodes.host.svd.vae import decode_frames
+
+from benchmarks.card.measuring import Card, Moments, counted, measured, shares
+from support.models import random_svd, tiny_svd
+
+STEPS, CHUNK, OVERLAP = 25, 8, 2  # the decode node's defaults
+
+
+@dataclasses.dataclass
+class PublishedInjection:
+    """The control as the published pipeline computes it: 2F pictures at once in every call, half for nothing."""
+
+    encoder: object
+    pictures: torch.Tensor
+
+    def __call__(self, h, options):
+        if options["block"] != INJECTED_AFTER:
+            return h
+        both = torch.cat([self.pictures] * 2).to(h).movedim(-1, 1)
+        control = self.encoder.model(both, timestep(options["sigmas"][:1]))
+        weight = torch.tensor([float(kind == 0) for kind in options["cond_or_uncond"]], device=h.device)
+        weight = weight.repeat_interleave(len(self.pictures)).view(-1, 1, 1, 1)
+        return inject(h, ControlMap.of(control, h.shape[-2:]), weight)
+
+    def attach(self, model):
+        patched = model.clone()
+        patched.set_additional_models("published", [self.encoder])
+        patched.set_model_input_block_patch_after_skip(self)
+        return patched
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """A clip's size, and all models."""
+
+    frames: int
+    height: int
+    width: int
+    weights: dict
+    model: object
+    encoder: object
+    vae: object
+
+    @property
+    def latent(self) -> tuple[int, int]:
+        return self.height // 8, self.width // 8
+
+    @functools.cached_property
+    def pictures(self) -> torch.Tensor:
+        return torch.rand(self.frames, self.height, self.width, 3)
+
+    @functools.cached_property
+    def controlled(self):
+        return ControlNeXtPatch(self.encoder, ConditionVideo(self.pictures)).attach(self.model)
+
+    def conditioning(self) -> list:
+        settings = {"motion_bucket_id": 127, "fps": 7, "augmentation_level": 0.02}
+        embed, latent = torch.randn(1, 1, 1024), torch.randn(1, 4, *self.latent)
+        return [[[embed * on, {**settings, "concat_latent_image": latent * on}]] for on in (1, 0)]
+
+    def sampled(self, model, steps: int, fusion: Fusion | None = None, moments=None) -> torch.Tensor:
+        """Latents after ``steps`` of Euler; ``moments`` is called after each."""
+        guider = BidirectionalGuider(model, BidirectionalSettings(fusion or Fusion()))
+        guider.set_conds(*self.conditioning(), *self.conditioning())
+        noise = torch.randn(self.frames, 4, *self.latent)
+        sampler, sigmas = comfy.samplers.sampler_object("euler"), karras_sigmas(STEPS)[: steps + 1]
+        return guider.sample(
+            noise, torch.zeros_like(noise), sampler, sigmas, callback=moments, disable_pbar=True, seed=0
+        )
+
+    def decoded(self, latents: torch.Tensor, chunk: int = CHUNK, overlap: int = OVERLAP) -> torch.Tensor:
+        return svd_decode.decode(
+            lambda part: decode_frames(self.vae, part), latents, min(chunk, self.frames), min(overlap, chunk - 1)
+        )
+
+
+@functools.lru_cache(maxsize=1)
+def loaded(tiny: bool) -> Loaded:
+    if tiny:
+        weights, encoder = tiny_svd.unet_weights(torch.float16), controlnext_from(tiny_svd.controlnext_weights())
+        return Loaded(3, 64, 128, weights, model_from(weights, "unet", "fp32")[0], encoder, tiny_svd.temporal_vae())
+    device = management.get_torch_device()
+    weights = random_svd.from_manifest(random_svd.FULL_UNET, torch.float16, device)
+    encoder = controlnext_from(random_svd.from_manifest(random_svd.CONTROLNEXT, torch.float32, device))
+    vae = comfy.sd.VAE(sd=random_svd.temporal_vae(torch.float16, device))
+    return Loaded(25, 576, 1024, weights, model_from(weights, "unet", "fp16")[0], encoder, vae)
+
+
+def step_row(card: Card, job: str, clip: Loaded, model, steps: int, fusion: Fusion | None = None) -> torch.Tensor:
+    """Count one step, then measure ``steps``; the first is no part of the median."""
+    flops = counted(lambda: clip.sampled(model, 1, fusion))
+    moments = Moments()
+    latents, taken = measured(lambda: clip.sampled(model, steps, fusion, moments))
+    step = moments.median(skip=2)
+    card.row(job, seconds_per_step=step, seconds=taken.seconds, **shares(flops, step), **taken.peaks())
+    return latents
+
+
+def decode_row(card: Card, job: str, clip: Loaded, latents: torch.Tensor) -> None:
+    flops = counted(lambda: clip.decoded(latents))
+    _, taken = measured(lambda: clip.decoded(latents))
+    card.row(job, seconds=taken.seconds, **shares(flops, taken.seconds), **taken.peaks())
+
+
+def fcvg(card: Card) -> None:
+    clip = loaded(card.tiny)
+    size = f"{clip.frames}x{clip.width}x{clip.height}"
+    steps = card.steps(STEPS)
+    latents = step_row(card, f"{size}, {steps} steps", clip, clip.controlled, steps)
+    decode_row(card, f"{size}, decode", clip, latents)
+    card.profile("fcvg", lambda: clip.sampled(clip.controlled, 1))
+
+
+def fcvg_variants(card: Card) -> None:
+    clip, steps = loaded(card.tiny), 2 if card.tiny else 3
+    keys = {key: value for key, value in clip.weights.items() if "temporal_transformer_blocks.0.attn1.to_" in key}
+    deltas = {key: 0.1 * value for key, value in keys.items() if "to_v" in key or "to_out" in key}
+    gi = BackwardMotion(delta_weights(deltas, None, "delta")).attach(clip.model)
+    step_row(card, "without conditions", clip, clip.model, steps)
+    step_row(card, "unguided step", clip, clip.controlled, steps, Fusion(guidance=(1.0, 1.0)))
+    step_row(card, "GI attention", clip, gi, steps)
+    management.unload_all_models()
+    published = model_from({key: value.float() for key, value in clip.weights.items()}, "unet", "fp32")[0]
+    step_row(card, "as published, fp32", clip, PublishedInjection(clip.encoder, clip.pictures).attach(published), 2)
+
+
+RUN = {"fcvg": fcvg, "fcvg_variants": fcvg_variants}

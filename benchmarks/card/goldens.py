@@ -1,0 +1,41 @@
+"""The golden cases on the card: every network and loop in float32, float16 and bfloat16, and patch synthesis by its
+acceptance limits."""
+
+import math
+
+import torch
+
+from benchmarks.card.measuring import Card
+from support.golden import STORED, Case
+from tests.parity import precision
+from tests.parity.ebsynth import statistics
+
+
+def goldens(card: Card) -> None:
+    tf32 = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False  # TF32's ten bits would hide what float32 does
+    probes = ("GMFlow", "ToonCrafter UNet") if card.tiny else precision.PROBES
+    try:
+        for probe in probes:
+            for name in ("fp32",) if card.tiny else precision.DTYPES:
+                _row(card, probe, name)
+    finally:
+        torch.backends.cudnn.allow_tf32 = tf32
+    for check in statistics(Case(STORED / "ebsynth" / "stat_texture.safetensors"), card.device, ("torch",)):
+        values = {"value": check.error, "tolerated": check.tolerance, "ok": check.ok}
+        card.results.add("correctness", job=f"EbSynth, {check.name}", **values)
+
+
+def _row(card: Card, probe: str, name: str) -> None:
+    tolerated = precision.tolerance(probe, name)
+    values = {"job": probe, "precision": name, "tolerated": tolerated}
+    try:
+        what, distance = precision.worst(probe, name)
+    except Exception as error:
+        card.results.add("correctness", **values, ok=False, note=f"{type(error).__name__}: {error}"[:500])
+        return
+    finite = distance if math.isfinite(distance) else None
+    card.results.add("correctness", **values, value=finite, ok=distance <= tolerated, note=what)
+
+
+RUN = {"goldens": goldens}
