@@ -22,6 +22,8 @@ NODE_MODULES = (  # of this package; each lists its node classes in NODES
     "clips.segments",
     "fcvg.sampling",
     "fcvg.decode",
+    "inbetween.layers",
+    "inbetween.rendering",
     "tooncrafter.models",
     "tooncrafter.conditioning",
     "tooncrafter.sampling",

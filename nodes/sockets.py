@@ -16,3 +16,4 @@ StylizedKeys = io.Custom("STYLIZED_KEYS")  # rerender_core.stylized_keys.Stylize
 PatchSettings = io.Custom("PATCH_SETTINGS")  # rerender_core.propagation.PropagationOptions
 Propagation = io.Custom("PROPAGATION")  # nodes.ebsynth.PropagatedClip
 KeyframeConstraints = io.Custom("KEYFRAME_CONSTRAINTS")  # rerender_core.keyframe_constraints.KeyframeConstraints
+MotionLayers = io.Custom("MOTION_LAYERS")  # tuple of fcvg_core.inbetween.layers.MotionLayers, one per gap

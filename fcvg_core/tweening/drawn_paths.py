@@ -70,15 +70,22 @@ def pull(
         float64 (F, N, 2), px.
     """
     times = np.asarray(fractions, np.float64)
-    total, weights = np.zeros((len(times), len(start), 2)), np.zeros(len(start))
-    for path in paths:
+    weights = reach(paths, start, end, radius)
+    total = np.zeros((len(times), len(start), 2))
+    for path, weight in zip(paths, weights, strict=True):
+        total += weight[:, None] * path.detour(times)[:, None]
+    return total / np.maximum(weights.sum(axis=0), 1)[:, None]
+
+
+def reach(paths: Sequence[DrawnPath], start: np.ndarray, end: np.ndarray, radius: float) -> np.ndarray:
+    """How strongly each path pulls points that go from ``start`` to ``end``: (paths, N), 0..1; see :func:`pull`."""
+    weights = np.zeros((len(paths), len(start)))
+    for weight, path in zip(weights, paths, strict=True):
         away = [
             np.linalg.norm(side - point, axis=-1) for side, point in ((start, path.points[0]), (end, path.points[-1]))
         ]
-        weight = np.maximum(1 - (np.maximum(*away) / radius) ** 2, 0) ** 2
-        total += weight[:, None] * path.detour(times)[:, None]
-        weights += weight
-    return total / np.maximum(weights, 1)[:, None]
+        weight[:] = np.maximum(1 - (np.maximum(*away) / radius) ** 2, 0) ** 2
+    return weights
 
 
 def pull_segments(

@@ -50,7 +50,7 @@ def _members(factor, shift, middle0, middle1, span0, span1, tolerance) -> np.nda
     return near & (np.abs((turned.conj() * span1).imag) <= np.sin(ANGLE_TOLERANCE) * np.abs(turned) * np.abs(span1))
 
 
-def _fit(middle0: np.ndarray, middle1: np.ndarray) -> tuple[complex, complex]:
+def fit_similarity(middle0: np.ndarray, middle1: np.ndarray) -> tuple[complex, complex]:
     """Least-squares similarity of points (Umeyama 1991, in complex form)."""
     centred0, centred1 = middle0 - middle0.mean(), middle1 - middle1.mean()
     spread = np.vdot(centred0, centred0).real
@@ -71,12 +71,13 @@ class RigidGroups:
     factor: np.ndarray
 
 
-def find_groups(start: np.ndarray, end: np.ndarray, diagonal: float) -> RigidGroups:
+def find_groups(start: np.ndarray, end: np.ndarray, diagonal: float, tolerance: float = TOLERANCE) -> RigidGroups:
     """The rigid groups among matched segments.
 
     Args:
         start, end: (M, 2, 2), pixel (x, y) of both endpoints; their order does not matter.
         diagonal: of the picture in pixels.
+        tolerance: how far a midpoint may be off its group's motion, as a share of the diagonal.
     """
     points = [np.asarray(side, np.float64) @ (1, 1j) for side in (start, end)]
     middles = [side.mean(axis=1) for side in points]
@@ -85,7 +86,7 @@ def find_groups(start: np.ndarray, end: np.ndarray, diagonal: float) -> RigidGro
     groups = RigidGroups(np.full(len(start), -1), np.full(len(start), complex("nan")))
     if len(start) < MIN_MEMBERS:
         return groups
-    tolerance = TOLERANCE * diagonal
+    tolerance *= diagonal
     factors, shifts = _candidates(*middles, *spans)
     table = _members(factors, shifts, *middles, *spans, tolerance)
     free = np.ones(len(start), bool)
@@ -96,7 +97,7 @@ def find_groups(start: np.ndarray, end: np.ndarray, diagonal: float) -> RigidGro
             break
         members, factor = table[best] & free, factors[best]
         for _ in range(3):
-            refined, shift = _fit(middles[0][members], middles[1][members])
+            refined, shift = fit_similarity(middles[0][members], middles[1][members])
             grown = _members(refined, shift, *middles, *spans, tolerance) & free
             if grown.sum() < members.sum():
                 break

@@ -1,4 +1,4 @@
-"""Timing and path of 'Interpolate Conditions': their widgets and what these mean."""
+"""Timing and path between key frames: their widgets and what these mean."""
 
 from collections.abc import Mapping
 
@@ -19,8 +19,8 @@ def _handle(name: str, default: float, tooltip: str) -> io.Float.Input:
     return io.Float.Input(name, default=default, min=low, max=high, step=0.01, tooltip=tooltip)
 
 
-def timing_input() -> io.DynamicCombo.Input:
-    """The widget ``timing``."""
+def timing_input(default: str = "published") -> io.DynamicCombo.Input:
+    """The widget ``timing``; ``default``: the option that stands first."""
     option = io.DynamicCombo.Option
     easing = io.Combo.Input(
         "easing",
@@ -42,18 +42,36 @@ def timing_input() -> io.DynamicCombo.Input:
         tooltip="An animator's timing chart: how far each drawing is on its way, as fractions, decimals or "
         "percentages. One entry per inbetween, or per frame from 0 to 1.",
     )
+    options = [
+        option("published", []),
+        option("even", []),
+        option("easing", [easing]),
+        option("cubic-bezier", bezier),
+        *curve_options("curve", "Way over time, drawn by hand; left = first key frame, bottom = its position."),
+        option("chart", [chart]),
+    ]
     return io.DynamicCombo.Input(
         "timing",
-        options=[
-            option("published", []),
-            option("even", []),
-            option("easing", [easing]),
-            option("cubic-bezier", bezier),
-            *curve_options("curve", "Way over time, drawn by hand; left = first key frame, bottom = its position."),
-            option("chart", [chart]),
-        ],
+        options=_first(default, options),
         tooltip="When things move. published: constant speed, both key frames stand for two frames, as in FCVG; even: "
         "constant speed without doubled frames; the others shape the speed.",
+    )
+
+
+def _first(key: str, options: list[io.DynamicCombo.Option]) -> list[io.DynamicCombo.Option]:
+    """The options with one of them, which is then the default, at the front."""
+    return sorted(options, key=lambda option: option.key != key)
+
+
+def hold_input() -> io.Int.Input:
+    """The widget ``hold``."""
+    return io.Int.Input(
+        "hold",
+        default=1,
+        min=1,
+        max=24,
+        tooltip="Frames each drawing stands: 1 = on ones, 2 = on twos, 3 = on threes. The last frame is always the "
+        "last key frame.",
     )
 
 
@@ -75,8 +93,8 @@ def fractions_of(timing: Mapping, frame_count: int, hold: int) -> np.ndarray:
     return held_fractions(fractions, hold)
 
 
-def path_input() -> io.DynamicCombo.Input:
-    """The widget ``path``."""
+def path_input(default: str = "straight") -> io.DynamicCombo.Input:
+    """The widget ``path``; ``default``: the option that stands first."""
     option = io.DynamicCombo.Option
     drawn = [
         io.Int.Input(
@@ -104,7 +122,7 @@ def path_input() -> io.DynamicCombo.Input:
     )
     return io.DynamicCombo.Input(
         "path",
-        options=[option("straight", []), option("arc", [pivot]), option("drawn", drawn)],
+        options=_first(default, [option("straight", []), option("arc", [pivot]), option("drawn", drawn)]),
         tooltip="Where things move. straight: as published; arc: lines that move together turn as one rigid thing "
         "instead of shrinking; drawn: as arc about the own centre, and what starts and ends near a drawn path follows "
         "its bends.",

@@ -24,7 +24,7 @@ from .. import sockets
 from ..host.services.notices import show_notice
 from ..host.services.progress import NodeProgress
 from ..search_words import INBETWEENS
-from .condition_inputs import fractions_of, path_input, paths_of, timing_input
+from .condition_inputs import fractions_of, hold_input, path_input, paths_of, timing_input
 
 CATEGORY = "Betwixt/FCVG"
 KeyPoses = tuple[PoseFrame, PoseFrame]
@@ -87,14 +87,6 @@ def _drawing_inputs() -> list[io.Input]:
 class InterpolateConditions(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        hold = io.Int.Input(
-            "hold",
-            default=1,
-            min=1,
-            max=24,
-            tooltip="Frames each drawing stands: 1 = on ones, 2 = on twos, 3 = on threes. The last frame is always the "
-            "last key frame.",
-        )
         return io.Schema(
             node_id="BetwixtInterpolateConditions",
             display_name="Interpolate Conditions",
@@ -113,7 +105,7 @@ class InterpolateConditions(io.ComfyNode):
             inputs=[
                 _frame_count_input(),
                 timing_input(),
-                hold,
+                hold_input(),
                 path_input(),
                 *_drawing_inputs(),
                 sockets.LineMatches.Input(

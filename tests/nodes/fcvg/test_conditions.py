@@ -14,6 +14,8 @@ from betwixt.fcvg_core.tweening.condition_frames import draw_conditions
 from betwixt.fcvg_core.tweening.line_interpolation import interpolate_segments
 from betwixt.fcvg_core.tweening.timing import published_fractions
 
+from support.run_node import run
+
 HEIGHT, WIDTH = 288, 384  # the smallest at which FCVG's aliased drawing of poses keeps every dot
 HOP = '[{"x": 10, "y": 40}, {"x": 30, "y": 8}, {"x": 50, "y": 40}]'
 
@@ -23,24 +25,6 @@ def conditions(host):
     from betwixt.nodes.fcvg import conditions
 
     return conditions
-
-
-def run(node, **inputs):
-    """Execute a node on the inputs of an API graph ("timing.easing"); widgets left out have their defaults."""
-    from comfy_api.latest import _io, io
-
-    def defaults(entries, prefix=""):
-        for entry in entries:
-            name = prefix + entry.id
-            if isinstance(entry, io.DynamicCombo.Input):
-                key = inputs.setdefault(name, entry.options[0].key)
-                defaults(next(option.inputs for option in entry.options if option.key == key), f"{name}.")
-            elif getattr(entry, "default", None) is not None:
-                inputs.setdefault(name, entry.default)
-
-    defaults(node.GET_SCHEMA().inputs)
-    _, _, dynamic = _io.get_finalized_class_inputs(node.INPUT_TYPES(), inputs)
-    return node.PREPARE_CLASS_CLONE(None).execute(**_io.build_nested_inputs(inputs, dynamic)).result
 
 
 def matches(count=12, canvas=(HEIGHT, WIDTH)):

@@ -1,0 +1,99 @@
+"""Dense displacements to choose from: optical flow, every candidate motion, and every motion with flow on top.
+
+For the last the other key frame is first aligned by the motion, so that optical flow (DIS, Kroeger et al. 2016) has
+only small displacements left to find; alone it fails for turns, zooms and far ways.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from .likeness import fetch
+from .motions import Motion, RigidMotion, pixel_grid
+
+FREE = -1  # number of the motion of pixels that follow no candidate
+SMALLEST = 16  # px; DIS fails on smaller pictures
+
+Flow = tuple[np.ndarray, np.ndarray]  # forward and backward, float32 (H, W, 2) px
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One displacement for each side.
+
+    Attributes:
+        number: of the motion in the list of motions, or :data:`FREE`.
+        motion: None for free flow.
+        rest: what is added to the motion, (H, W, 2) for each side, or None for the motion alone.
+        error: float16 (H, W) for each side, px: disagreement of both directions; None where there is no flow.
+    """
+
+    number: int
+    motion: Motion | None
+    rest: tuple[np.ndarray, np.ndarray] | None
+    error: tuple[np.ndarray, np.ndarray] | None
+
+    def field(self, side: int, grid: np.ndarray) -> np.ndarray:
+        """float32 (H, W, 2), px, from key frame ``side`` into the other one."""
+        field = np.zeros_like(grid) if self.motion is None else self.motion.displacement(side, grid)
+        return field if self.rest is None else field + self.rest[side]
+
+
+def optical_flow(first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """DIS from one uint8 grey picture (H, W) to another, (H, W, 2) px; no motion where they are too small for it."""
+    if min(first.shape) < SMALLEST:
+        return np.zeros((*first.shape, 2), np.float32)
+    return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(first, last, None)
+
+
+def _disagreement(fields: Flow, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    there, back = fields
+    return tuple(
+        np.linalg.norm(own + fetch(other, own, grid), axis=-1).clip(0, 1e4).astype(np.float16)
+        for own, other in ((there, back), (back, there))
+    )
+
+
+def _flow_on_top(motion: RigidMotion, number: int, greys: Sequence[np.ndarray], grid: np.ndarray) -> Hypothesis:
+    """A motion and the flow that remains after it."""
+    height, width = greys[0].shape
+    fields = []
+    for side in (0, 1):
+        own, other = greys[side], greys[1 - side]
+        aligned = cv2.warpPerspective(
+            other,
+            motion.from_side(side),
+            (width, height),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        rest = optical_flow(own, aligned)
+        fields.append(motion.displacement(side, grid + rest) + rest)
+    rests = tuple((field - motion.displacement(side, grid)).astype(np.float16) for side, field in enumerate(fields))
+    return Hypothesis(number, motion, rests, _disagreement(tuple(fields), grid))
+
+
+def hypotheses(
+    greys: Sequence[np.ndarray],
+    motions: Sequence[Motion],
+    flow: Flow | None = None,
+    tell: Callable[[float], None] = lambda share: None,
+) -> list[Hypothesis]:
+    """All displacements to choose from, free flow first, then for each motion itself and, if rigid, with flow on top.
+
+    Args:
+        greys: the key frames, uint8 (H, W).
+        flow: px, in place of DIS between the key frames as they are.
+        tell: called with the share done; may raise to cancel.
+    """
+    grid = pixel_grid(*greys[0].shape)
+    free = flow or (optical_flow(*greys), optical_flow(*greys[::-1]))
+    found = [Hypothesis(FREE, None, free, _disagreement(free, grid))]
+    for number, motion in enumerate(motions):
+        tell(number / len(motions))
+        found.append(Hypothesis(number, motion, None, None))
+        if isinstance(motion, RigidMotion):
+            found.append(_flow_on_top(motion, number, greys, grid))
+    return found

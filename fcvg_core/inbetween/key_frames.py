@@ -1,0 +1,76 @@
+"""From two key frames as they come to their motion layers, at the size that is quick enough or as fine as it gets."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from ..lines.matches import LineMatches
+from ..lines.weight_free.matcher import ClassicalLineMatcher
+from ..poses.pose import PoseFrame
+from .candidates import rigid_candidates
+from .hypotheses import SMALLEST, Flow
+from .labelling import find_layers
+from .layers import MotionLayers
+from .motions import Motion, RigidMotion
+from .skinning import figures
+
+DETAIL = {"quick": 512, "full": 1024}  # longer side, px, of the pictures that layers are found on
+HALF_PIXEL = 0.5  # matched lines count from the corners of pixels, motions from their centres
+
+
+def solved_size(height: int, width: int, detail: str) -> tuple[int, int]:
+    """(height, width) at which layers are found for key frames of that size."""
+    shrink = min(1.0, DETAIL[detail] / max(height, width))
+    return max(1, round(height * shrink)), max(1, round(width * shrink))
+
+
+def layers_of_pair(
+    pictures: tuple[np.ndarray, np.ndarray],
+    detail: str = "full",
+    matches: LineMatches | None = None,
+    flow: Flow | None = None,
+    poses: tuple[PoseFrame, PoseFrame] | None = None,
+    tell: Callable[[float, str], None] = lambda share, text: None,
+) -> MotionLayers:
+    """The motion layers of two key frames.
+
+    Args:
+        pictures: float32 RGB (H, W, 3) each, 0..1, of one size.
+        detail: one of :data:`DETAIL`.
+        matches: lines matched between them; None: they are matched here, without weights.
+        flow: forward and backward optical flow, float32 (H, W, 2) px; None: DIS.
+        poses: people of both key frames, who then bend at their joints.
+        tell: called with the share done and what is being done; may raise to cancel.
+    """
+    height, width = pictures[0].shape[:2]
+    size = solved_size(height, width, detail)
+    small = tuple(_small(picture, size) for picture in pictures)
+    if matches is None:
+        matches = ClassicalLineMatcher().match(*small, progress=lambda share, text: tell(0.3 * share, text))
+    motions = _motions(small, matches)
+    if poses is not None:
+        motions += figures(*poses, size)
+    if flow is not None:
+        scale = np.float32([size[1] / width, size[0] / height])
+        flow = tuple(cv2.resize(field, size[::-1], interpolation=cv2.INTER_AREA) * scale for field in flow)
+    layers = find_layers(small, motions, flow, tell=lambda share, text: tell(0.35 + 0.65 * share, text))
+    return replace(layers, pictures=tuple(np.ascontiguousarray(picture, np.float32) for picture in pictures))
+
+
+def _small(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    if picture.shape[:2] != size:
+        picture = cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA)
+    return (picture.clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def _motions(small: Sequence[np.ndarray], matches: LineMatches) -> list[Motion]:
+    """Candidate motions in pixels of the small pictures."""
+    size = small[0].shape[:2]
+    if min(size) < SMALLEST:
+        nowhere = np.zeros((0, 2))
+        return [RigidMotion(np.eye(3), (nowhere, nowhere), size)]
+    scale = np.array([size[1] / matches.canvas[1], size[0] / matches.canvas[0]])
+    lines = tuple(side * scale - HALF_PIXEL for side in (matches.start, matches.end))
+    return rigid_candidates(*(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in small), lines)

@@ -1,0 +1,250 @@
+"""Which displacement each pixel of two key frames follows: cheapest after filtering along the picture's edges.
+
+First each key frame alone chooses; then both must agree: a choice counts as alike only where the pixel it leads to
+comes back, elsewhere it costs as much as being hidden. Pixels that stay hidden take the motion of the seen pixels that
+a flood along the picture's colours reaches them from.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from .depth_order import depth_order
+from .guided_filter import GuidedFilter
+from .hypotheses import FREE, Flow, Hypothesis, hypotheses
+from .layers import MotionLayers
+from .likeness import change_of_light, fetch, gradient, outside, sampling_difference, unlikeness
+from .motions import Motion, pixel_grid
+from .skinning import FigureMotion
+
+RADIUS, LAST_RADIUS = 7, 5  # px of the guided filter, and in the last round
+ROUNDS = 2
+# Costs, in units of "altogether unlike":
+HIDDEN = 0.45  # led to a pixel that does not come back
+LEAVING = 0.35  # led out of the picture
+FAR_FROM_DOMINANT = 0.15  # at a tenth of the diagonal off the dominant motion: of repeats, the nearest wins
+FAR_FROM_POINTS = 0.08  # at 15 % of the diagonal off the points the motion was seen on
+FLOW = 0.02
+DISAGREEING = 0.06  # optical flow of both directions apart by 2 px
+UNLED = 0.03  # no motion behind it
+RETURN = 1.5  # px within which a pixel counts as come back
+FIGURE_RETURN = 6.0  # px, where a body bends
+LOOSE = 0.01  # of the diagonal: farther off its motion, a pixel counts as free
+RARE = 0.0005  # share of pixels below which a displacement is given up after the first choice
+
+Sides = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass
+class _Pair:
+    """Two key frames made ready: uint8 RGB, float32 RGB, gradients, filters, light."""
+
+    pictures: Sequence[np.ndarray]
+
+    def __post_init__(self):
+        self.grid = pixel_grid(*self.pictures[0].shape[:2])
+        self.floats = [picture.astype(np.float32) for picture in self.pictures]
+        self.edges = [gradient(picture) for picture in self.floats]
+        self.diagonal = float(np.hypot(*self.pictures[0].shape[:2]))
+        self.light = [None, None]
+
+    def find_light(self, fields: Sides) -> None:
+        """The change of light, given displacements that are right in most places."""
+        self.light = [
+            change_of_light(self.floats[side], self.floats[1 - side], fields[side], self.grid) for side in (0, 1)
+        ]
+
+    def unlikeness(self, side: int, field: np.ndarray) -> np.ndarray:
+        return unlikeness(
+            self.floats[side], self.edges[side], self.floats[1 - side], field, self.grid, self.light[side]
+        )
+
+    def seen(self, side: int, fields: Sides) -> np.ndarray:
+        """float32 (h, w), 0..1: found again, and alike there."""
+        field = fields[side]
+        fetched = fetch(self.floats[1 - side], field, self.grid)
+        if self.light[side] is not None:
+            fetched *= self.light[side]
+        unlike = np.minimum(sampling_difference(self.floats[side], fetched) / 30, 1)
+        back = np.linalg.norm(field + fetch(fields[1 - side], field, self.grid), axis=-1)
+        seen = np.clip(2 - back / RETURN, 0, 1) * np.clip(2.5 - 3 * unlike, 0, 1) * ~outside(field, self.grid)
+        return cv2.blur(seen.astype(np.float32), (3, 3))
+
+
+def _distance(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Of each pixel from the nearest of (N, 2) points, px; far where there is none in the picture."""
+    empty = np.ones(size, np.uint8)
+    x, y = np.round(points).astype(int).T
+    inside = (x >= 0) & (y >= 0) & (x < size[1]) & (y < size[0])
+    if not inside.any():
+        return np.full(size, 1e4, np.float32)
+    empty[y[inside], x[inside]] = 0
+    return cv2.distanceTransform(empty, cv2.DIST_L2, 5)
+
+
+def _reluctance(pair: _Pair, hypothesis: Hypothesis, side: int, field: np.ndarray, dominant: np.ndarray) -> np.ndarray:
+    """What a displacement costs before anything is compared, float16 (h, w)."""
+    off = np.linalg.norm(field - dominant, axis=-1) / (0.1 * pair.diagonal)
+    cost = FAR_FROM_DOMINANT * np.minimum(off, 1)
+    if hypothesis.error is not None:
+        cost += FLOW + DISAGREEING * np.minimum(hypothesis.error[side].astype(np.float32) / 2, 1)
+    if hypothesis.motion is None:
+        cost += UNLED
+    elif isinstance(hypothesis.motion, FigureMotion):
+        cost = hypothesis.motion.reluctance(side, pair.grid)  # people go where they want
+    else:
+        away = _distance(hypothesis.motion.points[side], field.shape[:2]) / (0.15 * pair.diagonal)
+        cost += FAR_FROM_POINTS * np.minimum(away, 1)
+    return cost.astype(np.float16)
+
+
+def _choose(filters: Sequence[GuidedFilter], count: int, cost: Callable[[int, int], np.ndarray]) -> Sides:
+    """Number of the cheapest of ``count`` displacements, int16 (h, w), for each side; ``cost(side, number)`` (h, w)."""
+    chosen = []
+    for side in (0, 1):
+        for number in range(count):
+            filtered = filters[side](cost(side, number).astype(np.float32))
+            if number == 0:
+                least, best = filtered, np.zeros(filtered.shape, np.uint8)
+                continue
+            better = filtered < least
+            least[better], best[better] = filtered[better], number
+        chosen.append(cv2.medianBlur(best, 5).astype(np.int16))
+    return tuple(chosen)
+
+
+def _fields(found: Sequence[Hypothesis], chosen: Sides, grid: np.ndarray) -> Sides:
+    """The displacement (h, w, 2) chosen at each pixel of each side."""
+    fields = []
+    for side in (0, 1):
+        field = np.empty_like(grid)
+        for number in np.unique(chosen[side]):
+            own = chosen[side] == number
+            field[own] = found[number].field(side, grid)[own]
+        fields.append(field)
+    return tuple(fields)
+
+
+def _flooded(picture: np.ndarray, chosen: np.ndarray, seen: np.ndarray, simpler: np.ndarray) -> np.ndarray:
+    """``chosen`` where pixels are seen; hidden ones take what a watershed of the picture's colours brings them."""
+    sure = cv2.erode((seen > 0.6).astype(np.uint8), np.ones((3, 3), np.uint8))
+    if not sure.any():
+        return chosen
+    basins = cv2.watershed(picture, np.where(sure > 0, simpler[chosen] + 1, 0).astype(np.int32))
+    shores = cv2.dilate(basins.clip(0).astype(np.uint8), np.ones((3, 3), np.uint8))
+    basins = np.where(basins > 0, basins, shores)
+    return np.where((seen < 0.5) & (basins > 0), basins - 1, chosen).astype(np.int16)
+
+
+def find_layers(
+    pictures: tuple[np.ndarray, np.ndarray],
+    motions: Sequence[Motion],
+    flow: Flow | None = None,
+    tell: Callable[[float, str], None] = lambda share, text: None,
+) -> MotionLayers:
+    """The motion layers of two key frames.
+
+    Args:
+        pictures: uint8 RGB (h, w, 3) each.
+        motions: candidates, the dominant one first.
+        flow: optical flow in px in place of DIS.
+        tell: called with the share done and what is being done; may raise to cancel.
+    """
+    pair = _Pair(pictures)
+    greys = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in pictures]
+    found = hypotheses(greys, motions, flow, lambda share: tell(0.3 * share, "estimating motion"))
+    dominant = [found[1].field(side, pair.grid) for side in (0, 1)]
+    filters = [GuidedFilter(picture, RADIUS) for picture in pictures]
+    last_filters = [GuidedFilter(picture, LAST_RADIUS) for picture in pictures]
+
+    def first_costs(side: int, number: int) -> np.ndarray:
+        tell(0.3 + 0.2 * (side + number / len(found)) / 2, "choosing motion layers")
+        field = found[number].field(side, pair.grid)
+        cost = np.where(outside(field, pair.grid), LEAVING, pair.unlikeness(side, field))
+        return cost + _reluctance(pair, found[number], side, field, dominant[side])
+
+    chosen = _choose(filters, len(found), first_costs)
+    fields = _fields(found, chosen, pair.grid)
+    pair.find_light(fields)
+    if any(light is not None for light in pair.light):
+        chosen = _choose(filters, len(found), first_costs)
+        fields = _fields(found, chosen, pair.grid)
+        pair.find_light(fields)
+    found, chosen = _without_rare(found, chosen)
+
+    known = {}  # what stays the same in all rounds
+    for turn in range(ROUNDS):
+
+        def agreed_costs(side: int, number: int, turn=turn, fields=fields) -> np.ndarray:
+            tell(0.5 + 0.45 * (turn + (side + number / len(found)) / 2) / ROUNDS, "choosing motion layers")
+            field = found[number].field(side, pair.grid)
+            if (side, number) not in known:
+                known[side, number] = (
+                    pair.unlikeness(side, field).astype(np.float16),
+                    _reluctance(pair, found[number], side, field, dominant[side]),
+                )
+            unlike, reluctance = known[side, number]
+            back = np.linalg.norm(field + fetch(fields[1 - side], field, pair.grid, nearest=True), axis=-1)
+            come_back = FIGURE_RETURN if isinstance(found[number].motion, FigureMotion) else RETURN
+            agreed = np.clip(1.5 - back / come_back, 0, 1)
+            cost = np.where(outside(field, pair.grid), LEAVING, agreed * unlike + (1 - agreed) * HIDDEN)
+            return cost + reluctance
+
+        chosen = _choose(last_filters if turn == ROUNDS - 1 else filters, len(found), agreed_costs)
+        fields = _fields(found, chosen, pair.grid)
+    known.clear()
+    tell(0.95, "ordering motion layers")
+    return _finished(pair, found, chosen, fields, motions)
+
+
+def _without_rare(found: list[Hypothesis], chosen: Sides) -> tuple[list[Hypothesis], Sides]:
+    """Drops displacements that next to no pixel chose; their pixels choose again in the next round."""
+    counts = sum(np.bincount(side.ravel(), minlength=len(found)) for side in chosen)
+    kept = [number for number, count in enumerate(counts) if count >= RARE * 2 * chosen[0].size or number == 0]
+    place = np.zeros(len(found), np.int16)
+    place[kept] = np.arange(len(kept))
+    return [found[number] for number in kept], tuple(place[side] for side in chosen)
+
+
+def _finished(pair: _Pair, found: list[Hypothesis], chosen: Sides, fields: Sides, motions) -> MotionLayers:
+    """Hidden pixels flooded, everything put together."""
+    seen = tuple(pair.seen(side, fields) for side in (0, 1))
+    alone = {h.number: place for place, h in enumerate(found) if h.rest is None}
+    simpler = np.array([alone.get(h.number, place) for place, h in enumerate(found)])
+    chosen = tuple(_flooded(pair.pictures[side], chosen[side], seen[side], simpler) for side in (0, 1))
+    fields = _fields(found, chosen, pair.grid)
+    label = tuple(_labels(found, chosen[side], side, LOOSE * pair.diagonal) for side in (0, 1))
+    explained = tuple(_explained(pair, side, label[side], seen, fields) for side in (0, 1))
+    return MotionLayers(
+        pictures=tuple(picture / np.float32(255) for picture in pair.pictures),
+        size=pair.pictures[0].shape[:2],
+        motions=tuple(motions),
+        label=label,
+        displacement=fields,
+        seen=seen,
+        explained=explained,
+        light=tuple(pair.light),
+        order=depth_order(label, fields, seen, pair.grid, len(motions)),
+    )
+
+
+def _labels(found: list[Hypothesis], chosen: np.ndarray, side: int, loose: float) -> np.ndarray:
+    """Numbers of the motions followed, int16 (h, w); what flow takes off its motion by over ``loose`` px is free."""
+    label = np.full(chosen.shape, FREE, np.int16)
+    for place in np.unique(chosen):
+        own = chosen == place
+        if found[place].rest is not None and found[place].motion is not None:
+            own &= np.abs(found[place].rest[side]).max(axis=-1) < loose
+        label[own] = found[place].number
+    return label
+
+
+def _explained(pair: _Pair, side: int, label: np.ndarray, seen: Sides, fields: Sides) -> np.ndarray:
+    """Seen, or gone: behind something that is seen, or out of the picture with a motion that is seen elsewhere."""
+    behind = fetch(seen[1 - side], fields[side], pair.grid)
+    own = label.ravel() - FREE
+    shares = np.bincount(own, seen[side].ravel()) / np.maximum(np.bincount(own), 1)
+    gone = np.minimum(2 * shares, 1)[label - FREE]
+    return np.maximum(seen[side], np.where(outside(fields[side], pair.grid), gone, behind)).astype(np.float32)

@@ -1,0 +1,177 @@
+"""Frames between two key frames, rendered from their motion layers.
+
+At each time the displacements of both key frames are splatted, back to front; where something comes to lie, its colour
+is sampled from its key frame with cubic weights. Both results are mixed by time; what only one key frame shows comes
+from that one.
+"""
+
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from .layers import PARTS, MotionLayers
+from .motions import pixel_grid
+from .splatting import Splatter, with_nearest
+from .travel import Travel
+
+LONGEST = 1536  # longer side, px, of the pictures on which displacements are splatted
+FRINGE = 0.02  # trust in pixels at the rim of what lies in front of them: their colour is mixed with its colour
+HIDDEN = 0.05  # trust in pixels that are not found again
+CLEAN = 0.04  # trust above which a pixel has no colour of what lies in front
+BEHIND = 1e-3  # weight of what the other key frame puts something in front of
+NOTHING = 1e-4  # weight where nothing comes to lie and the nearest motion is gone on with
+HOLE_SEARCH = 31  # px of the window in which the farthest layer is looked for
+LEVEL = 1 << 14  # more than there are depths
+FIGURE = 0.7  # trust in posed people at least, so that they stay in one piece
+
+
+class LayerRenderer:
+    """Renders any number of frames of one pair of key frames.
+
+    Args:
+        layers: from :func:`.labelling.find_layers`.
+        travel: on which ways the layers go.
+    """
+
+    def __init__(self, layers: MotionLayers, travel: Travel | None = None):
+        self.layers = layers
+        self._travel = travel or Travel()
+        height, width = layers.pictures[0].shape[:2]
+        shrink = min(1.0, LONGEST / max(height, width))
+        self._size = max(1, round(height * shrink)), max(1, round(width * shrink))
+        self._sides = [_Side(layers, side, self._size) for side in (0, 1)]
+
+    def frame(self, time: float) -> tuple[np.ndarray, np.ndarray]:
+        """The picture at ``time``, float32 RGB (H, W, 3) 0..1, and how sure its motion is, float32 (H, W) 0..1.
+
+        Times outside 0..1 go on along the same ways, with the colours of the nearer key frame. 0 and 1 are the key
+        frames themselves, bit by bit.
+        """
+        if time in (0, 1):
+            picture = self.layers.pictures[int(time)]
+            return picture.copy(), np.ones(picture.shape[:2], np.float32)
+        parts = [
+            side.at(passed, self._travel.detour(self.layers, number, passed))
+            for number, (side, passed) in enumerate(zip(self._sides, (time, 1 - time), strict=True))
+        ]
+        shares = np.clip([1 - time, time], 1e-6, 1)
+        weights = [
+            share * np.where(part.top < 0, NOTHING, part.trust) for share, part in zip(shares, parts, strict=True)
+        ]
+        levels = [part.top // PARTS for part in parts]
+        weights[0] = np.where(levels[0] < levels[1], weights[0] * BEHIND, weights[0])
+        weights[1] = np.where(levels[1] < levels[0], weights[1] * BEHIND, weights[1])
+        first_share = (weights[0] / (weights[0] + weights[1])).astype(np.float32)
+        front = np.where(first_share > 0.5, parts[0].top % LEVEL, parts[1].top % LEVEL)
+        sure = np.maximum(*(np.where(part.top < 0, 0, part.explained) for part in parts))
+        return self._mixed(parts, first_share, front, passed=(time, 1 - time)), self._enlarged(sure).clip(0, 1)
+
+    def _enlarged(self, plane: np.ndarray) -> np.ndarray:
+        size = self.layers.pictures[0].shape[1::-1]
+        return plane if plane.shape[1::-1] == size else cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR)
+
+    def _mixed(self, parts, first_share, front, passed) -> np.ndarray:
+        """Both key frames' colours, mixed; edges between layers smoothed, because layers are cut at whole pixels."""
+        colours = [
+            side.colours(self._enlarged(part.offset), gone)
+            for side, part, gone in zip(self._sides, parts, passed, strict=True)
+        ]
+        share = self._enlarged(first_share)[..., None]
+        picture = colours[1] + share * (colours[0] - colours[1])
+        front = (front // PARTS).astype(np.uint8)
+        box = np.ones((3, 3), np.uint8)
+        rim = (cv2.dilate(front, box) != cv2.erode(front, box)).astype(np.float32)
+        rim = self._enlarged(cv2.GaussianBlur(rim, (0, 0), 0.5))[..., None]
+        picture += RIM_SMOOTHING * rim * (cv2.GaussianBlur(picture, (0, 0), 0.8) - picture)
+        return picture.clip(0, 1)
+
+
+RIM_SMOOTHING = 0.8
+
+
+class _Part:
+    """What one key frame contributes at one time, planes of the splatted size: ``offset`` px into the key frame,
+    ``trust`` and ``explained`` 0..1, ``top`` the depth on top, -1 = nothing."""
+
+    def __init__(self, values: np.ndarray, top: np.ndarray, grid: np.ndarray):
+        known = top >= 0
+        if not known.all():
+            # Holes show what lies around them farthest back, not what tore them open by moving on; where that goes on
+            # is hidden in the key frame, so its colour is drawn out.
+            depth = np.where(known, top % LEVEL, LEVEL).astype(np.uint16)
+            clean = known & (values[..., 2] > CLEAN)
+            behind = clean & (depth == cv2.erode(depth, np.ones((HOLE_SEARCH, HOLE_SEARCH), np.uint8)))
+            values[..., :2] += grid
+            filled = with_nearest(values, behind)
+            values = np.where(known[..., None], values, filled)
+            values[..., :2] -= grid
+        self.offset, self.trust, self.explained, self.top = values[..., :2], values[..., 2], values[..., 3], top
+
+
+class _Side:
+    """One key frame at the size displacements are splatted at."""
+
+    def __init__(self, layers: MotionLayers, side: int, size: tuple[int, int]):
+        self._picture = layers.pictures[side]
+        self._light = layers.light[side]
+        self._size, self._solved = size, layers.size
+        depth = layers.depth(side)
+        place = (depth // PARTS).astype(np.uint8)
+        rim = cv2.dilate(place, np.ones((5, 5), np.uint8)) > place
+        trust = np.where(rim, FRINGE, 1) * (HIDDEN + (1 - HIDDEN) * layers.seen[side])
+        trust = np.where(layers.figure(side), np.maximum(trust, FIGURE), trust)
+        self._displacement = self._resized_field(layers.displacement[side])
+        self._values = np.stack(
+            [self._resized(trust.astype(np.float32)), self._resized(layers.explained[side])], axis=-1
+        )
+        known = np.where(self._values[..., 0] > 0.5, 2, np.where(self._values[..., 0] > CLEAN, 1, 0))
+        self._splat = Splatter(self._resized_numbers(depth) + LEVEL * known)
+        self._grid = pixel_grid(*size)
+
+    def _resized(self, plane: np.ndarray) -> np.ndarray:
+        return plane if self._size == self._solved else cv2.resize(plane, self._size[::-1])
+
+    def _resized_field(self, field: np.ndarray) -> np.ndarray:
+        """Displacements in pixels of the new size; at the borders between motions nothing is mixed."""
+        if self._size == self._solved:
+            return field
+        scale = np.float32([self._size[1] / self._solved[1], self._size[0] / self._solved[0]])
+        smooth = cv2.resize(field, self._size[::-1]) * scale
+        sharp = cv2.resize(field, self._size[::-1], interpolation=cv2.INTER_NEAREST) * scale
+        apart = np.abs(smooth - sharp).max(axis=-1, keepdims=True) > 1.0
+        return np.where(apart, sharp, smooth)
+
+    def _resized_numbers(self, numbers: np.ndarray) -> np.ndarray:
+        """Each pixel takes the number with the largest share around it, so that borders stay smooth."""
+        if self._size == self._solved:
+            return numbers
+        best, largest = np.zeros(self._size, int), np.full(self._size, -1, np.float32)
+        for number in np.unique(numbers):
+            share = cv2.resize((numbers == number).astype(np.float32), self._size[::-1])
+            better = share > largest
+            best[better], largest[better] = number, share[better]
+        return best
+
+    def at(self, passed: float, detour: np.ndarray | None) -> _Part:
+        """What this key frame contributes when ``passed`` of the way from it is gone."""
+        moved = self._displacement * np.float32(passed)
+        if detour is not None:
+            moved = moved + self._resized_field(detour)
+        values = np.concatenate([-moved, self._values], axis=-1)
+        return _Part(*self._splat(self._grid + moved, values), self._grid)
+
+    @cached_property
+    def _full_grid(self) -> np.ndarray:
+        return pixel_grid(*self._picture.shape[:2])
+
+    def colours(self, offset: np.ndarray, passed: float) -> np.ndarray:
+        """Sampled ``offset`` (H, W, 2) px of the splatted size beside each pixel, in the light of that time."""
+        height, width = self._picture.shape[:2]
+        places = self._full_grid + offset * np.float32([width / self._size[1], height / self._size[0]])
+        colours = cv2.remap(self._picture, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        if self._light is None:
+            return colours
+        gain = cv2.resize(self._light, (width, height)) if self._light.shape[:2] != (height, width) else self._light
+        gain = cv2.remap(1 / gain, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return colours * (1 + np.float32(min(max(passed, 0.0), 1.0)) * (gain - 1))

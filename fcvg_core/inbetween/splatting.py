@@ -1,0 +1,84 @@
+"""Forward splatting with depth: what lies in front covers what lies behind, and nothing is mixed between depths."""
+
+import cv2
+import numpy as np
+
+from ...common.compiled_kernels import compiled, numba_available
+from . import splat_kernels
+
+LEAST = 0.35  # weight that a depth must gather on a pixel to cover it
+
+
+class Splatter:
+    """Splats the pixels of one picture again and again, each time to other places.
+
+    Args:
+        depth: int (H, W), larger is in front.
+    """
+
+    def __init__(self, depth: np.ndarray):
+        self._size = depth.shape
+        self._depth = depth.ravel().astype(np.int32)
+        self._order = np.argsort(self._depth, kind="stable")
+
+    def __call__(self, places: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where every pixel's values come to lie.
+
+        Args:
+            places: float32 (H, W, 2), px, where the pixels go.
+            values: float32 (H, W, C).
+
+        Returns:
+            float32 (H, W, C), the mean of the foremost depth's values, and int32 (H, W), that depth, -1 where nothing
+            comes to lie.
+        """
+        height, width = self._size
+        flat = places.reshape(-1, 2), np.ascontiguousarray(values, np.float32).reshape(height * width, -1)
+        out, top = np.zeros_like(flat[1]), np.full(height * width, -1, np.int32)
+        (_compiled if numba_available() else _plain)(self._order, self._depth, *flat, self._size, out, top)
+        return out.reshape(height, width, -1), top.reshape(height, width)
+
+
+def _compiled(order, depth, places, values, size, out, top) -> None:
+    x, y = (np.ascontiguousarray(places[:, axis], np.float32) for axis in (0, 1))
+    scratch = np.zeros_like(out), np.zeros(len(out), np.float32), np.zeros(len(out), np.int64)
+    compiled(splat_kernels).splat(order, depth, x, y, values, LEAST, *size, out, top, *scratch)
+
+
+def _plain(order, depth, places, values, size, out, top) -> None:
+    """The same in numpy, one depth after the other."""
+    height, width = size
+    bounds = np.flatnonzero(np.diff(depth[order], prepend=depth[order[0]] - 1))
+    for own in np.split(order, bounds[1:]):
+        corner = np.floor(places[own]).astype(np.int64)
+        share = places[own] - corner
+        targets, shares, pixels = [], [], []
+        for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):
+            x, y = corner[:, 0] + dx, corner[:, 1] + dy
+            part = np.abs(1 - dx - share[:, 0]) * np.abs(1 - dy - share[:, 1])
+            inside = (x >= 0) & (y >= 0) & (x < width) & (y < height) & (part > 0)
+            targets.append((y * width + x)[inside])
+            shares.append(part[inside])
+            pixels.append(own[inside])
+        target, share, pixel = (np.concatenate(parts) for parts in (targets, shares, pixels))
+        if not len(target):
+            continue
+        low, span = target.min(), target.max() - target.min() + 1
+        weight = np.bincount(target - low, share, span)
+        covered = np.flatnonzero(weight > LEAST)
+        top[covered + low] = depth[own[0]]
+        for channel in range(values.shape[1]):
+            total = np.bincount(target - low, share * values[pixel, channel], span)
+            out[covered + low, channel] = total[covered] / weight[covered]
+
+
+def with_nearest(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Values (H, W, C) where ``known`` (H, W), elsewhere those of the nearest known pixel; zeros if there is none."""
+    if known.all() or not known.any():
+        return values
+    _, number = cv2.distanceTransformWithLabels(
+        (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    table = np.zeros((number.max() + 1, values.shape[-1]), values.dtype)
+    table[number[known]] = values[known]
+    return table[number]

@@ -1,0 +1,1 @@
+"""Nodes that make inbetweens without a model, and guide frames from them."""

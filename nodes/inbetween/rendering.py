@@ -1,0 +1,236 @@
+"""Inbetweens without a model: real frames from two or more key frames and a timing."""
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+import torch
+from comfy_api.latest import io, ui
+
+from ...common.clips.keyframe_pairs import Gap, closed_loop, gaps
+from ...common.errors import BetwixtError
+from ...common.number_lists import parse_numbers
+from ...fcvg_core.inbetween.clip import InbetweenClip, render_clip
+from ...fcvg_core.inbetween.layers import MotionLayers
+from ...fcvg_core.inbetween.travel import Travel
+from ...fcvg_core.tweening.condition_chain import chain_conditions
+from ...fcvg_core.tweening.tracks import host_tracks
+from ...rerender_core.flow.estimation import Flow
+from .. import sockets
+from ..fcvg.condition_inputs import fractions_of, hold_input, path_input, paths_of, timing_input
+from ..host.services.progress import NodeProgress
+from ..search_words import INBETWEENS
+from .layers import (
+    CATEGORY,
+    detail_input,
+    evidence_inputs,
+    find_layers,
+    gap_pairs,
+    key_frame_inputs,
+    key_frames,
+    poses_of_keys,
+    tell_if_unexplained,
+)
+
+SEARCHING = 0.6  # share of the work that looking for layers is
+
+
+class InbetweenWithoutModel(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="BetwixtInbetweenWithoutModel",
+            display_name="Inbetween without a Model",
+            category=CATEGORY,
+            description="Frames between key frames, on any machine: finds what moves together and renders it along a "
+            "timing chart, arcs and drawn paths. A preview: rigid things, cameras, parallax and turning things come "
+            "out right; what deforms or shows unseen sides dissolves.",
+            search_aliases=["animatic", "timing chart", "warp", "slow motion", *INBETWEENS],
+            inputs=[
+                *key_frame_inputs(),
+                io.Int.Input(
+                    "frame_count",
+                    default=25,
+                    min=2,
+                    max=1000,
+                    tooltip="Frames from one key frame to the next, both included.",
+                ),
+                timing_input("even"),
+                hold_input(),
+                path_input("arc"),
+                detail_input(),
+                io.Boolean.Input(
+                    "loop",
+                    default=False,
+                    tooltip="Also go from the last key frame back to the first, which then does not stand twice.",
+                ),
+                io.String.Input(
+                    "frames_per_gap",
+                    default="",
+                    tooltip="With several key frames: frames of each gap when they differ, e.g. '25, 14, 20'. Empty: "
+                    "frame_count for all.",
+                ),
+                *evidence_inputs(),
+                sockets.MotionLayers.Input(
+                    "layers",
+                    optional=True,
+                    tooltip="From 'Find Motion Layers' with the same key frames; then only rendering is left to do.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="frames", tooltip="The clip; key frames are in it bit by bit."),
+                io.Mask.Output(
+                    display_name="confidence",
+                    tooltip="Per frame, white where the motion is known, black where the key frames dissolve.",
+                ),
+                io.Tracks.Output(
+                    display_name="tracks",
+                    tooltip="The motion as point tracks in pixels, for models steered by TRACKS.",
+                ),
+                sockets.Flow.Output(
+                    display_name="flow",
+                    tooltip="The motion between the key frames as optical flow, per gap, by frame numbers of the clip.",
+                ),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        start_image,
+        end_image,
+        frame_count,
+        timing,
+        hold,
+        path,
+        detail,
+        loop,
+        frames_per_gap,
+        line_matches=None,
+        flow=None,
+        start_poses=None,
+        end_poses=None,
+        layers=None,
+    ) -> io.NodeOutput:
+        keys = key_frames(start_image, end_image)
+        lengths = parse_numbers(frames_per_gap, "frames_per_gap") or [frame_count]
+        plan = gaps(len(keys), loop, lengths, [1.0])
+        fractions = [fractions_of(timing, gap.frames, hold) for gap in plan]
+        travel = _travel(path)
+        progress = NodeProgress(cls.hidden.unique_id)
+        begin = 0.0
+        if layers is None:
+            begin = SEARCHING
+            layers = find_layers(
+                keys,
+                gap_pairs(len(keys), loop),
+                detail,
+                line_matches,
+                flow,
+                poses_of_keys(start_poses, end_poses, len(keys), tuple(keys.shape[1:3])),
+                lambda share, text: progress(begin * share, text),
+            )
+        else:
+            _check_layers(layers, keys, plan)
+        clips = []
+        for number, (gap_layers, gap_fractions) in enumerate(zip(layers, fractions, strict=True)):
+
+            def tell(share: float, text: str, number=number) -> None:
+                progress(begin + (1 - begin) * (number + share) / len(plan), text)
+
+            clips.append(render_clip(gap_layers, gap_fractions, travel, tell))
+        published = timing["timing"] == "published"
+        frames = _joined([clip.frames for clip in clips], published, loop)
+        confidence = _joined([clip.confidence[..., None] for clip in clips], published, loop)[..., 0]
+        places = _places(plan, published, loop)
+        size = tuple(keys.shape[1:3])
+        unknown = tell_if_unexplained(cls.hidden.unique_id, layers)
+        return io.NodeOutput(
+            frames,
+            confidence,
+            _tracks(clips, places, len(frames), size),
+            _flow(layers, places, len(frames)),
+            ui=None if unknown is None else ui.PreviewImage(unknown, cls=cls),
+        )
+
+
+def _travel(path: Mapping) -> Travel:
+    """On which ways things go, from the values of the widget ``path``."""
+    match path["path"]:
+        case "straight":
+            return Travel(arcs=False)
+        case "arc":
+            return Travel(own_centre=path["pivot"] == "own centre")
+        case _:
+            return Travel(own_centre=True, paths=paths_of(path), radius=path["radius"])
+
+
+def _check_layers(layers: Sequence[MotionLayers], keys: torch.Tensor, plan: Sequence[Gap]) -> None:
+    """Refuse layers of other key frames."""
+    remedy = "Connect the same key frames to 'Find Motion Layers' and here, with the same 'loop'."
+    if len(layers) != len(plan):
+        raise BetwixtError(
+            f"'layers' are those of {len(layers)} gaps between key frames, and there are {len(plan)}.",
+            "Each gap needs its layers.",
+            remedy,
+        )
+    for number, (gap_layers, gap) in enumerate(zip(layers, plan, strict=True), start=1):
+        for picture, key in zip(gap_layers.pictures, (gap.start, gap.end), strict=True):
+            if picture.shape != tuple(keys[key].shape) or not np.array_equal(picture, keys[key].numpy()):
+                raise BetwixtError(
+                    f"The 'layers' of gap {number} are those of other pictures than key frame {key + 1}.",
+                    "Layers fit only the key frames they were found in.",
+                    remedy,
+                )
+
+
+def _joined(parts: Sequence[torch.Tensor], published: bool, loop: bool) -> torch.Tensor:
+    joined = chain_conditions(parts, published)
+    return closed_loop(joined, published) if loop else joined
+
+
+def _places(plan: Sequence[Gap], published: bool, loop: bool) -> list[np.ndarray]:
+    """For each gap, the frame numbers in the joined clip of its frames; -1 = left out there."""
+    parts = [
+        torch.stack([torch.full((gap.frames,), float(number)), torch.arange(gap.frames).float()], dim=-1)[:, None, None]
+        for number, gap in enumerate(plan)
+    ]
+    joined = _joined(parts, published, loop)[:, 0, 0]
+    places = []
+    for number, gap in enumerate(plan):
+        place = np.full(gap.frames, -1)
+        own = np.flatnonzero((joined[:, 0] == number).numpy())
+        place[joined[own, 1].long().numpy()] = own
+        places.append(place)
+    return places
+
+
+def _tracks(clips: Sequence[InbetweenClip], places, count: int, size: tuple[int, int]) -> dict:
+    """Each gap's points, visible while the clip is in that gap, at rest before and after."""
+    points, visible = [], []
+    for clip, place in zip(clips, places, strict=True):
+        kept = np.flatnonzero(place >= 0)
+        distance = np.abs(np.arange(count)[:, None] - place[kept][None])
+        shown = kept[distance.argmin(axis=1)]
+        points.append(clip.tracks[shown])
+        visible.append(clip.visible[shown] & (distance.min(axis=1) == 0)[:, None])
+    return host_tracks(np.concatenate(points, axis=1), np.concatenate(visible, axis=1), size)
+
+
+def _flow(layers: Sequence[MotionLayers], places, count: int) -> Flow:
+    """The displacement of each gap at the size of the pictures."""
+    fields, hidden, pairs = ([], []), [], []
+    for gap, place in zip(layers, places, strict=True):
+        height, width = gap.pictures[0].shape[:2]
+        scale = np.float32([width / gap.size[1], height / gap.size[0]])
+        for own, field in zip(fields, gap.displacement, strict=True):
+            own.append(torch.from_numpy(cv2.resize(field, (width, height)) * scale))
+        hidden.append(torch.from_numpy(cv2.resize(gap.seen[1], (width, height)) < 0.5))
+        # the key frame at a joint stands in the gap before it, the first one closes a loop
+        begin = place[0] if place[0] >= 0 else pairs[-1][1]
+        pairs.append((int(begin), int(max(place[-1], 0))))
+    return Flow(*(torch.stack(own) for own in fields), torch.stack(hidden), tuple(pairs))
+
+
+NODES = [InbetweenWithoutModel]

@@ -1,0 +1,216 @@
+"""'Find Motion Layers' and 'Inbetween without a Model', fed as the host feeds them."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from betwixt.common.errors import BetwixtError
+from betwixt.fcvg_core.lines.matches import LineMatches
+from betwixt.fcvg_core.tweening.easing import named_easing
+from betwixt.rerender_core.flow.estimation import DenseInverseSearch, estimate_flow
+
+from support.run_node import run
+
+HEIGHT, WIDTH = 96, 160
+WAY = 24  # px the square goes between neighbouring key frames
+
+
+@pytest.fixture(scope="module")
+def nodes(host):
+    from betwixt.nodes.inbetween import layers, rendering
+
+    return layers.FindMotionLayers, rendering.InbetweenWithoutModel
+
+
+@pytest.fixture(scope="module")
+def keys():
+    """Three key frames: a textured square goes to the right over a textured ground."""
+    random = np.random.default_rng(5)
+    ground, square = (
+        cv2.normalize(cv2.GaussianBlur(random.random((*size, 3)).astype(np.float32), (0, 0), 2), None, low, high, norm)
+        for size, low, high, norm in (((HEIGHT, WIDTH), 0, 0.45, cv2.NORM_MINMAX), ((40, 40), 0.55, 1, cv2.NORM_MINMAX))
+    )
+    frames = np.repeat(ground[None], 3, axis=0)
+    for number, frame in enumerate(frames):
+        frame[28:68, 20 + WAY * number : 60 + WAY * number] = square
+    return torch.from_numpy(frames)
+
+
+def centre_of_square(frame: torch.Tensor) -> float:
+    """Its x: of what is brighter than the ground can be."""
+    bright = frame.mean(dim=-1) > 0.5
+    return float(torch.nonzero(bright)[:, 1].float().mean())
+
+
+def test_key_frames_are_exact_and_the_square_follows_the_timing(nodes, keys):
+    frames, confidence, tracks, flow = run(
+        nodes[1],
+        start_image=keys[:1],
+        end_image=keys[1:2],
+        frame_count=7,
+        **{"timing": "easing", "timing.easing": "quad-in"},
+    )
+    assert frames.shape == (7, HEIGHT, WIDTH, 3) and frames.dtype == torch.float32
+    assert torch.equal(frames[0], keys[0]) and torch.equal(frames[-1], keys[1])
+    expected = named_easing("quad-in")(np.arange(7) / 6) * WAY
+    moved = np.array([centre_of_square(frame) for frame in frames]) - centre_of_square(keys[0])
+    assert np.abs(moved - expected).max() < 1.0
+    assert confidence.shape == (7, HEIGHT, WIDTH)
+    assert confidence[3].mean() > 0.9
+    assert flow.pairs == ((0, 6),) and flow.size == (HEIGHT, WIDTH)
+    assert torch.allclose(flow.forward[0, 40:60, 35:50, 0], torch.tensor(float(WAY)), atol=0.3)
+    assert tracks["track_path"].shape[0] == 7 and tracks["track_path"].shape[1:] == tracks["track_visibility"].shape[
+        1:
+    ] + (2,)
+
+
+def test_layers_found_before_give_the_same_frames(nodes, keys):
+    pair = {"start_image": keys[:1], "end_image": keys[1:2]}
+    layers, preview, unknown = run(nodes[0], **pair)
+    assert len(layers) == 1 and preview.shape == unknown.shape == (1, HEIGHT, 2 * WIDTH, 3)
+    assert layers[0].unexplained < 0.1
+    without = run(nodes[1], frame_count=5, **pair)[0]
+    assert torch.equal(run(nodes[1], frame_count=5, layers=layers, **pair)[0], without)
+
+
+def test_layers_are_found_once_for_the_same_key_frames(nodes, keys, monkeypatch):
+    from betwixt.nodes.inbetween import layers as module
+
+    calls = []
+    monkeypatch.setattr(module, "find_layers", module.LayerFinder())
+    found = module.layers_of_pair
+    monkeypatch.setattr(module, "layers_of_pair", lambda *given: calls.append(1) or found(*given))
+    finder = module.LayerFinder()
+    for _ in range(2):
+        finder(keys, [(0, 1), (1, 2)], "full")
+    assert len(calls) == 2
+    finder(keys, [(0, 1)], "quick")
+    assert len(calls) == 3
+
+
+def test_several_key_frames_and_a_loop(nodes, keys):
+    frames, confidence, tracks, flow = run(
+        nodes[1], start_image=keys[:2], end_image=keys[2:], frame_count=4, frames_per_gap="4, 5, 3", loop=True
+    )
+    assert len(frames) == len(confidence) == 4 + 4 + 1  # key frames at joints stand once, the first one does not return
+    for number, key in ((0, 0), (3, 1), (7, 2)):
+        assert torch.equal(frames[number], keys[key])
+    assert flow.pairs == ((0, 3), (3, 7), (7, 0))
+    assert not tracks["track_visibility"][8, : tracks["track_visibility"].shape[1] // 3].any()
+
+
+def test_published_timing_leaves_its_doubled_frames_out_at_joints(nodes, keys):
+    frames = run(nodes[1], start_image=keys[:2], end_image=keys[2:], frame_count=6, timing="published")[0]
+    assert len(frames) == 2 * 6 - 3
+    flow = run(nodes[1], start_image=keys[:2], end_image=keys[2:], frame_count=6, timing="published")[3]
+    assert flow.pairs == ((0, 4), (4, 8))
+
+
+def test_holds_repeat_frames(nodes, keys):
+    frames = run(nodes[1], start_image=keys[:1], end_image=keys[1:2], frame_count=7, hold=3)[0]
+    assert torch.equal(frames[3], frames[5]) and not torch.equal(frames[3], frames[2])
+
+
+def test_a_drawn_path_carries_the_square_as_a_whole(nodes, keys):
+    hop = '[{"x": 40, "y": 48}, {"x": 52, "y": 28}, {"x": 64, "y": 48}]'
+    drawn = {"path": "drawn", "path.radius": 30, "path.coordinates": hop}
+    frames = run(nodes[1], start_image=keys[:1], end_image=keys[1:2], frame_count=3, **drawn)[0]
+    bright = torch.nonzero(frames[1].mean(dim=-1) > 0.5).float()
+    still = torch.nonzero(keys[0].mean(dim=-1) > 0.5).float()
+    assert abs(float(bright[:, 0].mean() - still[:, 0].mean()) + 20) < 1.5
+    assert abs(float(bright[:, 0].std() - still[:, 0].std())) < 1.0
+
+
+def test_overshoot_goes_on_along_the_way(nodes, keys):
+    frames = run(
+        nodes[1], start_image=keys[:1], end_image=keys[1:2], frame_count=3, timing="chart", **{"timing.chart": "1.25"}
+    )[0]
+    assert abs(centre_of_square(frames[1]) - centre_of_square(keys[0]) - 1.25 * WAY) < 1.0
+
+
+def test_identical_key_frames_are_held(nodes, keys):
+    frames = run(nodes[1], start_image=keys[:1], end_image=keys[:1], frame_count=4)[0]
+    assert all(torch.equal(frame, keys[0]) for frame in frames)
+
+
+def test_given_matches_and_flow_are_used_and_checked(nodes, keys):
+    pair = {"start_image": keys[:1], "end_image": keys[1:2], "frame_count": 3}
+    none = LineMatches(np.zeros((0, 2, 2)), np.zeros((0, 2, 2)), np.zeros(0), (HEIGHT, WIDTH))
+    flow = estimate_flow(keys[:2], [(0, 1)], DenseInverseSearch())
+    assert run(nodes[1], line_matches=none, flow=flow, **pair)[0].shape[0] == 3
+    other = LineMatches(np.zeros((0, 2, 2)), np.zeros((0, 2, 2)), np.zeros(0), (WIDTH, HEIGHT))
+    with pytest.raises(BetwixtError, match="96x160 pictures"):
+        run(nodes[1], line_matches=other, **pair)
+    with pytest.raises(BetwixtError, match="one pair of key frames"):
+        run(nodes[1], start_image=keys[:2], end_image=keys[2:], frame_count=3, line_matches=none)
+    small = estimate_flow(keys[:2, :64], [(0, 1)], DenseInverseSearch())
+    with pytest.raises(BetwixtError, match="flow is 160x64"):
+        run(nodes[1], flow=small, **pair)
+    with pytest.raises(BetwixtError, match="lacks the pair 0-1"):
+        run(nodes[1], flow=estimate_flow(keys[:2], [(1, 0)], DenseInverseSearch()), **pair)
+
+
+def test_layers_of_other_key_frames_are_refused(nodes, keys):
+    layers = run(nodes[0], start_image=keys[:1], end_image=keys[1:2])[0]
+    with pytest.raises(BetwixtError, match="other pictures than key frame 2"):
+        run(nodes[1], start_image=keys[:1], end_image=keys[2:], frame_count=3, layers=layers)
+    with pytest.raises(BetwixtError, match="1 gaps between key frames, and there are 2"):
+        run(nodes[1], start_image=keys[:2], end_image=keys[2:], frame_count=3, layers=layers)
+
+
+def test_bad_pictures_are_refused(nodes, keys):
+    with pytest.raises(BetwixtError, match="'start_image' is 160x96 and 'end_image' is 80x96"):
+        run(nodes[1], start_image=keys[:1], end_image=keys[1:2, :, :80], frame_count=3)
+    with pytest.raises(BetwixtError, match="'end_image' is a batch of 2 frames"):
+        run(nodes[1], start_image=keys[:1], end_image=keys[1:], frame_count=3)
+    broken = keys[:1].clone()
+    broken[0, 5, 5] = float("nan")
+    with pytest.raises(BetwixtError, match="NaN"):
+        run(nodes[1], start_image=broken, end_image=keys[1:2], frame_count=3)
+
+
+def test_alpha_is_dropped(nodes, keys):
+    clear = torch.cat([keys[:1], torch.zeros(1, HEIGHT, WIDTH, 1)], dim=-1)
+    assert torch.equal(run(nodes[1], start_image=clear, end_image=keys[1:2], frame_count=2)[0][0], keys[0])
+
+
+def test_pictures_with_nothing_in_common_dissolve_with_a_notice(nodes, caplog):
+    x, y = np.meshgrid(np.linspace(0, 1, 96, dtype=np.float32), np.linspace(0, 1, 64, dtype=np.float32))
+    rings, stripes = np.sin(40 * np.hypot(x - 0.5, y - 0.4)), np.sign(np.sin(45 * x + 30 * y))
+    pictures = torch.from_numpy(np.repeat(np.stack([rings, stripes])[..., None] / 2 + 0.5, 3, axis=-1))
+    frames, confidence, _, _ = run(nodes[1], start_image=pictures[:1], end_image=pictures[1:], frame_count=3)
+    assert "is not known" in caplog.text
+    assert confidence[1].mean() < 0.6
+    assert (frames[1] - pictures.mean(dim=0)).abs().mean() < 0.25
+
+
+def test_cancel_stops_within_a_frame(nodes, keys, monkeypatch):
+    import comfy.model_management as management
+
+    layers = run(nodes[0], start_image=keys[:1], end_image=keys[1:2])[0]
+    from betwixt.fcvg_core.inbetween.rendering import LayerRenderer
+
+    made, render = [], LayerRenderer.frame
+
+    def frame(renderer, time):
+        made.append(time)
+        if len(made) == 3:
+            management.interrupt_current_processing()
+        return render(renderer, time)
+
+    monkeypatch.setattr(LayerRenderer, "frame", frame)
+    with pytest.raises(management.InterruptProcessingException):
+        run(nodes[1], start_image=keys[:1], end_image=keys[1:2], frame_count=100, layers=layers)
+    assert len(made) == 3
+
+
+def test_poses_must_be_those_of_every_key_frame(nodes, keys):
+    nobody = [{"people": [], "canvas_width": WIDTH, "canvas_height": HEIGHT}]
+    pair = {"start_image": keys[:1], "end_image": keys[1:2], "frame_count": 3}
+    assert len(run(nodes[1], start_poses=nobody, end_poses=nobody, **pair)[0]) == 3
+    assert len(run(nodes[1], start_poses=nobody * 2, **pair)[0]) == 3
+    with pytest.raises(BetwixtError, match="2 key frames, and poses of 1"):
+        run(nodes[1], start_poses=nobody, **pair)
+    square = [{"people": [], "canvas_width": 100, "canvas_height": 100}]
+    with pytest.raises(BetwixtError, match="aspect"):
+        run(nodes[1], start_poses=nobody, end_poses=square, **pair)
