@@ -3,6 +3,7 @@
 from comfy_api.latest import io
 
 from ...rerender_core.keyframes.constraints import (
+    REPLACEMENTS,
     Adaptive,
     Constraint,
     CrossFrame,
@@ -74,13 +75,23 @@ class CrossFrameAttention(io.ComfyNode):
                     tooltip="Every n-th key frame becomes the previous one; large values keep looking at the anchor.",
                 ),
                 chain_input(),
+                io.Combo.Input(
+                    "replace_previous",
+                    options=list(REPLACEMENTS),
+                    default=CrossFrame.replacement,
+                    optional=True,
+                    tooltip="When key frames become the previous one. always; with pixel-aware fusion: as published, "
+                    "without that fusion it stays the anchor; never: it stays the anchor.",
+                ),
             ],
             outputs=[chain_output()],
         )
 
     @classmethod
-    def execute(cls, start, end, loose, update_every, constraints=None) -> io.NodeOutput:
-        return chained(constraints, CrossFrame(window(start, end), loose, update_every))
+    def execute(
+        cls, start, end, loose, update_every, constraints=None, replace_previous=CrossFrame.replacement
+    ) -> io.NodeOutput:
+        return chained(constraints, CrossFrame(window(start, end), loose, update_every, replace_previous))
 
 
 class ShapeAwareFusion(io.ComfyNode):

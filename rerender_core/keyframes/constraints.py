@@ -3,12 +3,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 from ...common.errors import BetwixtError
 from .step_windows import injection_step
 
 Window = tuple[float, float]
+Replacement = Literal["always", "with pixel-aware fusion", "never"]
+REPLACEMENTS = get_args(Replacement)
 
 
 def window(start: float, end: float) -> Window:
@@ -58,6 +60,8 @@ class CrossFrame(Constraint):
     Attributes:
         loose: leave the widest layers alone: holds structure less, copies less.
         update_every: every n-th key frame, beginning with the first after the anchor, becomes the previous one.
+        replacement: when key frames do: "with pixel-aware fusion", as published, whose second pass it is that does it;
+            without that fusion the anchor remains the previous frame for ever.
     """
 
     title = "Cross-Frame Attention"
@@ -65,6 +69,13 @@ class CrossFrame(Constraint):
     window: Window = (0.0, 1.0)
     loose: bool = True
     update_every: int = 1
+    replacement: Replacement = "always"
+
+    def replaces(self, index: int, fused: bool) -> bool:
+        """Whether key frame ``index``, counted from 0 after the anchor, becomes the previous one; ``fused``: there is
+        pixel-aware fusion."""
+        allowed = {"always": True, "with pixel-aware fusion": fused, "never": False}[self.replacement]
+        return allowed and index % self.update_every == 0
 
 
 @dataclass(frozen=True)

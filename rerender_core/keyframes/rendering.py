@@ -215,9 +215,8 @@ class KeyframeRenderer:
             mask = latent_mask(1 - softened(seen.occluded))
             shape = ShapeFusion(constraints.shape_aware, latent_flow(seen.flow), mask)
         control = self._controlled(anchor, shape, trace)
-        update = trace is not None or (
-            constraints.cross_frame is not None and (position - 1) % constraints.cross_frame.update_every == 0
-        )
+        cross_frame, fused = constraints.cross_frame, constraints.pixel_aware is not None
+        update = trace is not None or (cross_frame is not None and cross_frame.replaces(position - 1, fused))
         last = Role.UPDATE if update else Role.READ
         if not steps:
             latent, _ = self._run(position, self._first_pass(position, control), last)

@@ -67,7 +67,8 @@ def constraints_of(options: dict, frames: int) -> KeyframeConstraints:
     pattern = updates(options["passes"], fused)
     positions = [position for position, update in enumerate(pattern) if update]
     every = positions[1] if len(positions) > 1 else frames
-    if pattern != [position % every == 0 for position in range(len(pattern))]:
+    replacement = "always" if positions else "with pixel-aware fusion" if not fused else "never"
+    if positions and pattern != [position % every == 0 for position in range(len(pattern))]:
         raise ValueError(f"the stores are updated in a pattern that is no interval: {options['passes']}")
 
     def period(name: str, default):
@@ -80,7 +81,7 @@ def constraints_of(options: dict, frames: int) -> KeyframeConstraints:
         options.get("smooth_boundary", True),
     )
     return KeyframeConstraints(
-        CrossFrame(period("cross_period", (0, 1)), options["loose"], every),
+        CrossFrame(period("cross_period", (0, 1)), options["loose"], every, replacement),
         ShapeAware(period("warp_period", (0, 0.1))),
         pixel if fused else None,
         Adaptive(period("ada_period", (1, 1))),

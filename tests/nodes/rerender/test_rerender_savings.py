@@ -5,6 +5,7 @@ from itertools import chain, combinations
 import pytest
 import torch
 from betwixt.rerender_core.keyframes.constraints import (
+    REPLACEMENTS,
     Adaptive,
     CrossFrame,
     KeyframeConstraints,
@@ -40,6 +41,32 @@ def both_ways(sd15, count: int, **changes) -> tuple[list, list]:
 def test_any_subset_of_constraints_is_bit_identical(sd15, names):
     saved, published = both_ways(sd15, 3, constraints=chosen(names), steps=5, strength=0.75)
     assert all(torch.equal(a, b) for a, b in zip(saved, published, strict=True))
+
+
+def test_the_previous_frame_stays_the_anchor_where_that_is_chosen(sd15):
+    """As published without pixel-aware fusion: one pass per key frame, which replaces nothing."""
+    latents, kept = {}, {}
+    for replacement in REPLACEMENTS:
+        constraints = KeyframeConstraints(CrossFrame(loose=False, replacement=replacement))
+        renderer, stores = rendering(sd15, 3, constraints=constraints, every_step=True)
+        with torch.inference_mode():
+            latents[replacement] = [frame.latent for frame in renderer.render()]
+        kept[replacement] = all(tokens is stores.first[slot] for slot, tokens in stores.previous.items())
+        assert len(stores.first) > 0
+    assert kept == {"always": False, "with pixel-aware fusion": True, "never": True}
+    updated, published, never = (torch.cat(latents[replacement]) for replacement in REPLACEMENTS)
+    assert torch.equal(published, never)
+    assert torch.equal(updated[:2], published[:2])  # the first key frame has the anchor before it in any case
+    assert not torch.allclose(updated[2], published[2], atol=1e-3)
+
+
+def test_with_pixel_aware_fusion_the_published_previous_frame_is_replaced():
+    cases = {True: {"always": True, "with pixel-aware fusion": True, "never": False}}
+    cases[False] = cases[True] | {"with pixel-aware fusion": False}
+    for fused, expected in cases.items():
+        found = {name: CrossFrame(replacement=name).replaces(0, fused) for name in REPLACEMENTS}
+        assert found == expected
+    assert [CrossFrame(update_every=3).replaces(index, False) for index in range(4)] == [True, False, False, True]
 
 
 REGION = torch.zeros(1, SIZE, SIZE)
