@@ -11,7 +11,8 @@ from betwixt.rerender_core.ebsynth.synthesis.packed_guides import Guide, is_grey
 from betwixt.rerender_core.ebsynth.synthesis.patch_error import patch_error
 from betwixt.rerender_core.ebsynth.synthesis.problem import SynthesisOptions, SynthesisProblem
 from betwixt.rerender_core.ebsynth.synthesis.pyramid import level_count, level_size, resample, upscale_nnf
-from betwixt.rerender_core.ebsynth.synthesis.solver import Synthesis, synthesise
+from betwixt.rerender_core.ebsynth.synthesis.search_level import Solution
+from betwixt.rerender_core.ebsynth.synthesis.solver import synthesise
 from betwixt.rerender_core.ebsynth.synthesis.voting import changed, vote
 
 from support.golden import Case, Check, max_error
@@ -165,7 +166,7 @@ def statistics(case: Case, device="cpu", engines: Sequence[str] = ()) -> list[Ch
     )
     checks = []
     for engine in engines or (("torch", "numba") if numba_available() else ("torch",)):
-        result = Synthesis(*(value.cpu() for value in synthesise(placed, options, engine)))
+        result = Solution(*(value.cpu() for value in synthesise(placed, options, engine)))
         checks.append(Check(f"total, {engine}", energy(problem, options, result).total, limits["total_max"]))
         if not math.isnan(limits.get("psnr_min") or math.nan):
             truth = batch(case, "truth")[..., :channels]
