@@ -8,7 +8,7 @@ import torch
 from betwixt.common.clips.frame_fit import fit_frame
 from betwixt.common.pictures import to_float
 from betwixt.demo.painter import paint
-from betwixt.rerender_core.ebsynth.stylised_keys import StylizedKeys
+from betwixt.rerender_core.ebsynth.stylised_keys import StylisedKeys
 from betwixt.rerender_core.flow.estimation import Flow
 from betwixt.rerender_core.flow.warping import warp
 
@@ -24,10 +24,10 @@ def read_clip(path: Path, count: int, resolution: int) -> torch.Tensor:
     return to_float(np.stack(frames))
 
 
-def painted_keys(frames: torch.Tensor, every: int) -> StylizedKeys:
+def painted_keys(frames: torch.Tensor, every: int) -> StylisedKeys:
     """Every so many frames and the last one, painted by the demo's filter."""
     numbers = sorted({*range(0, len(frames), every), len(frames) - 1})
-    return StylizedKeys.of(torch.stack([painted(frames[number]) for number in numbers]), numbers)
+    return StylisedKeys.of(torch.stack([painted(frames[number]) for number in numbers]), numbers)
 
 
 def painted(frame: torch.Tensor) -> torch.Tensor:

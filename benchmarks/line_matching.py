@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from betwixt.fcvg_core.lines.weight_free.matcher import ClassicalLineMatcher
+from betwixt.fcvg_core.lines.weight_free.matcher import WeightFreeLineMatcher
 
 from benchmarks.common import Clock, Report, Spread, options, timed
 from benchmarks.memory import PeakMemory
@@ -104,7 +104,7 @@ def main() -> None:
     sources = {"drawn": drawn_pairs}
     if given.pictures is not None:
         sources["pictures"] = lambda kind: picture_pairs(kind, given.pictures)
-    matchers = {"weight-free": ClassicalLineMatcher()}
+    matchers = {"weight-free": WeightFreeLineMatcher()}
     if given.gluestick is not None:
         matchers["GlueStick"] = gluestick(*given.gluestick)
     cv2.setNumThreads(given.threads)

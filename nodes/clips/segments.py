@@ -12,7 +12,7 @@ from ..search_words import KEY_FRAMES
 CATEGORY = "Betwixt/FCVG"
 
 
-class KeyFramePairs(io.ComfyNode):
+class KeyframePairs(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -108,4 +108,4 @@ class JoinSegments(io.ComfyNode):
         return io.NodeOutput(closed_loop(joined, published_timing[0]) if loop[0] else joined)
 
 
-NODES = [KeyFramePairs, JoinSegments]
+NODES = [KeyframePairs, JoinSegments]

@@ -15,7 +15,7 @@ from ...rerender_core.ebsynth.colour_drift import colour_drift, drift_report
 from ...rerender_core.ebsynth.plan import plan_intervals
 from ...rerender_core.ebsynth.propagation import PropagatedInterval, PropagationOptions, needed_pairs, propagate
 from ...rerender_core.ebsynth.stylisation import ClipOptions, Region, finish_interval, stylise_clip
-from ...rerender_core.ebsynth.stylised_keys import StylizedKeys
+from ...rerender_core.ebsynth.stylised_keys import StylisedKeys
 from .. import sockets
 from ..host.services.notices import show_notice
 from ..host.services.partial_results import PartialResults, what_ended_it
@@ -41,7 +41,7 @@ class PropagatedClip:
     """What 'EbSynth Propagate' hands to 'EbSynth Blend': every interval, with the clip and its key frames."""
 
     frames: torch.Tensor
-    keys: StylizedKeys
+    keys: StylisedKeys
     parts: tuple[PropagatedInterval, ...]
     options: ClipOptions
     region: Region | None
@@ -50,7 +50,7 @@ class PropagatedClip:
 def _clip_inputs() -> list[io.Input]:
     return [
         io.Image.Input("frames", tooltip="The clip, all frames."),
-        sockets.StylizedKeys.Input("keys", tooltip="The painted key frames, from 'Place Key Frames'."),
+        sockets.StylisedKeys.Input("keys", tooltip="The painted key frames, from 'Place Key Frames'."),
         cuts_input(),
         *mask_use_inputs(),
     ]
@@ -95,7 +95,7 @@ def _together(frames: torch.Tensor, intervals: int) -> int:
     return max(1, min(most, int(0.5 * management.get_free_memory(device) / need)))
 
 
-class PlaceKeyFrames(io.ComfyNode):
+class PlaceKeyframes(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -112,13 +112,13 @@ class PlaceKeyFrames(io.ComfyNode):
                     tooltip="Frame of the clip each picture belongs to, counted from 0, e.g. 0, 12, 24.",
                 ),
             ],
-            outputs=[sockets.StylizedKeys.Output(display_name="keys", tooltip="For the EbSynth nodes.")],
+            outputs=[sockets.StylisedKeys.Output(display_name="keys", tooltip="For the EbSynth nodes.")],
         )
 
     @classmethod
     def execute(cls, pictures, numbers) -> io.NodeOutput:
         pictures = rgb_frames(pictures, "pictures")
-        return io.NodeOutput(StylizedKeys.of(pictures, parse_whole_numbers(numbers, "numbers")))
+        return io.NodeOutput(StylisedKeys.of(pictures, parse_whole_numbers(numbers, "numbers")))
 
 
 class StyliseClip(io.ComfyNode):
@@ -305,4 +305,4 @@ class EbSynthBlend(io.ComfyNode):
         return io.NodeOutput(out, selection, drift_report(colour_drift(out, clip.keys)))
 
 
-NODES = [PlaceKeyFrames, PatchSynthesisSettings, StyliseClip, EbSynthPropagate, EbSynthBlend]
+NODES = [PlaceKeyframes, PatchSynthesisSettings, StyliseClip, EbSynthPropagate, EbSynthBlend]

@@ -97,7 +97,7 @@ def fitted_key_frames(start_image, end_image, width: int, height: int, mode: str
     return torch.stack([to_float(fit(to_uint8(image), width, height, mode)) for image in images])
 
 
-class FitKeyFrames(io.ComfyNode):
+class FitKeyframes(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -208,4 +208,4 @@ def _require_svd_clip(clip_vision) -> None:
         )
 
 
-NODES = [FitKeyFrames, InbetweenConditioningNode]
+NODES = [FitKeyframes, InbetweenConditioningNode]

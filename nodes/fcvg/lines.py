@@ -7,7 +7,7 @@ from comfy_api.latest import io, ui
 from ...common.errors import BetwixtError
 from ...common.pictures import same_size, single_frame, to_float, to_uint8
 from ...fcvg_core.lines.match_preview import draw_matches
-from ...fcvg_core.lines.weight_free.matcher import ClassicalLineMatcher
+from ...fcvg_core.lines.weight_free.matcher import WeightFreeLineMatcher
 from .. import sockets
 from ..host.services.notices import show_notice
 from ..host.services.progress import NodeProgress
@@ -58,7 +58,7 @@ class WeightFreeLineMatcher(io.ComfyNode):
 
     @classmethod
     def execute(cls, max_segments, min_confidence, min_length) -> io.NodeOutput:
-        return io.NodeOutput(ClassicalLineMatcher(max_segments, min_length, min_confidence))
+        return io.NodeOutput(WeightFreeLineMatcher(max_segments, min_length, min_confidence))
 
 
 def _limits() -> list[io.Input]:

@@ -32,7 +32,7 @@ def _longest() -> io.Int.Input:
     )
 
 
-class SelectKeyFrames(io.ComfyNode):
+class SelectKeyframes(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         interval = io.DynamicCombo.Option(
@@ -155,4 +155,4 @@ def _numbers(frames: torch.Tensor, by: dict, cuts: list[int], progress) -> list[
             return by_coverage(frames, by["flow_model"], by["limit"], by["longest"], progress)
 
 
-NODES = [SelectKeyFrames]
+NODES = [SelectKeyframes]

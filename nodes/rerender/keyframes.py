@@ -8,7 +8,7 @@ from ...common.errors import BetwixtError
 from ...common.number_lists import parse_whole_numbers
 from ...common.pictures import rgb_frames
 from ...common.progress import part_of
-from ...rerender_core.ebsynth.stylised_keys import StylizedKeys
+from ...rerender_core.ebsynth.stylised_keys import StylisedKeys
 from ...rerender_core.keyframes.constraints import KeyframeConstraints, remarks
 from ...rerender_core.keyframes.correspondence import check_flow, correspondence_from, needed_pairs
 from ...rerender_core.keyframes.flow_ahead import FlowAhead
@@ -54,7 +54,7 @@ def _anchor_input() -> io.DynamicCombo.Input:
     )
 
 
-class RerenderKeyFrames(io.ComfyNode):
+class RerenderKeyframes(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -150,7 +150,7 @@ class RerenderKeyFrames(io.ComfyNode):
             outputs=[
                 io.Image.Output(display_name="key_frames", tooltip="The stylised key frames."),
                 io.Latent.Output(display_name="latent", tooltip="Their latents."),
-                sockets.StylizedKeys.Output(
+                sockets.StylisedKeys.Output(
                     display_name="stylized_keys", tooltip="The key frames with their frame numbers, for propagation."
                 ),
             ],
@@ -218,7 +218,7 @@ class RerenderKeyFrames(io.ComfyNode):
             PARTIAL.note(node_id)
             show_notice(node_id, f"{reason}. {job.finished} of {count} key frames are finished and go on.")
         latent = {"samples": model.model.process_latent_out(job.latents)}
-        return io.NodeOutput(job.pictures, latent, StylizedKeys(job.pictures, numbers[: job.finished]))
+        return io.NodeOutput(job.pictures, latent, StylisedKeys(job.pictures, numbers[: job.finished]))
 
 
 def _numbers(text: str | None, count: int, first_frame_only: bool) -> tuple[int, ...]:
@@ -309,4 +309,4 @@ def _show_remarks(node_id: str | None, model, settings: KeyframeSettings) -> Non
         show_notice(node_id, " ".join(found))
 
 
-NODES = [RerenderKeyFrames]
+NODES = [RerenderKeyframes]

@@ -12,7 +12,7 @@ from ...tooncrafter_core import keyframes as preparation
 from ...tooncrafter_core.keyframes import FIT_MODES, SIZE_STEP, TASKS, check_size
 from .. import sockets
 from ..host.services.notices import show_notice
-from ..host.tooncrafter.conditioning import KeyFrames, check_text, condition
+from ..host.tooncrafter.conditioning import Keyframes, check_text, condition
 from ..search_words import INBETWEENS
 
 CATEGORY = "Betwixt/ToonCrafter"
@@ -136,7 +136,7 @@ class ToonCrafterConditioning(io.ComfyNode):
         variant = first_stage.variant
         if task == AS_TRAINED:
             task = TASKS[0] if variant.between_pictures else TASKS[2]
-        key_frames = KeyFrames(_pictures(start_image, end_image, task), (width, height), fit, task)
+        key_frames = Keyframes(_pictures(start_image, end_image, task), (width, height), fit, task)
         complete = [check_text(positive, first_stage, "positive"), check_text(negative, first_stage, "negative")]
         fs = fs or variant.default_fs
         conditioned = condition(first_stage, clip_vision, positive, negative, key_frames, frame_count, fs)

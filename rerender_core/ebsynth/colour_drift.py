@@ -5,7 +5,7 @@ import numpy as np
 from torch import Tensor
 
 from ...common.pictures import to_uint8
-from .stylised_keys import StylizedKeys
+from .stylised_keys import StylisedKeys
 
 
 def mean_lab(frame: Tensor) -> np.ndarray:
@@ -14,7 +14,7 @@ def mean_lab(frame: Tensor) -> np.ndarray:
     return lab.reshape(-1, 3).mean(axis=0).astype(np.float64)
 
 
-def colour_drift(frames: Tensor, keys: StylizedKeys) -> np.ndarray:
+def colour_drift(frames: Tensor, keys: StylisedKeys) -> np.ndarray:
     """Per frame, the distance (Delta E 1976) of its mean colour from that of the key frames around it, interpolated in
     time; float64 (T,)."""
     wanted = np.stack([mean_lab(frame) for frame in keys.frames])

@@ -14,7 +14,7 @@ from ..flow.estimation import Flow, FlowModel, estimate_flow
 from ..flow.warping import warp
 from .guides import carried, edge_guide, filled, position_guide
 from .plan import Interval
-from .stylised_keys import StylizedKeys
+from .stylised_keys import StylisedKeys
 from .synthesis.packed_guides import Guide, channel_count, pack_guides
 from .synthesis.solver import EngineName, SynthesisOptions, SynthesisProblem, synthesise
 
@@ -173,7 +173,7 @@ class _Clip:
 
 def propagate(
     frames: Tensor,
-    keys: StylizedKeys,
+    keys: StylisedKeys,
     intervals: Sequence[Interval],
     flow: FlowModel | Flow,
     options: PropagationOptions = PropagationOptions(),
@@ -217,7 +217,7 @@ def propagate(
             )
 
 
-def _walks(interval: Interval, keys: StylizedKeys, clip: _Clip, options: PropagationOptions) -> tuple:
+def _walks(interval: Interval, keys: StylisedKeys, clip: _Clip, options: PropagationOptions) -> tuple:
     """The way from the left and from the right key frame; None for a side without one."""
 
     def walk(key: int | None, order: Sequence[int]) -> _Walk | None:

@@ -14,7 +14,7 @@ from ..flow.estimation import Flow, FlowModel
 from .blending.interval import BlendOptions, blend_interval
 from .plan import plan_intervals
 from .propagation import PropagatedInterval, PropagationOptions, propagate
-from .stylised_keys import StylizedKeys
+from .stylised_keys import StylisedKeys
 from .synthesis.float_voting import lost_precision
 
 
@@ -82,7 +82,7 @@ class ClipOptions:
 
 def stylise_clip(
     frames: Tensor,
-    keys: StylizedKeys,
+    keys: StylisedKeys,
     flow: FlowModel | Flow,
     options: ClipOptions = ClipOptions(),
     region: Region | None = None,
@@ -106,7 +106,7 @@ def stylise_clip(
 
 
 def finish_interval(
-    part: PropagatedInterval, frames: Tensor, keys: StylizedKeys, options: ClipOptions, region: Region | None
+    part: PropagatedInterval, frames: Tensor, keys: StylisedKeys, options: ClipOptions, region: Region | None
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Blend a propagated interval.
 
@@ -138,7 +138,7 @@ def finish_interval(
         yield number, _composited(frames, number, frame, region), from_right
 
 
-def _key(keys: StylizedKeys, number: int) -> Tensor:
+def _key(keys: StylisedKeys, number: int) -> Tensor:
     return keys.frames[keys.numbers.index(number)]
 
 

@@ -9,7 +9,7 @@ from ...common.errors import BetwixtError
 
 
 @dataclass(frozen=True)
-class StylizedKeys:
+class StylisedKeys:
     """Key frames of a clip in their new style; :meth:`of` sorts them.
 
     Attributes:
@@ -41,7 +41,7 @@ class StylizedKeys:
         return len(self.numbers)
 
     @classmethod
-    def of(cls, frames: Tensor, numbers: Sequence[int]) -> "StylizedKeys":
+    def of(cls, frames: Tensor, numbers: Sequence[int]) -> "StylisedKeys":
         """Key frames in the order of time; ``numbers`` in the order of ``frames``."""
         if len(numbers) != len(frames):
             return cls(frames, tuple(numbers))  # which refuses them

@@ -3,7 +3,7 @@
 import numpy as np
 from betwixt.common.pictures import grey
 from betwixt.fcvg_core.lines.matches import LineMatches
-from betwixt.fcvg_core.lines.weight_free.matcher import HALF_PIXEL, ClassicalLineMatcher
+from betwixt.fcvg_core.lines.weight_free.matcher import HALF_PIXEL, WeightFreeLineMatcher
 
 from support.pictures.moved_pictures import MovedPair, apply
 
@@ -92,7 +92,7 @@ def measure(matches: LineMatches, pair: MovedPair) -> np.ndarray:
 
     The segments are those of the weight-free matcher's detector, whatever matcher is measured.
     """
-    detect = ClassicalLineMatcher().detect
+    detect = WeightFreeLineMatcher().detect
     first, last = (detect(grey(picture)) for picture in (pair.first, pair.last))
     start, end = matches.start - HALF_PIXEL, matches.end - HALF_PIXEL
     true = true_matches(start, end, pair)

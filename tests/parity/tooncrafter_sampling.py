@@ -162,7 +162,7 @@ def dc256_ddim_case(case: Case) -> list[Check]:
 def e2e_case(case: Case) -> list[Check]:
     """Pictures and tokens to frames, as the graph does it: condition, sample, decode in two passes."""
     loaded = checkpoint(case)
-    from betwixt.nodes.host.tooncrafter.conditioning import KeyFrames, condition
+    from betwixt.nodes.host.tooncrafter.conditioning import Keyframes, condition
 
     frames = case["x_T"].shape[2]
     pictures = torch.stack([case["image1"], case["image2"]]).float() / 255
@@ -170,7 +170,7 @@ def e2e_case(case: Case) -> list[Check]:
     tokens = [[(int(token), 1.0) for token in row] for row in case["tokens"]]
     empty = loaded.clip.tokenize("")
     texts = [loaded.clip.encode_from_tokens({"h": tokens}), loaded.clip.encode_from_tokens(empty)]
-    key_frames = KeyFrames(pictures, (width, height), "published", "between two pictures")
+    key_frames = Keyframes(pictures, (width, height), "published", "between two pictures")
     conditioned = condition(
         loaded.first_stage,
         loaded.clip_vision,

@@ -68,7 +68,7 @@ class _Matches:
 
 
 @dataclass(frozen=True)
-class ClassicalLineMatcher:
+class WeightFreeLineMatcher:
     """Matches line segments by motion, appearance and the consent of their neighbours; needs no file.
 
     Segments of OpenCV's LSD are directed by their brighter side, carried over by several dense motion hypotheses

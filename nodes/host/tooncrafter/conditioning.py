@@ -15,7 +15,7 @@ from .model import TEXT_TOKENS
 
 
 @dataclass(frozen=True)
-class KeyFrames:
+class Keyframes:
     """Both key frames as they come in and what becomes of them.
 
     Attributes:
@@ -63,7 +63,7 @@ def check_text(conditioning: list, first_stage: FirstStage, name: str) -> bool:
 
 
 def condition(
-    first_stage: FirstStage, clip_vision, positive: list, negative: list, key_frames: KeyFrames, frames: int, fs: int
+    first_stage: FirstStage, clip_vision, positive: list, negative: list, key_frames: Keyframes, frames: int, fs: int
 ) -> Conditioned:
     """What the sampler and the decoder need.
 

@@ -6,7 +6,7 @@ from betwixt.common.errors import BetwixtError
 from betwixt.fcvg_core.lines.match_preview import draw_matches
 from betwixt.fcvg_core.lines.palette import line_colours
 from betwixt.fcvg_core.lines.weight_free.candidates import transfer
-from betwixt.fcvg_core.lines.weight_free.matcher import ClassicalLineMatcher, exclusive
+from betwixt.fcvg_core.lines.weight_free.matcher import WeightFreeLineMatcher, exclusive
 from betwixt.fcvg_core.lines.weight_free.motion_hypotheses import global_motions, motion_hypotheses
 from betwixt.fcvg_core.lines.weight_free.neighbour_consistency import neighbour_prediction, order_kept
 
@@ -24,7 +24,7 @@ def drawn_pair(scene, kind, seed, textured=True):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_most_true_matches_are_found_and_few_false_ones(kind):
-    matcher = ClassicalLineMatcher()
+    matcher = WeightFreeLineMatcher()
     pairs = [drawn_pair(scene, kind, 1, textured) for scene, textured in (("room", True), ("objects", False))]
     counts = np.sum([measure(matcher.match(pair.first, pair.last), pair) for pair in pairs], axis=0)
     precision, recall = counts[0] / counts[1], counts[2] / counts[3]
@@ -34,7 +34,7 @@ def test_most_true_matches_are_found_and_few_false_ones(kind):
 def test_matches_do_not_depend_on_the_run_and_leave_the_pictures_alone():
     pair = drawn_pair("facade", "zoom", 2)
     kept = pair.first.copy(), pair.last.copy()
-    first, second = (ClassicalLineMatcher().match(pair.first, pair.last) for _ in range(2))
+    first, second = (WeightFreeLineMatcher().match(pair.first, pair.last) for _ in range(2))
     assert np.array_equal(first.end, second.end) and np.array_equal(first.score, second.score)
     assert np.array_equal(kept[0], pair.first) and np.array_equal(kept[1], pair.last)
     assert (np.diff(first.score) <= 0).all() and first.score.min() >= 0.5 and first.score.max() <= 1
@@ -42,7 +42,7 @@ def test_matches_do_not_depend_on_the_run_and_leave_the_pictures_alone():
 
 def test_a_picture_with_itself_gives_nearly_all_segments_unmoved():
     picture = drawn_pair("room", "translation", 3).first
-    matcher = ClassicalLineMatcher()
+    matcher = WeightFreeLineMatcher()
     matches = matcher.match(picture, picture)
     assert len(matches) > 0.9 * len(matcher.detect(picture[..., 1]))
     assert np.abs(matches.start - matches.end).max() < 0.6
@@ -50,10 +50,10 @@ def test_a_picture_with_itself_gives_nearly_all_segments_unmoved():
 
 def test_progress_rises_to_one_and_frames_of_other_size_are_refused():
     pair, shares = drawn_pair("objects", "rotation", 4), []
-    ClassicalLineMatcher().match(pair.first, pair.last, lambda share, text: shares.append(share))
+    WeightFreeLineMatcher().match(pair.first, pair.last, lambda share, text: shares.append(share))
     assert shares == sorted(shares) and shares[0] == 0 and shares[-1] == 1
     with pytest.raises(BetwixtError, match="same size"):
-        ClassicalLineMatcher().match(pair.first, pair.last[:-1])
+        WeightFreeLineMatcher().match(pair.first, pair.last[:-1])
 
 
 def test_global_motions_find_turn_and_zoom():
@@ -109,7 +109,7 @@ def test_a_match_that_jumps_over_its_neighbours_breaks_the_order():
 
 def test_preview_shows_each_pair_in_one_colour_of_its_own():
     pair = drawn_pair("room", "translation", 7)
-    matches = ClassicalLineMatcher().match(pair.first, pair.last)
+    matches = WeightFreeLineMatcher().match(pair.first, pair.last)
     single = matches.select(np.array([np.linalg.norm(matches.start[:, 1] - matches.start[:, 0], axis=1).argmax()]))
     picture = draw_matches(np.zeros_like(pair.first), np.zeros_like(pair.last), single)
     assert picture.shape == (SIZE[0], 2 * SIZE[1] + 8, 3)

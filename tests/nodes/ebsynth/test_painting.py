@@ -33,7 +33,7 @@ def painted(frames):
 
 
 def keys(nodes, frames, numbers):
-    return run(nodes.PlaceKeyFrames, pictures=painted(frames[numbers]), numbers=", ".join(map(str, numbers)))[0]
+    return run(nodes.PlaceKeyframes, pictures=painted(frames[numbers]), numbers=", ".join(map(str, numbers)))[0]
 
 
 def settings(nodes, **changes):
@@ -110,9 +110,9 @@ def test_propagation_and_blending_apart_give_the_same(nodes):
 
 @pytest.mark.parametrize("changes", [{}, {"voting": "weighted"}, {"voting": "clamped", "extra_pass": True}])
 def test_float_keys_keep_their_precision(nodes, changes):
-    from betwixt.rerender_core.ebsynth.stylised_keys import StylizedKeys
+    from betwixt.rerender_core.ebsynth.stylised_keys import StylisedKeys
 
-    bright = StylizedKeys.of(torch.full((1, *SIZE, 3), 0.5012345) * torch.tensor([1.0, 2.5, 0.3]), [0])
+    bright = StylisedKeys.of(torch.full((1, *SIZE, 3), 0.5012345) * torch.tensor([1.0, 2.5, 0.3]), [0])
     out, _ = stylise(nodes, clip(3), [0], keys=bright, settings=settings(nodes, **changes))
     torch.testing.assert_close(out[2], bright.frames[0], atol=1e-5, rtol=0)
 
@@ -181,7 +181,7 @@ def test_flow_that_does_not_fit_the_clip_is_refused(nodes):
 @pytest.mark.parametrize("size", [(37, 53), (23, 91), (12, 40)])
 def test_odd_sizes_and_sizes_below_the_pyramid(nodes, size):
     frames = torch.nn.functional.interpolate(clip(3).movedim(-1, 1), size).movedim(1, -1)
-    placed = run(nodes.PlaceKeyFrames, pictures=painted(frames[:1]), numbers="0")[0]
+    placed = run(nodes.PlaceKeyframes, pictures=painted(frames[:1]), numbers="0")[0]
     out, _ = stylise(nodes, frames, [0], keys=placed, flow_model=None, flow=motionless(3, size))
     assert out.shape == frames.shape
     assert float((out - painted(frames)).abs().mean()) < 0.06
@@ -232,7 +232,7 @@ def test_previews_show_the_frames_as_they_are_made(nodes, monkeypatch):
 )
 def test_wrong_numbers(nodes, numbers, message):
     with pytest.raises(BetwixtError, match=message):
-        run(nodes.PlaceKeyFrames, pictures=clip(2), numbers=numbers)
+        run(nodes.PlaceKeyframes, pictures=clip(2), numbers=numbers)
 
 
 def test_wrong_clips_and_masks(nodes):
@@ -248,7 +248,7 @@ def test_wrong_clips_and_masks(nodes):
     with pytest.raises(BetwixtError, match="Frame 1 of 'frames'"):
         stylise(nodes, broken, [0], keys=keys(nodes, frames, [0]))
     with pytest.raises(BetwixtError, match="Frame 0 of 'pictures' contains NaN or infinite"):
-        run(nodes.PlaceKeyFrames, pictures=clip(1) / 0, numbers="0")
+        run(nodes.PlaceKeyframes, pictures=clip(1) / 0, numbers="0")
     with pytest.raises(BetwixtError, match="shortest side of the pictures is 10 px, the patch size 5"):
         stylise(nodes, frames[:, :10], [0], flow_model=None, flow=motionless(5, (10, 80)))
     with pytest.raises(BetwixtError, match="All four guide weights"):

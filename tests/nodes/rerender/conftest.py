@@ -18,11 +18,11 @@ def sd15(host):
 
 @pytest.fixture(scope="session")
 def node(host):
-    from betwixt.nodes.rerender.keyframes import RerenderKeyFrames
+    from betwixt.nodes.rerender.keyframes import RerenderKeyframes
     from comfy_api.latest import io
 
-    RerenderKeyFrames.hidden = io.HiddenHolder.from_dict({io.Hidden.unique_id: "7"})
-    return RerenderKeyFrames
+    RerenderKeyframes.hidden = io.HiddenHolder.from_dict({io.Hidden.unique_id: "7"})
+    return RerenderKeyframes
 
 
 @pytest.fixture

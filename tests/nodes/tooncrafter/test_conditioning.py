@@ -99,12 +99,12 @@ def test_mistakes_in_the_gaps_are_named(changes, said):
 
 
 def test_gaps_of_different_length_join_without_a_doubled_key_frame():
-    from betwixt.nodes.clips.segments import JoinSegments, KeyFramePairs
+    from betwixt.nodes.clips.segments import JoinSegments, KeyframePairs
     from betwixt.nodes.tooncrafter.conditioning import PerGapPrompts
     from betwixt.nodes.tooncrafter.decode import RetimeClip
 
     keys = torch.tensor([0.0, 0.5, 1.0]).view(3, 1, 1, 1).expand(-1, 8, 8, 3)
-    starts, ends, made, _ = run(KeyFramePairs, key_frames=keys, frame_count=16)
+    starts, ends, made, _ = run(KeyframePairs, key_frames=keys, frame_count=16)
     lengths = run(PerGapPrompts, key_frames=keys, lengths="24, 8")[2]
     clips = [
         torch.lerp(start, end, torch.linspace(0, 1, frames).view(-1, 1, 1, 1))

@@ -11,13 +11,13 @@ from support.runs.rerender_runs import clip
 @pytest.fixture
 def select(host):
     """Runs the node; returns numbers, count, shots and the chosen frames."""
-    from betwixt.nodes.rerender.keyframe_selection import SelectKeyFrames
+    from betwixt.nodes.rerender.keyframe_selection import SelectKeyframes
     from comfy_api.latest import io
 
-    SelectKeyFrames.hidden = io.HiddenHolder.from_dict({io.Hidden.unique_id: "3"})
+    SelectKeyframes.hidden = io.HiddenHolder.from_dict({io.Hidden.unique_id: "3"})
 
     def call(frames, by: dict, include_last=False):
-        chosen, numbers, count, shots = SelectKeyFrames.execute(frames, by, include_last).args
+        chosen, numbers, count, shots = SelectKeyframes.execute(frames, by, include_last).args
         assert len(chosen) == count == len(numbers.split(", "))
         assert torch.equal(chosen, frames[[int(number) for number in numbers.split(", ")]])
         return numbers, shots
