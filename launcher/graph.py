@@ -132,7 +132,9 @@ def file_inputs(graph: dict, schema: Callable[[str], dict]) -> Iterator[FileInpu
             value = entry["inputs"].get(name)
             if not isinstance(value, str) or value.endswith((" [output]", " [temp]")):
                 continue
-            choices = kind if isinstance(kind, list) else options.get("options") if kind == "COMBO" else None
+            choices = options.get("options") if kind == "COMBO" else None
+            if isinstance(kind, list):
+                choices = kind
             certain = any(options.get(flag) for flag in UPLOAD_FLAGS)
             offered = value in (choices or ())
             if certain or (choices is not None and not offered):

@@ -1,10 +1,11 @@
-"""The inputs and outputs an ONNX file declares, read without any ONNX package, and what else a wrong file is."""
+"""The inputs and outputs an ONNX file declares, read without any ONNX package."""
 
 import mmap
 import os
 from dataclasses import dataclass
 
 from ..errors import BetwixtError
+from .foreign_files import ONNX, recognised
 from .protobuf import fields
 
 # Field numbers of onnx.proto3.
@@ -13,14 +14,6 @@ _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 5, 11, 12
 _TENSOR_NAME = 8
 _VALUE_NAME, _VALUE_TYPE = 1, 2
 _TYPE_TENSOR, _TENSOR_SHAPE, _SHAPE_DIM, _DIM_VALUE, _DIM_PARAM = 1, 2, 1, 1, 2
-
-_OTHER_FILES = (
-    (b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
-    (b"<", "a web page"),
-    (b"PK\x03\x04", "a PyTorch or zip file"),
-    (b"\x80\x02", "a Python pickle"),
-    (b"{", "a JSON file"),
-)
 
 
 @dataclass(frozen=True)
@@ -38,13 +31,12 @@ def read_onnx_header(path: str) -> tuple[list[TensorInfo], list[TensorInfo]]:
         BetwixtError: empty, truncated or not an ONNX file.
     """
     with open(path, "rb") as file:
-        start = file.read(64)
         try:
             inputs, outputs = _declared(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
         except (IndexError, TypeError, ValueError):  # ends too early; other types than ONNX's; empty, or no text
             inputs, outputs = [], []
     if not inputs or not outputs:
-        raise _not_onnx(path, start)
+        raise _not_onnx(path)
     return inputs, outputs
 
 
@@ -57,16 +49,11 @@ def _declared(model: memoryview) -> tuple[list[TensorInfo], list[TensorInfo]]:
     return [entry for entry in inputs if entry.name not in weights], outputs
 
 
-def _not_onnx(path: str, start: bytes) -> BetwixtError:
-    kinds = [kind for magic, kind in _OTHER_FILES if start.lstrip().startswith(magic)]
-    if not start:
-        looks = "is empty"
-    elif start[8:9] == b"{":
-        looks = "is a .safetensors file"
-    else:
-        looks = f"is {kinds[0]}" if kinds else "is truncated or not an ONNX file"
+def _not_onnx(path: str) -> BetwixtError:
+    found = recognised(path)
+    looks = "truncated or not an ONNX file" if found in (None, ONNX) else found.kind
     return BetwixtError(
-        f"'{os.path.basename(path)}' {looks} ({os.path.getsize(path)} bytes).",
+        f"'{os.path.basename(path)}' is {looks} ({os.path.getsize(path)} bytes).",
         "A complete .onnx file is needed.",
         f"Download it again and compare its size with the one in the README's table: {path}",
     )

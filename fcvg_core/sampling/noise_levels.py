@@ -16,9 +16,3 @@ def karras_sigmas(steps: int, highest: float = SIGMA_MAX, lowest: float = SIGMA_
 def timestep(sigma: torch.Tensor) -> torch.Tensor:
     """What the UNet is told about the noise level: a quarter of its logarithm."""
     return 0.25 * sigma.log()
-
-
-def denoised_from_velocity(x: torch.Tensor, velocity: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """The clean latents that the network's v-prediction for the input ``x / sqrt(sigma^2 + 1)`` stands for."""
-    variance = sigma**2 + 1
-    return x / variance - velocity * sigma / variance.sqrt()

@@ -15,7 +15,7 @@ from ..host.services.progress import NodeProgress
 CATEGORY = "Betwixt/FCVG"
 
 
-class WeightFreeLineMatcher(io.ComfyNode):
+class WeightFreeLineMatcherNode(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -172,4 +172,4 @@ def _why_none(found: int) -> str:
     )
 
 
-NODES = [WeightFreeLineMatcher, MatchLines]
+NODES = [WeightFreeLineMatcherNode, MatchLines]

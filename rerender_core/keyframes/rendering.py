@@ -96,8 +96,10 @@ class KeyframeSettings:
     def model_steps(self, frames: int) -> int:
         """Evaluations of the model that ``frames`` key frames take, the anchor included."""
         anchor = self.total - self.begin + (0 if self.keep_colours else self.total)
-        second = self.total - (self.begin if self.every_step else self.fusion_steps[0]) if self.fusion_steps else 0
-        return anchor + (frames - 1) * (self.total - self.begin + second)
+        each = self.total - self.begin
+        if self.fusion_steps:  # a second pass
+            each += self.total - (self.begin if self.every_step else self.fusion_steps[0])
+        return anchor + (frames - 1) * each
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from betwixt.fcvg_core.sampling import fusion_samplers
 from betwixt.fcvg_core.sampling.fusion import Fusion, constant_weight, guide, linear_weight
-from betwixt.fcvg_core.sampling.noise_levels import denoised_from_velocity, karras_sigmas, timestep
+from betwixt.fcvg_core.sampling.noise_levels import karras_sigmas, timestep
 
 from support.golden import Case, Check, max_error
 
@@ -53,6 +53,12 @@ class ToyDenoiser:
             guide(*self.forward(x, sigma), scale),
             guide(*self.backward(x.flip(0), sigma), scale),
         )
+
+
+def denoised_from_velocity(x: torch.Tensor, velocity: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """The clean latents that the network's v-prediction for the input ``x / sqrt(sigma^2 + 1)`` stands for."""
+    variance = sigma**2 + 1
+    return x / variance - velocity * sigma / variance.sqrt()
 
 
 class Recorder:

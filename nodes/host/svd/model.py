@@ -186,7 +186,10 @@ def _dtype_name(dtype: torch.dtype) -> str:
 
 
 def _listed(keys: list[str]) -> str:
-    return "none" if not keys else f"{len(keys)} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
+    if not keys:
+        return "none"
+    examples = ", ".join(keys[:3]) + (", ..." if len(keys) > 3 else "")
+    return f"{len(keys)} ({examples})"
 
 
 def load_model(path: str, weight_dtype: str = "default", base=None):
