@@ -6,7 +6,7 @@ import numpy as np
 from betwixt.common.pictures import to_float
 from betwixt.rerender_core.ebsynth.plan import plan_intervals
 from betwixt.rerender_core.ebsynth.propagation import PropagationOptions, propagate
-from betwixt.rerender_core.ebsynth.stylised_keys import StylizedKeys
+from betwixt.rerender_core.ebsynth.stylised_keys import StylisedKeys
 from betwixt.rerender_core.ebsynth.synthesis.problem import SynthesisOptions
 from betwixt.rerender_core.ebsynth.synthesis.solver import synthesise
 from betwixt.rerender_core.flow.estimation import DenseInverseSearch, estimate_flow, neighbour_pairs
@@ -57,7 +57,7 @@ def pass_row(card: Card, job: str, frames, painted, flow, options: PropagationOp
                 raise Enough
 
     def run() -> None:
-        keys = StylizedKeys.of(painted, [0])
+        keys = StylisedKeys.of(painted, [0])
         intervals = plan_intervals(len(frames), keys.numbers)
         try:
             for _ in propagate(frames, keys, intervals, flow, options, card.device, progress=progress):

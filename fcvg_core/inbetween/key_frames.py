@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from ..lines.matches import LineMatches
-from ..lines.weight_free.matcher import ClassicalLineMatcher
+from ..lines.weight_free.matcher import WeightFreeLineMatcher
 from ..poses.pose import PoseFrame
 from .candidates import rigid_candidates
 from .hypotheses import SMALLEST, Flow
@@ -48,7 +48,7 @@ def layers_of_pair(
     size = solved_size(height, width, detail)
     small = tuple(_small(picture, size) for picture in pictures)
     if matches is None:
-        matches = ClassicalLineMatcher().match(*small, progress=lambda share, text: tell(0.3 * share, text))
+        matches = WeightFreeLineMatcher().match(*small, progress=lambda share, text: tell(0.3 * share, text))
     motions = _motions(small, matches)
     if poses is not None:
         motions += figures(*poses, size)
