@@ -195,11 +195,11 @@ class Client:
         Raises:
             ValidationFailed, ExecutionFailed, Interrupted, ServerLost: see ``failures``.
         """
-        self._connect()
+        stream = self._connect()
         began = time.monotonic()
         run = Run(self.queue(graph))
         try:
-            self._follow(run, watch, began + timeout if timeout else None)
+            self._follow(stream, run, watch, began + timeout if timeout else None)
         except (KeyboardInterrupt, TimeoutError):
             self.stop(run.prompt_id)
             raise
@@ -215,16 +215,19 @@ class Client:
                 )
         return run
 
-    def _connect(self) -> None:
+    def _connect(self) -> EventStream:
         try:
             if self._events is None:
                 self._events = EventStream(self.url, self.client_id, self.headers)
             if not self._events.connected:
                 self._events.connect(self.timeout)
+            return self._events
         except Exception as error:
             raise ServerLost(f"No ComfyUI answers at {self.url} ({error}).") from error
 
-    def _follow(self, run: Run, watch: Callable[[Event], None] | None, deadline: float | None) -> None:
+    def _follow(
+        self, stream: EventStream, run: Run, watch: Callable[[Event], None] | None, deadline: float | None
+    ) -> None:
         """Read events until the prompt is over, reconnecting and asking the history where the stream is silent."""
         refusals = 0
         while True:
@@ -232,14 +235,14 @@ class Client:
             if wait <= 0:
                 raise TimeoutError(f"Prompt {run.prompt_id} did not end in time.")
             try:
-                events = self._events.read(run.prompt_id, wait)
+                events = stream.read(run.prompt_id, wait)
                 if events is None and self.history(run.prompt_id) is not None:
                     return
                 refusals = 0
             except (ConnectionError, ServerLost) as error:
                 refusals += 1
                 time.sleep(0.2)
-                self._recover(run.prompt_id, refusals, error)
+                self._recover(stream, run.prompt_id, refusals, error)
                 continue
             for event in events or ():
                 _note(run, event)
@@ -248,14 +251,14 @@ class Client:
             if any(event.kind == "idle" for event in events or ()):
                 return
 
-    def _recover(self, prompt_id: str, refusals: int, error: Exception) -> None:
+    def _recover(self, stream: EventStream, prompt_id: str, refusals: int, error: Exception) -> None:
         """Connect again, or raise ``ServerLost`` when the server is gone or has forgotten the prompt."""
         cause = error.__cause__
         if refusals < REFUSALS and isinstance(getattr(cause, "reason", cause), TimeoutError):
             return  # busy, not gone
         try:
-            if not self._events.connected:
-                self._events.connect(self.timeout)
+            if not stream.connected:
+                stream.connect(self.timeout)
             known = self.pending(prompt_id) or self.history(prompt_id) is not None
         except Exception as gone:
             raise ServerLost(f"The server at {self.url} was lost while the workflow ran ({gone}).") from gone
@@ -360,7 +363,7 @@ def _note(run: Run, event: Event) -> None:
     elif event.kind == "progress":
         run.progress.setdefault(event.node, []).append((event.value, event.maximum))
     elif event.kind == "preview":
-        run.previews[event.node or ""] = run.previews.get(event.node or "", 0) + 1
+        run.previews[event.node] = run.previews.get(event.node, 0) + 1
 
 
 def _json_or_nothing(body: bytes) -> dict:

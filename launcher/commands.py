@@ -104,7 +104,7 @@ def check(args: argparse.Namespace) -> None:
         raise failures.UsageMistake(f"--base {args.base}: there is no such folder.")
 
 
-def perform(args: argparse.Namespace, host: Path | None, base: Path | None) -> int:
+def perform(args: argparse.Namespace, host: Path, base: Path) -> int:
     """Run the command in the prepared Python; returns its exit code."""
     if args.command == "run":
         from .run import run
@@ -137,7 +137,10 @@ def main(arguments: list[str]) -> int:
         args = parser().parse_args(arguments)
         check(args)
         if args.command == "run" and args.server is not None:  # nothing runs here, so nothing is installed
-            return perform(args, None, None)
+            from .run import run
+
+            run(args, None, None)
+            return 0
         if args.command == "doctor":
             from .doctor import doctor
 

@@ -17,13 +17,13 @@ class Event:
     Attributes:
         kind: "start", "cached", "node" (begins), "progress", "preview", "output", "success", "error", "interrupted" and
             at last "idle": the server has nothing left to do for this prompt and its history is complete.
-        node: id of the node in the queued graph; None where no node is meant.
+        node: id of the node in the queued graph; empty where no node is meant.
         value, maximum: steps done and in all ("progress").
         data: the message of the server; for "preview" ``{"image": bytes}``; for "cached" ``{"nodes": [ids]}``.
     """
 
     kind: str
-    node: str | None = None
+    node: str = ""
     value: float = 0
     maximum: float = 0
     data: dict = field(default_factory=dict)
@@ -58,7 +58,7 @@ class EventStream:
 
         Returns None when nothing arrived within ``timeout`` seconds. Raises ``ConnectionError`` on a broken connection.
         """
-        if not self.connected:
+        if self._socket is None or not self._socket.connected:
             raise ConnectionError("the websocket was closed")
         message = self._socket.receive(timeout)
         if message is None:
@@ -76,7 +76,9 @@ class EventStream:
             about = json.loads(frame[8 : 8 + length])
             if about.get("prompt_id") == prompt_id:
                 yield Event(
-                    "preview", about.get("display_node_id") or about.get("node_id"), data={"image": frame[8 + length :]}
+                    "preview",
+                    about.get("display_node_id") or about.get("node_id") or "",
+                    data={"image": frame[8 + length :]},
                 )
         elif kind == PREVIEW:  # old form: four more bytes name the image format, the node is not told
             yield Event("preview", data={"image": frame[8:]})
@@ -96,7 +98,7 @@ class EventStream:
         elif kind == "progress_state":
             yield from self._changes(data.get("nodes", {}))
         elif kind in ("execution_success", "execution_error", "execution_interrupted"):
-            yield Event(kind.removeprefix("execution_"), data.get("node_id"), data=data)
+            yield Event(kind.removeprefix("execution_"), data.get("node_id") or "", data=data)
 
     def _changes(self, nodes: dict) -> Iterator[Event]:
         """Each message repeats the state of every node; only what changed is news."""

@@ -35,7 +35,7 @@ def only_one(path: Path, waiting: str) -> Iterator[None]:
         yield
 
 
-if os.name == "nt":
+if sys.platform == "win32":
     import msvcrt
 
     def _lock(file, wait: bool) -> bool:

@@ -46,7 +46,7 @@ def tree_version(path: Path) -> str | None:
 
 def minimum_version() -> str:
     """The oldest ComfyUI the pack works with, as declared to the registry."""
-    return re.search(r'requires-comfyui = ">=([\d.]+)"', (PACK / "pyproject.toml").read_text("utf-8")).group(1)
+    return re.findall(r'requires-comfyui = ">=([\d.]+)"', (PACK / "pyproject.toml").read_text("utf-8"))[0]
 
 
 def locate_host() -> Host | None:
@@ -127,11 +127,12 @@ def unpack(archive: Path, tree: Path) -> Path:
     with tarfile.open(archive) as source:
         for member in source:
             path = PurePosixPath(member.name)
-            if not member.isfile() or TREE_IN_SOURCE not in path.parents or ".." in path.parts:
+            content = source.extractfile(member) if member.isfile() else None
+            if content is None or TREE_IN_SOURCE not in path.parents or ".." in path.parts:
                 continue
             target = tree / path.relative_to(TREE_IN_SOURCE)
             target.parent.mkdir(parents=True, exist_ok=True)
-            with source.extractfile(member) as content, open(target, "wb") as out:
+            with content, open(target, "wb") as out:
                 shutil.copyfileobj(content, out)
     if tree_version(tree) != VERSION:
         raise SetupFailed(

@@ -108,7 +108,7 @@ class Pip:
                 errors="replace",
             )
             lines: list[str] = []
-            for line in process.stderr:
+            for line in process.stderr or ():
                 lines = [*lines[1 - KEPT_LINES :], line]
                 if "Retrying" in line:
                     say("  " + line.strip()[:200])

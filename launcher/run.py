@@ -25,7 +25,7 @@ class Progress:
 
     def __init__(self, graph: dict):
         self.graph, self.total = graph, len(graph)
-        self.node: str | None = None
+        self.node = ""
         self.count, self.began, self.printed = 0, 0.0, 0.0
         self.live = sys.stdout.isatty()
 
@@ -51,11 +51,11 @@ class Progress:
 
     def finish(self) -> None:
         """Close the line of the node that ran last."""
-        if self.node is not None:
+        if self.node:
             seconds = time.monotonic() - self.began
             line = f"  [{self.count}/{self.total}] {title(self.graph, self.node)}  {seconds:.1f} s"
             print(f"\r{line}\033[K" if self.live else line, flush=True)
-            self.node = None
+            self.node = ""
 
 
 @contextlib.contextmanager
@@ -75,6 +75,8 @@ def server_address(url: str | None, host: Path | None, models: Sequence[Path] = 
     if url is not None:
         yield url
         return
+    if host is None:
+        raise UsageMistake("A workflow needs a server: name a running one with --server, or a ComfyUI to start.")
     say(f"Starting ComfyUI from {host} ...")
     with Server(host, models=models) as server:
         say(f"ComfyUI is ready after {server.ready_seconds:.0f} s on the {'CPU' if server.cpu else 'accelerator'}")

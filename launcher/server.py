@@ -113,6 +113,7 @@ class Server:
         self._wanted_port, self._wanted_base, self._wanted_log = port, base, log
         self._process: subprocess.Popen | None = None
         self._scratch: Path | None = None
+        self._custom_nodes = PACK.parent
         self.url, self.ready_seconds = "", 0.0
 
     def __enter__(self) -> "Server":
@@ -127,6 +128,8 @@ class Server:
 
     def ended(self, within: float) -> bool:
         """Whether the process ends by itself within so many seconds."""
+        if self._process is None:
+            return True
         try:
             self._process.wait(within)
         except subprocess.TimeoutExpired:
@@ -146,9 +149,9 @@ class Server:
         """
         if self._wanted_port:
             require_free_port(self._wanted_port)
-        self._scratch = Path(tempfile.mkdtemp(prefix="betwixt-"))
-        self.base = Path(self._wanted_base or self._scratch / "base").resolve()
-        self.log = Path(self._wanted_log or self._scratch / "server.log").resolve()
+        self._scratch = scratch = Path(tempfile.mkdtemp(prefix="betwixt-"))
+        self.base = Path(self._wanted_base or scratch / "base").resolve()
+        self.log = Path(self._wanted_log or scratch / "server.log").resolve()
         for folder in ("models", "custom_nodes", "input", "output", "temp", "user"):
             (self.base / folder).mkdir(parents=True, exist_ok=True)
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -158,8 +161,8 @@ class Server:
                 self.cpu = not has_accelerator(self.python)
             for attempt in range(PORT_ATTEMPTS):
                 try:
-                    self._launch(self._wanted_port or free_port())
-                    self._wait_until_ready()
+                    process = self._launch(self._wanted_port or free_port(), scratch)
+                    self._wait_until_ready(process)
                     break
                 except ServerLost:
                     taken = re.search(r"address already in use|Errno (98|48|10048)", self.tail(), re.IGNORECASE)
@@ -172,11 +175,11 @@ class Server:
         self.ready_seconds = time.monotonic() - began
         return self
 
-    def _launch(self, port: int) -> None:
+    def _launch(self, port: int, scratch: Path) -> subprocess.Popen:
         self.url = f"http://{HOST_ADDRESS}:{port}"
         command = [self.python, str(self.host / "main.py"), "--listen", HOST_ADDRESS, "--port", str(port)]
-        custom_nodes = self._pack_folder()
-        paths = self._write_search_paths(custom_nodes)
+        self._custom_nodes = self._pack_folder(scratch)
+        paths = self._write_search_paths(scratch)
         command += ["--base-directory", str(self.base), "--extra-model-paths-config", str(paths)]
         command += ["--disable-all-custom-nodes", f"--whitelist-custom-nodes={PACK.name}"]
         command += ["--disable-auto-launch", "--disable-api-nodes", "--max-upload-size", "4096"]
@@ -190,9 +193,9 @@ class Server:
         if self.threads is not None:
             environment["OMP_NUM_THREADS"] = str(self.threads)
         # An own process group: Ctrl-C in the terminal must reach the client, which interrupts the prompt first.
-        group = (
-            {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {"start_new_session": True}
-        )
+        group: dict = {"start_new_session": True}
+        if sys.platform == "win32":
+            group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
         with open(self.log, "wb") as log:
             self._process = subprocess.Popen(
                 command + self.arguments,
@@ -203,15 +206,16 @@ class Server:
                 env=environment,
                 **group,
             )
+        return self._process
 
-    def _pack_folder(self) -> Path:
+    def _pack_folder(self, scratch: Path) -> Path:
         """A custom-nodes folder with nothing but this pack: the host would list the workflows of its neighbours too.
 
         The folder it lies in where no link can be made, or where the host reads that folder anyway.
         """
         if PACK.parent == self.base / "custom_nodes":
             return PACK.parent
-        folder = self._scratch / "custom_nodes"
+        folder = scratch / "custom_nodes"
         try:
             folder.mkdir(exist_ok=True)
             if not (folder / PACK.name).exists():
@@ -220,25 +224,25 @@ class Server:
             return PACK.parent
         return folder
 
-    def _write_search_paths(self, custom_nodes: Path) -> Path:
+    def _write_search_paths(self, scratch: Path) -> Path:
         """The configuration that makes the host load this checkout and see the given model folders."""
-        folders: dict[str, list[str]] = {"custom_nodes": [str(custom_nodes)]}
+        folders: dict[str, list[str]] = {"custom_nodes": [str(self._custom_nodes)]}
         for directory in map(Path, self.models):
             present = [path.name for path in directory.iterdir() if path.is_dir()] if directory.is_dir() else []
             for name in sorted({*present, *MODEL_FOLDERS}):  # the pack's own ones too, for errors that name the place
                 folders.setdefault(name, []).append(str(directory.resolve() / name))
-        path = self._scratch / "search_paths.yaml"
+        path = scratch / "search_paths.yaml"
         # JSON is YAML, and its quoting is safe for any file name.
         path.write_text(json.dumps({"betwixt": {name: "\n".join(paths) for name, paths in folders.items()}}), "utf-8")
         return path
 
-    def _wait_until_ready(self) -> None:
+    def _wait_until_ready(self, process: subprocess.Popen) -> None:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         deadline = time.monotonic() + self.ready_timeout
         while time.monotonic() < deadline:
-            if not self.alive:
+            if process.poll() is not None:
                 raise ServerLost(
-                    f"ComfyUI stopped while starting (exit status {self._process.returncode}).{self._log_note()}"
+                    f"ComfyUI stopped while starting (exit status {process.returncode}).{self._log_note()}"
                 )
             try:
                 with opener.open(self.url + "/system_stats", timeout=5) as answer:
@@ -261,7 +265,7 @@ class Server:
             ServerLost: the pack could not be imported; the text holds the log's tail.
         """
         text = self.log.read_text("utf-8", errors="replace")
-        places = "|".join(re.escape(str(place)) for place in (PACK, self._scratch / "custom_nodes" / PACK.name))
+        places = "|".join(re.escape(str(place)) for place in (PACK, self._custom_nodes / PACK.name))
         found = re.search(rf"([\d.]+) seconds( \(IMPORT FAILED\))?: ({places})\s*$", text, re.MULTILINE)
         if found is None or found.group(2):
             raise ServerLost(f"ComfyUI started but could not load the pack.{self._log_note(60)}")
@@ -272,13 +276,14 @@ class Server:
 
     def stop(self) -> None:
         """End the process and remove what was temporary. Safe to call twice."""
-        if self.alive:
-            self._process.send_signal(signal.SIGTERM)
+        process = self._process
+        if process is not None and process.poll() is None:
+            process.send_signal(signal.SIGTERM)
             try:
-                self._process.wait(STOP_SECONDS)
+                process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+                process.kill()
+                process.wait()
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
             self._scratch = None

@@ -35,6 +35,7 @@ def checks(args) -> dict[str, list[str]]:
     return {
         "ruff check": ["-m", "ruff", "check", "."],
         "ruff format": ["-m", "ruff", "format", "--check", "."],
+        "types": ["-m", "tools.check_types"],
         "parity": ["-m", "tests.parity", *golden],
         "pytest": ["-m", "pytest", "tests", *side_by_side, *chosen],
     }

@@ -43,7 +43,8 @@ class TorchBuild:
 
 
 def _build(title: str, versions: dict, local: str, companion_local: str, **more) -> TorchBuild:
-    companions = tuple(f"{name}=={versions[name]}{companion_local}" for name in ("torchvision", "torchaudio"))
+    torchvision, torchaudio = (f"{name}=={versions[name]}{companion_local}" for name in ("torchvision", "torchaudio"))
+    companions = torchvision, torchaudio
     return TorchBuild(title, f"torch=={versions['torch']}{local}", companions, **more)
 
 

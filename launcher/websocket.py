@@ -31,8 +31,10 @@ class WebSocket:
         parts = urllib.parse.urlsplit(url)
         secure = parts.scheme == "https"
         port = parts.port or (443 if secure else 80)
-        self._buffer, self._parts = bytearray(), []
-        self._socket: socket.socket | None = socket.create_connection((parts.hostname, port), timeout)
+        self._buffer = bytearray()
+        self._parts: list[tuple[int, bytes]] = []
+        self._socket = socket.create_connection((parts.hostname, port), timeout)
+        self.connected = True
         try:
             if secure:
                 self._socket = ssl.create_default_context().wrap_socket(self._socket, server_hostname=parts.hostname)
@@ -60,15 +62,10 @@ class WebSocket:
         if " 101" not in status or answer.get("sec-websocket-accept") != wanted:
             raise OSError(f"no websocket: {status or 'no answer'}")
 
-    @property
-    def connected(self) -> bool:
-        return self._socket is not None
-
     def close(self) -> None:
         """Close the connection. Safe to call twice."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        self._socket.close()
+        self.connected = False
 
     def send(self, kind: int, payload: bytes) -> None:
         """Send one frame, masked as clients must."""

@@ -61,7 +61,15 @@ def _provenance(table: dict) -> str:
     return f"`{table['command']}`, {table['taken']}, {threads}, PyTorch {table['versions']['torch']}, {where}"
 
 
-RESULTS: dict[str, Shown] = {}
+RESULTS = {
+    "condition frames": Shown(
+        "condition_frames", ("node",), ("conditions from", "processor seconds", "peak memory, MiB")
+    ),
+    "blending": Shown("blending", ("steps",), ("step", "processor seconds")),
+    "tooncrafter decode": Shown("tooncrafter", ("decode",)),
+    "tooncrafter work": Shown("tooncrafter", ("encode", "step")),
+    "tooncrafter loading": Shown("tooncrafter_loading", ("loading",)),
+}
 
 
 def models() -> str:

@@ -19,6 +19,10 @@ def scaled_dot_product(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
 class SelfAttention(nn.Module):
     """Self-attention ``attn1`` of a spatial block, ``attn1`` and ``attn2`` of a temporal one."""
 
+    to_q: nn.Module
+    to_k: nn.Module
+    to_v: nn.Module
+
     def __init__(self, width: int, heads: int, head_width: int, attention: Attention, operations, **factory):
         super().__init__()
         inner = heads * head_width
@@ -37,6 +41,11 @@ class TextImageAttention(nn.Module):
     Args:
         learned_scale: whether the image part has a learned weight ``tanh(alpha) + 1`` (DynamiCrafter 256) or 1.
     """
+
+    to_k: nn.Module
+    to_v: nn.Module
+    to_k_ip: nn.Module
+    to_v_ip: nn.Module
 
     def __init__(self, width, context_width, heads, head_width, learned_scale, attention, operations, **factory):
         super().__init__()
@@ -66,22 +75,36 @@ class TextImageAttention(nn.Module):
         return self.to_out(text + image)
 
 
+class GEGLU(nn.Module):
+    """One half of a projection gated by the other."""
+
+    def __init__(self, width: int, inner: int, operations, **factory):
+        super().__init__()
+        self.proj = operations.Linear(width, 2 * inner, **factory)
+
+    def forward(self, x: Tensor) -> Tensor:
+        value, gate = self.proj(x).chunk(2, dim=-1)
+        return value * F.gelu(gate)
+
+
 class FeedForward(nn.Module):
     """GEGLU feed-forward network, four times the width."""
 
     def __init__(self, width: int, operations, **factory):
         super().__init__()
-        gate = nn.Module()
-        gate.proj = operations.Linear(width, 8 * width, **factory)
+        gate = GEGLU(width, 4 * width, operations, **factory)
         self.net = nn.ModuleList([gate, nn.Identity(), operations.Linear(4 * width, width, **factory)])
 
     def forward(self, x: Tensor) -> Tensor:
-        value, gate = self.net[0].proj(x).chunk(2, dim=-1)
-        return self.net[2](value * F.gelu(gate))
+        return self.net[2](self.net[0](x))
 
 
 class SpatialBlock(nn.Module):
     """Self-attention, text and image cross-attention, feed-forward; one frame's pixels are the tokens."""
+
+    norm1: nn.Module
+    norm2: nn.Module
+    norm3: nn.Module
 
     def __init__(self, width, context_width, heads, head_width, learned_scale, attention, operations, **factory):
         super().__init__()
@@ -101,6 +124,10 @@ class SpatialBlock(nn.Module):
 
 class TemporalBlock(nn.Module):
     """Two self-attentions over time and a feed-forward; one pixel's frames are the tokens."""
+
+    norm1: nn.Module
+    norm2: nn.Module
+    norm3: nn.Module
 
     def __init__(self, width: int, heads: int, head_width: int, attention: Attention, operations, **factory):
         super().__init__()

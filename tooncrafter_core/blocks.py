@@ -11,6 +11,10 @@ GROUPS = 32
 class TemporalConvolution(nn.Module):
     """Four convolutions over time with a residual; normalised over the whole clip."""
 
+    conv2: nn.Module
+    conv3: nn.Module
+    conv4: nn.Module
+
     def __init__(self, width: int, operations, **factory):
         super().__init__()
 

@@ -118,12 +118,12 @@ def take_apart(state_dict: MutableMapping[str, Tensor]) -> Parts:
     Schedule tables are dropped: they are computed, see :class:`.schedule.Schedule`.
     """
     parts = Parts({}, {}, {}, {}, {}, [])
-    homes = ((UNET, parts.unet), (FIRST_STAGE, parts.first_stage), (RESAMPLER, parts.resampler))
-    homes += ((TEXT, parts.text), (VISION, parts.vision))
+    homes = {UNET: parts.unet, FIRST_STAGE: parts.first_stage, RESAMPLER: parts.resampler}
+    homes |= {TEXT: parts.text, VISION: parts.vision}
     for name in list(state_dict):
         tensor = state_dict.pop(name)
         key = name.removeprefix(DEEPSPEED)
-        for prefix, home in homes:
+        for prefix, home in homes.items():
             if key.startswith(prefix):
                 inner = key.removeprefix(prefix)
                 if prefix == UNET:

@@ -7,6 +7,8 @@ the six of a plain evaluation. The pieces' number changes nothing but the order 
 """
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,10 +20,10 @@ from .dual_reference import LAST, References
 WORK = (0.95, 0.45, 0.15, 0.05)  # share of the work done after level 0, 1, 2, 3
 
 # affine(norm, x) -> (weight, bias) of a normalisation on x's device, in float32.
-Affine = Callable[[nn.Module, Tensor], tuple[Tensor, Tensor]]
+Affine = Callable[[Any, Tensor], tuple[Tensor, Tensor]]
 
 
-def stored_affine(norm: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+def stored_affine(norm: nn.GroupNorm, x: Tensor) -> tuple[Tensor, Tensor]:
     """Weight and bias of a layer whose parameters are where they are used."""
     return norm.weight.float(), norm.bias.float()
 
@@ -38,7 +40,7 @@ def clip_statistics(x: Tensor, groups: int) -> tuple[Tensor, Tensor]:
     return mean, variances.mean(dim=0) + ((means - mean) ** 2).mean(dim=0)
 
 
-def _normalisation(norm: nn.Module, x: Tensor, affine: Affine) -> tuple[Tensor, Tensor]:
+def _normalisation(norm: nn.GroupNorm, x: Tensor, affine: Affine) -> tuple[Tensor, Tensor]:
     """Group normalisation of the clip ``x`` as a gain and an offset per channel, each [C, 1, 1]."""
     mean, variance = clip_statistics(x, norm.num_groups)
     weight, bias = affine(norm, x)
@@ -54,7 +56,7 @@ def _convolved(x: Tensor, normalisation: tuple[Tensor, Tensor], convolution: nn.
     return convolution(active.to(x.dtype).transpose(0, 1)[None])[0].transpose(0, 1)
 
 
-def temporal_part(block: nn.Module, x: Tensor, rows: int, affine: Affine) -> Tensor:
+def temporal_part(block: Any, x: Tensor, rows: int, affine: Affine) -> Tensor:
     """The time stack of a VideoResBlock; replaces ``x`` [T, C, h, w], in slabs of ``rows`` rows, and returns it."""
     stack = block.time_stack
     alpha = block.get_alpha(1).to(x)
@@ -74,18 +76,18 @@ def spatial_part(
 ) -> Tensor:
     """``block`` evaluated on a few frames at a time, with a ``report`` before each; ``x`` is replaced where the shape
     stays."""
-    out = None
+    out = x
     for part in frame_parts(len(x), frames_at_once):
         report()
         piece = block(x[part])
-        if out is None:
-            out = x if piece.shape[1:] == x.shape[1:] else piece.new_empty(len(x), *piece.shape[1:])
+        if part.start == 0 and piece.shape[1:] != x.shape[1:]:
+            out = piece.new_empty(len(x), *piece.shape[1:])
         out[part] = piece
     return out
 
 
 def decode_clip(
-    decoder: nn.Module,
+    decoder: Any,
     refinements: nn.ModuleList | None,
     latents: Tensor,
     references: References | None,
@@ -113,33 +115,35 @@ def decode_clip(
     def report() -> None:
         progress(done)
 
-    def temporal(block: nn.Module, h: Tensor) -> Tensor:
+    def temporal(block: Callable[..., Tensor], h: Tensor) -> Tensor:
         report()
         rows = max(1, h.shape[2] * frames_at_once // len(h))
         return temporal_part(block, h, rows, affine)
 
-    def video_block(block: nn.Module, h: Tensor) -> Tensor:
+    def video_block(block: Callable[..., Tensor], h: Tensor) -> Tensor:
         return temporal(block, spatial_part(lambda part: block(part, None, skip_video=True), h, frames_at_once, report))
 
     h = video_block(decoder.mid.block_1, decoder.conv_in(latents))
     h = video_block(decoder.mid.block_2, spatial_part(decoder.mid.attn_1, h, frames_at_once))
-    upsample = nn.Identity()
+    upsample: Callable[[Tensor], Tensor] = nn.Identity()
     for level in reversed(range(len(decoder.up))):
         first, *others = decoder.up[level].block
         # Enlarged and narrowed frame by frame: the wide, large activation between never exists for the whole clip.
-        h = spatial_part(
-            lambda part, up=upsample, to=first: to(up(part), None, skip_video=True), h, frames_at_once, report
-        )
+        h = spatial_part(partial(_enlarged, upsample, first), h, frames_at_once, report)
         h = temporal(first, h)
         for block in others:
             h = video_block(block, h)
-        if references is not None:
+        if references is not None and refinements is not None:
             h = refinements[level](h, references.levels[level], frames_at_once)
-        upsample = decoder.up[level].upsample if level else None
+        upsample = decoder.up[level].upsample if level else nn.Identity()
         done = WORK[min(level, len(WORK) - 1)]
     pictures = _finished(decoder, refinements, h, references, frames_at_once)
     progress(1.0)
     return pictures
+
+
+def _enlarged(upsample: Callable[[Tensor], Tensor], block: Callable[..., Tensor], part: Tensor) -> Tensor:
+    return block(upsample(part), None, skip_video=True)
 
 
 def _finished(decoder, refinements, h: Tensor, references: References | None, frames_at_once: int) -> Tensor:

@@ -7,6 +7,7 @@ own, the taps of the encoder and the injection of references, is here; the decod
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -38,7 +39,7 @@ class References:
         return replace(self, levels=tuple(level.to(device=device, dtype=dtype) for level in self.levels))
 
 
-def encode_with_references(encoder: nn.Module, quant_conv: nn.Module, pictures: Tensor) -> tuple[Tensor, References]:
+def encode_with_references(encoder: Any, quant_conv: nn.Module, pictures: Tensor) -> tuple[Tensor, References]:
     """Latents and references of the two key frames.
 
     Args:
@@ -63,6 +64,10 @@ def encode_with_references(encoder: nn.Module, quant_conv: nn.Module, pictures: 
 
 class ReferenceAttention(nn.Module):
     """Every frame's pixels attend to the pixels of both reference frames."""
+
+    to_q: nn.Module
+    to_k: nn.Module
+    to_v: nn.Module
 
     def __init__(self, width: int, inner: int, attention: Attention, operations, **factory):
         super().__init__()
@@ -99,7 +104,7 @@ class ReferenceResidual(nn.Module):
 
 def build_refinements(state_dict, attention: Attention = scaled_dot_product, operations=nn, **factory) -> nn.ModuleList:
     """The five injections (unloaded) of a state dict with keys ``0.conv.weight``, ``2.to_q.weight``, ..."""
-    modules = []
+    modules: list[nn.Module] = []
     for index in range(LAST + 1):
         query = state_dict.get(f"{index}.to_q.weight")
         if query is None:

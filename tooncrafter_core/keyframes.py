@@ -48,7 +48,7 @@ def fit(pictures: Tensor, width: int, height: int, mode: str = "published", fill
     else:
         choose = max if mode == "crop" else min
         scale = choose(width / source_width, height / source_height)
-        size = tuple(max(1, round(side * scale)) for side in (source_width, source_height))
+        size = (max(1, round(source_width * scale)), max(1, round(source_height * scale)))
     return _centred(_resized(pictures, *size), width, height, fill)
 
 

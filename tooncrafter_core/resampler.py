@@ -83,7 +83,8 @@ class Resampler(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         latents = self.latents.to(tokens).expand(tokens.shape[0], -1, -1)
         tokens = self.proj_in(tokens)
-        for attention, feed_forward in self.layers:
+        for layer in self.layers:
+            attention, feed_forward = layer.children()
             latents = latents + attention(tokens, latents)
             latents = latents + feed_forward(latents)
         return self.norm_out(self.proj_out(latents))

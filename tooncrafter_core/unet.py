@@ -3,6 +3,7 @@ host's other video models have them. Parameter names are the published ones."""
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -86,7 +87,7 @@ class VideoUNet(nn.Module):
         levels = len(config.channel_mult)
         for level, mult in enumerate(config.channel_mult):
             for _ in range(RES_BLOCKS):
-                block = [res(width, mult * channels)]
+                block: list[nn.Module] = [res(width, mult * channels)]
                 width = mult * channels
                 self.input_blocks.append(
                     nn.ModuleList(block + (transformers(width) if level < ATTENTION_LEVELS else []))
@@ -154,7 +155,7 @@ class VideoUNet(nn.Module):
         residuals = {name: list(values) for name, values in (control or {}).items()}
         embedding = self.time_embed(sinusoid(timesteps, self.config.model_channels).to(x.dtype)) + constants.fps
 
-        def run(block: nn.ModuleList, h: Tensor) -> Tensor:
+        def run(block: Any, h: Tensor) -> Tensor:
             for layer in block:
                 if isinstance(layer, ResBlock):
                     h = layer(h, embedding, frames)

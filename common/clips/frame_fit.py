@@ -10,8 +10,11 @@ STEP = 64
 def fitted_size(height: int, width: int, resolution: int, side: str = "short") -> tuple[int, int]:
     """(height, width) in multiples of 64 with ``resolution`` on the "short" or the "long" (published) side."""
     reference = min(height, width) if side == "short" else max(height, width)
-    scaled = [int(length * resolution / reference) for length in (height, width)]
-    return tuple(max(STEP, int(np.round(length / STEP)) * STEP) for length in scaled)
+
+    def fitted(length: int) -> int:
+        return max(STEP, int(np.round(int(length * resolution / reference) / STEP)) * STEP)
+
+    return fitted(height), fitted(width)
 
 
 def fit_frame(

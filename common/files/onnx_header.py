@@ -42,10 +42,10 @@ def read_onnx_header(path: str) -> tuple[list[TensorInfo], list[TensorInfo]]:
 
 def _declared(model: memoryview) -> tuple[list[TensorInfo], list[TensorInfo]]:
     graph = [body for field, body in fields(model) if field == _MODEL_GRAPH][0]
-    parts = list(fields(graph))
-    weights = {_text(body, _TENSOR_NAME) for field, body in parts if field == _GRAPH_INITIALIZER}
-    inputs = [_value(body) for field, body in parts if field == _GRAPH_INPUT]
-    outputs = [_value(body) for field, body in parts if field == _GRAPH_OUTPUT]
+    parts = list(fields(_message(graph)))
+    weights = {_text(_message(body), _TENSOR_NAME) for field, body in parts if field == _GRAPH_INITIALIZER}
+    inputs = [_value(_message(body)) for field, body in parts if field == _GRAPH_INPUT]
+    outputs = [_value(_message(body)) for field, body in parts if field == _GRAPH_OUTPUT]
     return [entry for entry in inputs if entry.name not in weights], outputs
 
 
@@ -57,6 +57,13 @@ def _not_onnx(path: str) -> BetwixtError:
         "A complete .onnx file is needed.",
         f"Download it again and compare its size with the one in the README's table: {path}",
     )
+
+
+def _message(body: memoryview | int) -> memoryview:
+    """A field's content that has fields of its own. TypeError: it is a number."""
+    if isinstance(body, int):
+        raise TypeError("a number where a message belongs")
+    return body
 
 
 def _first(message: memoryview, number: int) -> memoryview | int | None:
@@ -72,11 +79,14 @@ def _value(message: memoryview) -> TensorInfo:
     """A ValueInfoProto."""
     shape = _first(message, _VALUE_TYPE)
     for field in (_TYPE_TENSOR, _TENSOR_SHAPE):
-        shape = None if shape is None else _first(shape, field)
-    dimensions = [] if shape is None else [body for field, body in fields(shape) if field == _SHAPE_DIM]
-    return TensorInfo(_text(message, _VALUE_NAME), tuple(_dimension(body) for body in dimensions))
+        shape = None if shape is None else _first(_message(shape), field)
+    parts = () if shape is None else fields(_message(shape))
+    dimensions = tuple(_dimension(_message(body)) for field, body in parts if field == _SHAPE_DIM)
+    return TensorInfo(_text(message, _VALUE_NAME), dimensions)
 
 
 def _dimension(message: memoryview) -> int | str | None:
     value = _first(message, _DIM_VALUE)
+    if isinstance(value, memoryview):
+        raise TypeError("a message where a number belongs")
     return value if value is not None else _text(message, _DIM_PARAM) or None

@@ -115,7 +115,9 @@ class PickleProgram:
         self.foreign: dict[str, str] = {}
         self.storages: dict[str | int, int] = {}
         self._budget, self._storage_parts = budget, storage_parts
-        self._stack, self._marks, self._memo = [], [], {}
+        self._stack: list = []
+        self._marks: list[list] = []
+        self._memo: dict = {}
         for operation, argument, _ in pickletools.genops(stream):
             budget.take(1)
             self._step(operation.name, argument)

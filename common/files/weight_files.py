@@ -120,8 +120,9 @@ def _checked(path: str) -> tuple[bool, dict[str, str]]:
         data, sizes = read_program(path, MAX_BYTES)
         program = PickleProgram(io.BytesIO(data), Budget())
         for key, size in program.storages.items():
-            if size > sizes.get(key, -1):
-                raise DamagedPickle(f"a storage of {size} bytes in an entry of {sizes.get(key, 0)}")
+            room = sizes.get(key, -1) if isinstance(key, str) else -1
+            if size > room:
+                raise DamagedPickle(f"a storage of {size} bytes in an entry of {max(room, 0)}")
         return True, program.foreign
     return False, _checked_legacy(path)
 

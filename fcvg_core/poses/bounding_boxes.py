@@ -3,6 +3,7 @@
 import math
 import numbers
 from collections.abc import Mapping, Sequence
+from typing import TypeGuard
 
 import numpy as np
 
@@ -33,7 +34,7 @@ def read_person_boxes(value: object, frame_count: int, name: str = "bboxes") -> 
     return [np.array(frames[min(index, len(frames) - 1)]).reshape(-1, 4) for index in range(frame_count)]
 
 
-def _is_list(value: object) -> bool:
+def _is_list(value: object) -> TypeGuard[Sequence]:
     return isinstance(value, Sequence) and not isinstance(value, str)
 
 
@@ -43,9 +44,10 @@ def _is_person(box: object) -> bool:
 
 def _corners(box: object, name: str) -> tuple[float, float, float, float]:
     sides = [box.get(key) if isinstance(box, Mapping) else None for key in ("x", "y", "width", "height")]
-    if not all(isinstance(side, numbers.Real) and math.isfinite(side) for side in sides) or min(sides[2:]) <= 0:
+    finite = [float(side) for side in sides if isinstance(side, numbers.Real) and math.isfinite(side)]
+    if len(finite) < len(sides) or min(finite[2:]) <= 0:
         raise _malformed(box, name)
-    x, y, width, height = sides
+    x, y, width, height = finite
     return x, y, x + width, y + height
 
 

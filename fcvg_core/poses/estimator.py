@@ -37,7 +37,7 @@ class PoseEstimator:
 
     def detect(self, image: np.ndarray) -> np.ndarray:
         """People in a uint8 RGB picture [H, W, 3]: float64 (P, 4), x1, y1, x2, y2 in pixels, best first."""
-        height, width = self._detector.get_inputs()[0].shape[2:]
+        height, width = _input_size(self._detector)
         tensor, ratio = letterbox(image, height, width)
         (raw,) = self._run(self._detector, DETECTOR, tensor)
         return person_boxes(raw.reshape(-1, COLUMNS), ratio, height, width)
@@ -55,7 +55,7 @@ class PoseEstimator:
         Returns:
             float64 (P, 133, 2) in pixels and float32 (P, 133) raw scores.
         """
-        height, width = self._pose.get_inputs()[0].shape[2:]
+        height, width = _input_size(self._pose)
         centres, sizes = dwpose.crop_geometry(boxes, height, width)
         rows = []
         for index, (centre, size) in enumerate(zip(centres, sizes, strict=True)):  # one by one: OpenCV takes no batch
@@ -105,15 +105,20 @@ class PoseEstimator:
         )
 
 
+def _input_size(session: Session) -> list[int]:
+    """[height, width] of a network's input; fewer numbers if one of them is free."""
+    return [side for side in session.get_inputs()[0].shape[2:] if isinstance(side, int)]
+
+
 def _kind(session: Session) -> str:
     """What a network is, judged by its declared inputs and outputs; free dimensions fit everything."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
     shapes = [tuple(getattr(output, "shape", None) or ()) for output in outputs]
-    size = tuple(inputs[0].shape)
-    if len(size) == 4 and size[1] == 3 and all(isinstance(side, int) for side in size[2:]):
+    shape, size = tuple(inputs[0].shape), _input_size(session)
+    if len(shape) == 4 and shape[1] == 3 and len(size) == 2:
         if len(outputs) == 1 and _fits(shapes[0], (None, None, COLUMNS)):
             return DETECTOR
-        bins = [dwpose.BINS_PER_PIXEL * side for side in (size[3], size[2])]
+        bins = [dwpose.BINS_PER_PIXEL * side for side in reversed(size)]
         if len(outputs) == 2 and all(
             _fits(s, (None, dwpose.WHOLE_BODY_POINTS, n)) for s, n in zip(shapes, bins, strict=True)
         ):

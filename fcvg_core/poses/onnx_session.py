@@ -92,7 +92,7 @@ def open_session(path: str, runtime: str | None = None) -> Session:
             "A complete ONNX file with operations that the runtime knows is needed.",
             f"Download it again; if it stays, install or update onnxruntime. The file is {path}",
         ) from error
-    where = session.get_providers()[0] if runtime == "onnxruntime" else CPU
+    where = getattr(session, "get_providers", lambda: [CPU])()[0]
     engine = "onnxruntime" if runtime == "onnxruntime" else f"OpenCV {cv2.__version__}"
     logger.info("Betwixt: %s runs through %s on %s.", name, engine, where.removesuffix("ExecutionProvider"))
     return session

@@ -38,10 +38,10 @@ def decode(raw: np.ndarray, height: int = 640, width: int = 640) -> np.ndarray:
         float32 (N, 4): centre x, centre y, width, height in pixels of the network's input.
     """
     cells, strides = [], []
-    for stride in STRIDES:
-        y, x = np.mgrid[: height // stride, : width // stride]
+    for step in STRIDES:
+        y, x = np.mgrid[: height // step, : width // step]
         cells.append(np.stack([x, y], axis=-1).reshape(-1, 2))
-        strides.append(np.full((x.size, 1), stride))
+        strides.append(np.full((x.size, 1), step))
     stride = np.concatenate(strides).astype(np.float32)
     centre = (raw[:, :2] + np.concatenate(cells).astype(np.float32)) * stride
     return np.concatenate([centre, np.exp(raw[:, 2:4]) * stride], axis=1)

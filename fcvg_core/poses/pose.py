@@ -1,5 +1,6 @@
 """Whole-body poses of the people in one picture: the value every pose function of this core takes and returns."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -82,7 +83,7 @@ class PoseFrame:
             canvas=parts[0].canvas,
         )
 
-    def select(self, people: np.ndarray | list[int]) -> "PoseFrame":
+    def select(self, people: np.ndarray | Sequence[int]) -> "PoseFrame":
         """The people at an index array or boolean mask, in that order."""
         people = np.asarray(people) if len(people) else np.zeros(0, np.intp)
         return replace(self, **{name: getattr(self, name)[people] for name in _SHAPES})

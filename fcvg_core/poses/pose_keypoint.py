@@ -96,21 +96,23 @@ def _read_frame(entry: object, where: str) -> PoseFrame:
         body_visible=scores["body"] > SCORE_THRESHOLD,
         canvas=canvas,
     )
-    somebody = np.concatenate(list(points.values()), axis=1).any(axis=(1, 2))  # some producers emit people of nulls
+    somebody = np.asarray(np.concatenate(list(points.values()), axis=1).any(axis=(1, 2)))  # some emit people of nulls
     return frame if somebody.all() else frame.select(somebody)
 
 
 def _read_canvas(entry: Mapping, where: str) -> tuple[int, int]:
     """(height, width)."""
     sizes = [entry.get(key) for key in ("canvas_height", "canvas_width")]
+    whole = []
     for size in sizes:
-        if isinstance(size, bool) or not isinstance(size, numbers.Real) or not math.isfinite(size) or int(size) < 1:
+        if isinstance(size, bool) or not isinstance(size, numbers.Real) or not math.isfinite(size) or float(size) < 1:
             raise BetwixtError(
                 f"The canvas in {where} is canvas_width = {sizes[1]!r}, canvas_height = {sizes[0]!r}.",
                 "Both must be the size in pixels, at least 1, of the picture the poses were found in.",
                 "Write that size into the POSE_KEYPOINT data or extract the poses again.",
             )
-    return int(sizes[0]), int(sizes[1])
+        whole.append(int(float(size)))
+    return whole[0], whole[1]
 
 
 def _read_part(person: Mapping, part: str, where: str) -> np.ndarray:

@@ -47,7 +47,7 @@ def attend(probabilities: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
 
 def projections(state_dict: dict) -> dict[str, dict[str, torch.Tensor]]:
     """The value and output projections of all temporal self-attentions, ``{layer: {part: tensor}}``, in ldm names."""
-    found = {}
+    found: dict[str, dict[str, torch.Tensor]] = {}
     for key, value in to_ldm(state_dict)[0].items():
         match = _PROJECTION.fullmatch(key)
         if match:

@@ -67,10 +67,10 @@ def decode(
         float32 [F, H, W, 3] on the device of ``decode_chunk``'s result.
     """
     frames = latents.shape[0]
-    pictures = None
+    pictures = latents.new_empty(0)  # until the first chunk tells the size
     for chunk in plan(frames, length, overlap):
         decoded = decode_chunk(latents[chunk.start : chunk.stop]).float()
-        if pictures is None:
+        if not len(pictures):
             pictures = decoded.new_empty(frames, *decoded.shape[1:])
         shared = chunk.start + chunk.fade
         for i in range(chunk.fade):

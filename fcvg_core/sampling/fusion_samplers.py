@@ -98,14 +98,15 @@ def sample_trf(
         stale_input_scale: reproduce the published fault that the first denoising after a rewind scales the network's
             input for the noise level before the rewind.
     """
-    last_denoised = None
+    last_denoised: int | None = None
     for entry in trf_schedule(len(sigmas) - 1, jump_length, jump_samples, repeat_ratio):
         if entry < 0:
             step = -1 - entry
             x = renoise(x, draw() * noise_scale, sigmas[step + 1], sigmas[step])
             continue
-        stale = stale_input_scale and last_denoised is not None and entry != last_denoised + 1
-        scaled_for = sigmas[last_denoised + 1] if stale else sigmas[entry]
+        scaled_for = sigmas[entry]
+        if stale_input_scale and last_denoised is not None:
+            scaled_for = sigmas[last_denoised + 1]  # another level than this entry's after a rewind only
         denoised = _denoised_with_input_scale(denoiser, x, sigmas[entry], scaled_for)
         report(entry, x, denoised)
         x = euler_step(x, denoised, sigmas[entry], sigmas[entry + 1])

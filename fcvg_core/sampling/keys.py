@@ -60,7 +60,8 @@ def diffusers_to_ldm(key: str) -> str | None:
 
 
 def _sampler(side: str | None, block: str | None, kind: str, rest: str) -> str | None:
-    if not rest.startswith("conv.") or (side, kind) not in (("down", "downsamplers"), ("up", "upsamplers")):
+    known = (side, kind) in (("down", "downsamplers"), ("up", "upsamplers"))
+    if not known or block is None or not rest.startswith("conv."):
         return None
     leaf, number = rest.removeprefix("conv."), int(block)
     if side == "down":

@@ -57,15 +57,16 @@ def draw_conditions(
     Returns:
         float32 RGB (F, height, width, 3), 0..1 in steps of 1/255.
     """
-    count = len(poses if segments is None else segments)
+    count = len(poses or ()) if segments is None else len(segments)
     drawer = None if poses is None or not any(map(len, poses)) else PoseDrawer(*canvas)
     frames = torch.empty((count, *canvas, 3), dtype=torch.float32)
     for index in range(count):
         if segments is None:
             picture = np.zeros((*canvas, 3), np.uint8)
         else:
+            assert colours is not None, "lines have colours"
             picture = draw_segments(segments[index], colours, *canvas, thickness)
-        if poses is not None and len(poses[index]):
+        if poses is not None and drawer is not None and len(poses[index]):
             picture = fuse_conditions(picture, drawer.picture(poses[index]))
         frames[index] = torch.from_numpy(picture)
         progress((index + 1) / count, "drawing conditions")

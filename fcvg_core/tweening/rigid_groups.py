@@ -87,8 +87,9 @@ def find_groups(start: np.ndarray, end: np.ndarray, diagonal: float, tolerance: 
     if len(start) < MIN_MEMBERS:
         return groups
     tolerance *= diagonal
-    factors, shifts = _candidates(*middles, *spans)
-    table = _members(factors, shifts, *middles, *spans, tolerance)
+    geometry = middles[0], middles[1], spans[0], spans[1]
+    factors, shifts = _candidates(*geometry)
+    table = _members(factors, shifts, *geometry, tolerance)
     free = np.ones(len(start), bool)
     while len(factors):
         support = table @ free.astype(np.int32)
@@ -98,7 +99,7 @@ def find_groups(start: np.ndarray, end: np.ndarray, diagonal: float, tolerance: 
         members, factor = table[best] & free, factors[best]
         for _ in range(3):
             refined, shift = fit_similarity(middles[0][members], middles[1][members])
-            grown = _members(refined, shift, *middles, *spans, tolerance) & free
+            grown = _members(refined, shift, *geometry, tolerance) & free
             if grown.sum() < members.sum():
                 break
             members, factor = grown, refined

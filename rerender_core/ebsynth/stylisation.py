@@ -121,7 +121,7 @@ def finish_interval(
             sides = [(part.left, part.interval.left), (part.right, part.interval.right)]
             lost = [
                 torch.zeros_like(frame)
-                if side is None
+                if side is None or key is None
                 else lost_precision(
                     _key(keys, key),
                     side.matches[index],

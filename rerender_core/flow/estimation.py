@@ -131,11 +131,12 @@ class DenseInverseSearch:
             )
         solver = cv2.DISOpticalFlow_create(self._preset)
         grey = [_grey(frames) for frames in (first, second)]
-        forward = [solver.calc(a, b, None) for a, b in zip(*grey, strict=True)]
-        backward = [solver.calc(b, a, None) for a, b in zip(*grey, strict=True)]
-        return tuple(
-            torch.from_numpy(np.stack(flows)).permute(0, 3, 1, 2).contiguous() for flows in (forward, backward)
+        flows = (
+            [solver.calc(a, b, None) for a, b in zip(*grey, strict=True)],
+            [solver.calc(b, a, None) for a, b in zip(*grey, strict=True)],
         )
+        forward, backward = (torch.from_numpy(np.stack(flow)).permute(0, 3, 1, 2).contiguous() for flow in flows)
+        return forward, backward
 
 
 def _grey(frames: Tensor) -> list[np.ndarray]:

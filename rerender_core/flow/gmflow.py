@@ -46,6 +46,10 @@ class ResidualBlock(nn.Module):
 class Backbone(nn.Module):
     """RGB [B, 3, H, W] (normalised) -> features [B, 128, H/8, W/8]."""
 
+    layer1: nn.Module
+    layer2: nn.Module
+    layer3: nn.Module
+
     def __init__(self, operations, **factory):
         super().__init__()
         self.conv1 = operations.Conv2d(3, 64, 7, 2, 3, bias=False, **factory)
@@ -66,6 +70,11 @@ class Backbone(nn.Module):
 class WindowAttention(nn.Module):
     """Attention in 2x2 windows of the feature map, optionally followed by a feed-forward network on
     concat(source, message)."""
+
+    q_proj: nn.Module
+    k_proj: nn.Module
+    v_proj: nn.Module
+    merge: nn.Module
 
     def __init__(self, feed_forward: bool, operations, **factory):
         super().__init__()

@@ -75,7 +75,7 @@ def alphas_of(sigmas: Tensor) -> Tensor:
     return 1 / (1 + sigmas.double() ** 2)
 
 
-def noised(clean: Tensor, noise: Tensor, alpha: float) -> Tensor:
+def noised(clean: Tensor, noise: Tensor, alpha: float | Tensor) -> Tensor:
     """A clean latent at a noise level, variance-preserving."""
-    alpha = torch.as_tensor(alpha, dtype=torch.float64)
-    return float(alpha.sqrt()) * clean + float((1 - alpha).sqrt()) * noise
+    level = torch.as_tensor(alpha, dtype=torch.float64)
+    return float(level.sqrt()) * clean + float((1 - level).sqrt()) * noise

@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from ...common.errors import BetwixtError
 from .step_windows import injection_step
@@ -141,7 +141,8 @@ class KeyframeConstraints:
                 "Each constraint can act once.",
                 "Remove one of the two nodes.",
             )
-        return replace(self, **{constraint.field: constraint})
+        change: dict[str, Any] = {constraint.field: constraint}
+        return replace(self, **change)
 
     def __iter__(self) -> Iterator[Constraint]:
         """Those that are set."""

@@ -43,5 +43,5 @@ class FlowAhead:
 
     def __call__(self, earlier: int, later: int) -> Correspondence:
         if (earlier, later) not in self._group:
-            self._estimate(self._pairs.index((earlier, later)), lambda share, text: self._cancelled())
+            self._estimate(self._pairs.index((earlier, later)), lambda share, *told: self._cancelled())
         return self._between(earlier, later)

@@ -160,7 +160,7 @@ class KeyframeRenderer:
         self.frames, self.correspondence, self.settings = frames, correspondence, settings
         self.noises, self.host, self.attention = noises, host, attention
         self.region = None if region is None else region.expand(frames.shape[0], -1, -1)[:, None]
-        self.latents: Tensor | None = None
+        self.latents = frames.new_empty(0)  # until render() encodes the frames
 
     def render(self, count: int | None = None) -> Iterator[RenderedFrame]:
         """The first ``count`` frames (default all), each as soon as it is finished."""
@@ -234,6 +234,7 @@ class KeyframeRenderer:
     def _fusion(self, position: int, anchor: _Earlier, previous: _Earlier, rough: Tensor) -> PixelFusionTrace:
         """Steps 3 to 6 of docs/methods/rerender.md, Pixel-aware fusion."""
         options = self.settings.constraints.pixel_aware
+        assert options is not None, "only this constraint fuses pixels"
         from_anchor, from_previous = (self.correspondence(frame.position, position) for frame in (anchor, previous))
         rough_picture = self._composed(position, self.host.decode(rough))
         reference = pixel_reference(

@@ -70,7 +70,7 @@ def beginning_shots(numbers: list[int], cuts: list[int]) -> list[int]:
 
 def no_further_than(numbers: list[int], count: int, longest: int) -> list[int]:
     """Key frames with more of them put in wherever two are further apart than ``longest``."""
-    result = []
+    result: list[int] = []
     for number, following in zip(numbers, [*numbers[1:], count], strict=True):
         result += range(number, following, longest)
     return result

@@ -54,7 +54,7 @@ def test_tests_refuse_to_leave_the_frontend_out_silently(never_prepared, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("results", "code", "verdict"), [([0, 0, 0, 0], 0, "passed: ruff"), ([0, 1, 0, 1], 1, "FAILED: ")]
+    ("results", "code", "verdict"), [([0, 0, 0, 0, 0], 0, "passed: ruff"), ([0, 1, 0, 0, 1], 1, "FAILED: ")]
 )
 def test_the_suite_ends_with_one_plain_line(monkeypatch, capsys, results, code, verdict):
     commands_run = []
@@ -65,7 +65,13 @@ def test_the_suite_ends_with_one_plain_line(monkeypatch, capsys, results, code, 
 
     monkeypatch.setattr(subprocess, "run", run)
     assert suite.test(types.SimpleNamespace(no_frontend=True), Path("/host")) == code
-    assert [command[1] for command, _ in commands_run] == ["ruff", "ruff", "tests.parity", "pytest"]
+    assert [command[1] for command, _ in commands_run] == [
+        "ruff",
+        "ruff",
+        "tools.check_types",
+        "tests.parity",
+        "pytest",
+    ]
     assert commands_run[-1][0][-2:] == ["-m", "not frontend"]
     assert {env["OMP_NUM_THREADS"] for _, env in commands_run} == {"1"}
     *_, left_out, last = capsys.readouterr().out.splitlines()

@@ -6,6 +6,7 @@ points one by one runs on the points of both pictures side by side.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -73,12 +74,10 @@ class Assignment:
     scores: Pair
 
     @classmethod
-    def empty(cls, m: int, n: int, like: torch.Tensor) -> "Assignment":
-        return cls(
-            like.new_zeros(m, n),
-            tuple(torch.full((count,), -1, dtype=torch.int64, device=like.device) for count in (m, n)),
-            (like.new_zeros(m), like.new_zeros(n)),
-        )
+    def empty(cls, sizes: Sequence[int], like: torch.Tensor) -> "Assignment":
+        m, n = sizes
+        nobody = [torch.full((count,), -1, dtype=torch.int64, device=like.device) for count in sizes]
+        return cls(like.new_zeros(m, n), (nobody[0], nobody[1]), (like.new_zeros(m), like.new_zeros(n)))
 
 
 def _mlp(widths, operations, **factory) -> nn.Sequential:
@@ -208,11 +207,11 @@ class GlueStick(nn.Module):
         nodes, lines = ([len(getattr(side, name)) for side in sides] for name in ("keypoints", "lines"))
         like = first.descriptors
         if min(nodes) == 0:
-            return Assignment.empty(*nodes, like), Assignment.empty(*lines, like)
+            return Assignment.empty(nodes, like), Assignment.empty(lines, like)
         descriptors = self.describe(sides, sizes)
         pointwise = self._assign(scaled_products(self.final_proj, descriptors), self.bin_score, threshold)
         if min(lines) == 0:
-            return pointwise, Assignment.empty(*lines, like)
+            return pointwise, Assignment.empty(lines, like)
         return pointwise, self._assign(self.compare_lines(sides, descriptors), self.line_bin_score, threshold)
 
     def describe(self, sides: tuple[Wireframe, Wireframe], sizes) -> Pair:

@@ -64,13 +64,13 @@ def build_wireframe(points: Keypoints, segments: np.ndarray, scores: np.ndarray)
     positions, junction_scores = positions / members[:, None], junction_scores / members
 
     device = points.positions.device
-    junctions, junction_scores = torch.from_numpy(positions).to(device), torch.from_numpy(junction_scores).to(device)
+    junctions, scores_there = (torch.from_numpy(a).to(device) for a in (positions, junction_scores))
     kept = _clear_of(points.positions, torch.from_numpy(endpoints).to(device))
     keypoints = torch.cat([junctions, points.positions[kept]])
     line_junctions = torch.from_numpy(junction_of.reshape(-1, 2)).to(device)
     return Wireframe(
         keypoints=keypoints,
-        keypoint_scores=torch.cat([junction_scores, points.scores[kept]]),
+        keypoint_scores=torch.cat([scores_there, points.scores[kept]]),
         descriptors=sample_descriptors(keypoints, points.descriptors),
         lines=junctions[line_junctions],
         line_scores=torch.from_numpy(line_scores).to(device),

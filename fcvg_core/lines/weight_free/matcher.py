@@ -40,7 +40,9 @@ def exclusive(first: np.ndarray, second: np.ndarray, merit: np.ndarray, place: n
         place: (Q, 2), where on the end segment's line the pair's endpoints lie, in pixels.
     """
     low, high = place.min(axis=1), place.max(axis=1)
-    matched, pieces, kept = set(), {}, []
+    matched: set[int] = set()
+    pieces: dict[int, list[tuple[float, float]]] = {}
+    kept = []
     for pair in np.argsort(-merit, kind="stable").tolist():
         begin, finish = low[pair], high[pair]
         taken = pieces.setdefault(int(second[pair]), [])

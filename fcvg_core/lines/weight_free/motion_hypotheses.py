@@ -64,7 +64,7 @@ def feature_matches(first: np.ndarray, last: np.ndarray, count: int = 1500) -> t
     likeness[rows, best] = -1
     runner_up = likeness.max(axis=1)
     keep = mutual & ((1 - top) < 0.75 * (1 - runner_up))
-    places0, places1 = (np.float32([p.pt for p in points]).reshape(-1, 2) for points in (points0, points1))
+    places0, places1 = (np.array([p.pt for p in points], np.float32).reshape(-1, 2) for points in (points0, points1))
     return places0[keep], places1[best[keep]]
 
 
@@ -98,10 +98,10 @@ def _rigid_motion(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray | 
 def global_motions(first: np.ndarray, last: np.ndarray) -> list[np.ndarray]:
     """3x3 motions of the large rigid parts of two grey pictures, the best supported first; may be empty."""
     source, target = feature_matches(first, last)
-    found = []
+    found: list[np.ndarray] = []
     while len(source) >= MIN_INLIERS and len(found) < MAX_GLOBAL_MOTIONS:
         matrix, inliers = _rigid_motion(source, target)
-        if matrix is None or inliers.sum() < MIN_INLIERS:
+        if matrix is None or inliers is None or inliers.sum() < MIN_INLIERS:
             break
         if _plausible(matrix, first.shape):
             found.append(matrix)

@@ -47,11 +47,11 @@ class BlendedInterval:
 
 def blend_interval(part: PropagatedInterval, options: BlendOptions = BlendOptions()) -> BlendedInterval:
     """Blend the two sides of an interval; one side alone is taken as it is."""
-    if part.left is None or part.right is None:
-        side = part.right if part.left is None else part.left
-        from_right = np.full(side.errors.shape, part.left is None)
-        return BlendedInterval(side.pictures, side.pictures, from_right)
     left, right = part.left, part.right
+    if left is None or right is None:
+        side = right if left is None else left
+        assert side is not None, "an interval has a key frame on one side at least"
+        return BlendedInterval(side.pictures, side.pictures, np.full(side.errors.shape, left is None))
     weights = weights_of(len(left.pictures), options.published_weights)
     masks = selection_masks(left.errors, right.errors, part.flows, weights, options.mirrored_errors)
     selected = np.where(masks[..., None], right.pictures, left.pictures)

@@ -63,8 +63,8 @@ def poisson_blend_lab(
     solution = np.empty_like(lab[0])
     for channel, weight in enumerate(GRADIENT_WEIGHTS):
         values, a, b = (np.ascontiguousarray(picture[..., channel]) for picture in lab)
-        gradients = (_selected_gradient(a, b, mask, axis) for axis in (0, 1))
-        solution[..., channel] = solve(values, *gradients, weight)
+        down, across = (_selected_gradient(a, b, mask, axis) for axis in (0, 1))
+        solution[..., channel] = solve(values, down, across, weight)
     return solution
 
 

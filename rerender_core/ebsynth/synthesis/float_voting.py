@@ -26,6 +26,8 @@ def float_vote(
     radius, plain = patch // 2, voting == "plain"
     weight = (matches[..., 0] >= 0).to(style.dtype)
     if voting == "weighted":
+        if errors is None:
+            raise ValueError("weighted votes need the patch errors")
         weight = weight / (1 + errors / (patch * patch * channels))
     rows, columns = (torch.arange(-radius, size + radius) for size in (target_height, target_width))
     inside = [(places >= 0) & (places < size) for places, size in ((rows, target_height), (columns, target_width))]

@@ -112,7 +112,7 @@ class _Problem:
         self.radii = np.array(search_radii(level.source_size), np.int64)
         self.bounds = np.array([radius, radius, self.source_width - radius, self.source_height - radius], np.int64)
         self.active = np.ones(self.height * self.width, np.uint8)
-        self.image = None
+        self.image = np.empty((0, 0, 0), np.uint8)  # until the first vote
         self.band_count = min(max(self.height // BAND_ROWS, 1), MOST_BANDS)
         self.edges = [self.height * band // self.band_count for band in range(self.band_count + 1)]
         self.band_rows = -(-self.height // self.band_count)
@@ -148,8 +148,8 @@ class _Problem:
         means = _patch_means(self.target, patch)
         self.target_means = np.ascontiguousarray(means[radius : radius + self.height, radius : radius + self.width])
         count = np.bincount(self.matches[self.matches >= 0], minlength=self.blocked.size).astype(np.int32)
-        count = torch.from_numpy(count.reshape(1, *self.blocked.shape))
-        inside = covered(covered(count, patch), patch)[0].numpy()
+        uses = torch.from_numpy(count.reshape(1, *self.blocked.shape))
+        inside = covered(covered(uses, patch), patch)[0].numpy()
         inside[self.blocked] = BLOCKED
         self.moved = [0] * self.band_count
         self._tell(np.pad(inside, ((radius + 1,) * 2, (0, 0))).ravel())
@@ -221,9 +221,9 @@ class _Problem:
                 torch.from_numpy(field)[None] for field in (self.style, self.coordinates(), self.patch_errors())
             )
             self.image = vote(style, nnf, self.search.patch, self.search.voting, error)[0].numpy()
-        if self.search.stop_threshold > 0 and self.previous is not None:
-            pictures = (torch.from_numpy(picture)[None] for picture in (self.previous, self.image))
-            active = changed(*pictures, self.search.stop_threshold, self.search.patch)
+        if self.search.stop_threshold > 0 and self.previous.size:
+            before, now = (torch.from_numpy(picture)[None] for picture in (self.previous, self.image))
+            active = changed(before, now, self.search.stop_threshold, self.search.patch)
             self.active = active.numpy().astype(np.uint8).ravel()
 
     def coordinates(self) -> np.ndarray:

@@ -39,6 +39,16 @@ class SynthesisProblem:
     target_mask: Tensor | None = None
     start: Tensor | None = None
 
+    @property
+    def source_size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.style.shape[1], self.style.shape[2]
+
+    @property
+    def target_size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.target_guides.shape[1], self.target_guides.shape[2]
+
 
 @dataclass(frozen=True)
 class SynthesisOptions:
@@ -86,15 +96,14 @@ def check(problem: SynthesisProblem, options: SynthesisOptions) -> None:
         ValueError: tensors whose shapes or types do not fit together.
     """
     _check_shapes(problem)
-    source_size, target_size = problem.style.shape[1:3], problem.target_guides.shape[1:3]
     if options.patch % 2 == 0 or not 3 <= options.patch <= WIDEST_PATCH:
         raise BetwixtError(
             f"The patch size is {options.patch}.",
             f"It must be odd and between 3 and {WIDEST_PATCH}.",
             "Set 'patch_size' to 5, 7 or another odd number.",
         )
-    if level_count(tuple(source_size), tuple(target_size), options.patch) == 0:
-        smallest = min(*source_size, *target_size)
+    if level_count(problem.source_size, problem.target_size, options.patch) == 0:
+        smallest = min(*problem.source_size, *problem.target_size)
         raise BetwixtError(
             f"The shortest side of the pictures is {smallest} px, the patch size {options.patch}.",
             f"With this patch every side must have at least {2 * options.patch + 1} px.",

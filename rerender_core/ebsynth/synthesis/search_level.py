@@ -33,11 +33,11 @@ class Level:
 
     @property
     def source_size(self) -> tuple[int, int]:
-        return tuple(self.source.shape[1:3])
+        return self.source.shape[1], self.source.shape[2]
 
     @property
     def target_size(self) -> tuple[int, int]:
-        return tuple(self.target.shape[1:3])
+        return self.target.shape[1], self.target.shape[2]
 
     @property
     def style(self) -> Tensor:

@@ -1,7 +1,8 @@
 """Guided patch synthesis: a frame in the style of a painted key frame
 (docs/methods/ebsynth.md, Overview; Hybrid schedule)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -63,7 +64,7 @@ def _coarse_to_fine(
     work.append(work[-1] if options.extra_pass else 0)
     done = 0.0
 
-    solution = None
+    solution: Solution | None = None
     for number, (level, mask, search) in enumerate(zip(levels, masks, searches, strict=True)):
         random = _random_nnf(usable_centres(level, patch), level.target_size, generator)
         if solution is None:
@@ -71,11 +72,12 @@ def _coarse_to_fine(
         else:
             nnf = upscale_nnf(solution.nnf, level.target_size, level.source_size, patch)
             nnf = torch.where(_is_usable(level, nnf, patch), nnf, random)
-        if number == len(levels) - 1 and options.schedule == "hybrid":
+        if number == len(levels) - 1 and options.schedule == "hybrid" and problem.start is not None:
             nnf = _better_start(level, nnf, problem.start, patch)
         nnf = torch.where(mask[..., None], nnf, -1)
         solution = solve(level, nnf, search, _stepper(progress, done, work, number, search.vote_iterations))
         done += work[number]
+    assert solution is not None, "there is one level at least"
     if options.extra_pass:
         search = Search(
             options.last_patch,
@@ -89,7 +91,7 @@ def _coarse_to_fine(
     return solution
 
 
-def _stepper(progress: Progress, done: float, work: list[float], number: int, votes: int) -> Callable[[], None]:
+def _stepper(progress: Progress, done: float, work: Sequence[float], number: int, votes: int) -> Callable[[], None]:
     """What to call after each of a level's votes: reports the share of all work done."""
     count = 0
 
@@ -122,7 +124,7 @@ def _search(options: SynthesisOptions, level: int, levels: int) -> Search:
 
 def _levels(problem: SynthesisProblem, options: SynthesisOptions) -> tuple[list[Tensor], list[Level]]:
     """Masks of the pixels to match and pictures of all levels, coarsest first."""
-    source_size, target_size = tuple(problem.style.shape[1:3]), tuple(problem.target_guides.shape[1:3])
+    source_size, target_size = problem.source_size, problem.target_size
     most = level_count(source_size, target_size, options.patch)
     count = most if options.levels is None else min(options.levels, most)
     style_channels = problem.style.shape[-1]
@@ -157,8 +159,8 @@ def _levels(problem: SynthesisProblem, options: SynthesisOptions) -> tuple[list[
         wanted = problem.target_mask.float()[:, None]
         mask = F.max_pool2d(wanted, options.patch, 1, options.patch // 2)[:, 0] > 0
     masks = [mask]
-    for level in levels[1:]:
-        masks.append(resample_mask(masks[-1], level.target_size, tuple(masks[-1].shape[1:])))
+    for finer, coarser in pairwise(levels):
+        masks.append(resample_mask(masks[-1], coarser.target_size, finer.target_size))
     return masks[::-1], levels[::-1]
 
 

@@ -14,7 +14,7 @@ from .occupancy import covered
 from .patch_error import patch_rows, replicate
 from .patch_features import DIRECTIONS, PatchFeatures
 from .search_level import Level, Search, Solution, occupancy_cost, search_radii, usable_centres
-from .voting import changed, pack_channels, packed_votes, unpack_mean, vote
+from .voting import Voting, changed, pack_channels, packed_votes, unpack_mean, vote
 
 CPU_VALUES = 640 << 10  # handled at once, in buffers that are kept: fresh memory costs more than the arithmetic
 DEVICE_VALUES = 16 << 20
@@ -185,7 +185,9 @@ class _Matching:
         Args:
             offers: pixels (indices or a slice) and a candidate for each; no pixel twice.
         """
-        pixels, candidates, limits = [], [], []
+        kept: list[Tensor] = []
+        candidates_kept: list[Tensor] = []
+        limits_kept: list[Tensor] = []
         for part, candidate in offers:
             match = _at(self.match, part)
             limit = (
@@ -195,16 +197,16 @@ class _Matching:
             if self.scaled is not None:
                 bound = bound.masked_fill(_at(self.scaled, part), 0.0)
             keep = torch.nonzero((bound < limit).logical_and_(candidate != match))[:, 0]
-            pixels.append(keep + part.start if isinstance(part, slice) else part.index_select(0, keep))
-            candidates.append(candidate.index_select(0, keep))
-            limits.append(limit.index_select(0, keep))
-        if not pixels:
+            kept.append(keep + part.start if isinstance(part, slice) else part.index_select(0, keep))
+            candidates_kept.append(candidate.index_select(0, keep))
+            limits_kept.append(limit.index_select(0, keep))
+        if not kept:
             return
-        pixels, candidates, limits = torch.cat(pixels), torch.cat(candidates), torch.cat(limits)
-        for modulated, few in self._by_modulation(pixels):
-            part = [values if few is None else values.index_select(0, few) for values in (pixels, candidates, limits)]
-            better, error = self._errors_below(*part, modulated)
-            self._move(part[0].index_select(0, better), part[1].index_select(0, better), error)
+        every = torch.cat(kept), torch.cat(candidates_kept), torch.cat(limits_kept)
+        for modulated, few in self._by_modulation(every[0]):
+            pixels, candidates, limits = every if few is None else (values.index_select(0, few) for values in every)
+            better, error = self._errors_below(pixels, candidates, limits, modulated)
+            self._move(pixels.index_select(0, better), candidates.index_select(0, better), error)
         if self.unseen_moves * REFRESH_SHARE > len(self.match):
             self._refresh_occupancy()
 
@@ -248,7 +250,7 @@ class _Matching:
             torch.index_select(self.target_rows, 0, there, out=their_row)
             difference.copy_(our_row).sub_(their_values.copy_(their_row))
             difference.mul_(difference)
-            if modulated:
+            if modulated and self.scale_rows is not None:
                 torch.index_select(self.scale_rows, 0, there, out=their_row)
                 difference.mul_(their_values.copy_(their_row).div_(255.0))
             total.addmv_(difference, self.row_weights)
@@ -262,7 +264,7 @@ class _Matching:
         self.error[pixels] = error
         self.unseen_moves += len(pixels)
 
-    def vote(self, voting: str) -> Tensor:
+    def vote(self, voting: Voting) -> Tensor:
         """The picture that the matches make."""
         if voting == "plain":
             match = self.match.view(self.b, self.height, self.width)

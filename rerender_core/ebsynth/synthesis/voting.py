@@ -43,6 +43,8 @@ def vote(style: Tensor, nnf: Tensor, patch: int, voting: Voting = "plain", error
     match = batch + (nnf[..., 1].long() + radius) * ws + nnf[..., 0].long() + radius
     match = torch.where(matched, match, b * hs * ws + reach)
     if voting == "weighted":
+        if error is None:
+            raise ValueError("weighted votes need the patch errors")
         weight = 1.0 / (1.0 + error / (patch * patch * style.shape[-1]))
         return _weighted_vote(channels, match, weight, patch)
     outside = None if voting == "plain" else "replicate"
