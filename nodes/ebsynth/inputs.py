@@ -118,7 +118,7 @@ def propagation_inputs() -> list[io.Input]:
             default="auto",
             advanced=True,
             tooltip="'torch' runs on the host's device, 'numba' on the processor if numba is installed. 'auto' takes "
-            "the quicker one.",
+            "the quickest one; on CUDA cards it uses Triton where that is installed.",
         ),
         io.Int.Input(
             "seed",

@@ -38,7 +38,7 @@ class PropagationOptions:
     Attributes:
         weights: of the guides.
         synthesis: of the patch synthesis.
-        engine: "auto", "numba" or "torch".
+        engine: as for :func:`.synthesis.solver.synthesise`.
         reuse_matches: start each frame from the previous frame's matches moved by the flow instead of from the flow
             since the key frame: textures slide less, errors live longer.
         occlusion: "ignore" lets guides that were carried by flow count for nothing where the flow is occluded;
@@ -189,7 +189,7 @@ def propagate(
         intervals: of :func:`.propagation_plan.plan_intervals`.
         flow: an estimator, asked for each interval's neighbouring frames, or flow that holds at least
             :func:`needed_pairs`.
-        device: where the torch engine computes.
+        device: where patch synthesis computes; the engine 'numba' needs the CPU.
         together: intervals worked on at once; more keep an accelerator busy and take more memory.
         masks: bool [T, H, W], the pixels that are wanted; None = all.
         progress: told while flow is estimated and after each vote and frame, with the frame; may raise to cancel.

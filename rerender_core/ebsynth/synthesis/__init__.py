@@ -1,1 +1,1 @@
-"""Guided patch synthesis: a coarse-to-fine PatchMatch in two engines."""
+"""Guided patch synthesis: a coarse-to-fine PatchMatch in three engines."""

@@ -1,9 +1,9 @@
 """PatchMatch and plain voting as Triton kernels: one program looks after ``BLOCK`` target pixels
 (docs/methods/ebsynth.md, Fused engine).
 
-Pictures are read as words of four channels, [.., WORDS] int32 per pixel, WORDS a power of two. Matches are flat positions in a problem's own
-source, -1 = none. A kernel touches no pixel but its own, and counts are whole numbers: results do not depend on the
-order in which programs run.
+Pictures are read as words of four channels, [.., WORDS] int32 per pixel, WORDS a power of two. Matches are flat
+positions in a problem's own source, -1 = none. A kernel changes no pixel but its own, and counts are whole numbers:
+results do not depend on the order in which programs run.
 """
 
 from __future__ import annotations
