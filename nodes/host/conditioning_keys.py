@@ -10,9 +10,10 @@ AUGMENTATION = "augmentation_level"
 KEYFRAME_LATENT = "betwixt_keyframe_latent"  # called for it: [1, 4, h, w] unscaled, no noise added
 
 # ToonCrafter and DynamiCrafter
-KEY_LATENTS = "betwixt_key_latents"  # [T, C, h, w] unscaled, the key frames at their places
-IMAGE_TOKENS = "betwixt_image_tokens"  # of the key frames
-FS = "betwixt_fs"  # the model's frame-stride number
+KEY_LATENTS = "betwixt_key_latents"  # [T, C, h, w] unscaled, the key frames at their places; [n T, ...] of n clips
+CLIP_FRAMES = "betwixt_clip_frames"  # T, in a LATENT as well
+IMAGE_TOKENS = "betwixt_image_tokens"  # of the key frames, [1, k, C], or [n, k, C] of n clips
+FS = "betwixt_fs"  # the model's frame-stride number, or one for each clip
 FIT = "betwixt_fit"  # how the key frames were fitted
 PICTURE_SIZE = "betwixt_picture_size"  # (height, width) of the key frames before that
 MODEL_TAG = "betwixt_model"  # name of the model that they were made for

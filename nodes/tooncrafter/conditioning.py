@@ -19,6 +19,7 @@ CATEGORY = "Betwixt/ToonCrafter"
 AS_TRAINED = "as the model was trained"
 TRAINED_FRAMES = 16
 LONGEST = 64
+MOST_CLIPS = 64
 LONGEST_RETIMED = 10000  # as 'Retime Clip' allows
 FASTEST = 60  # largest frame-rate number
 
@@ -102,6 +103,15 @@ class ToonCrafterConditioning(io.ComfyNode):
                 io.Image.Input(
                     "end_image", optional=True, tooltip="Last key drawing; not needed for loops and single pictures."
                 ),
+                io.Int.Input(
+                    "clips",
+                    default=1,
+                    min=1,
+                    max=MOST_CLIPS,
+                    optional=True,
+                    tooltip="Clips to sample side by side, each from other noise: as many takes of the same inbetweens "
+                    "in one run. 'Dual-Reference Decode' puts them out one after the other.",
+                ),
             ],
             outputs=[
                 io.Conditioning.Output(display_name="positive", tooltip="Text and pictures."),
@@ -109,7 +119,9 @@ class ToonCrafterConditioning(io.ComfyNode):
                 io.Conditioning.Output(
                     display_name="pictures_only", tooltip="Negative text and pictures, for 'Three-Way Guider'."
                 ),
-                io.Latent.Output(display_name="latent", tooltip="The empty clip [frames, 4, height / 8, width / 8]."),
+                io.Latent.Output(
+                    display_name="latent", tooltip="The empty clips [clips * frames, 4, height / 8, width / 8]."
+                ),
                 sockets.References.Output(
                     display_name="references", tooltip="What the decoder copies detail from: both key frames."
                 ),
@@ -132,6 +144,7 @@ class ToonCrafterConditioning(io.ComfyNode):
         fs,
         task,
         end_image=None,
+        clips=1,
     ) -> io.NodeOutput:
         variant = first_stage.variant
         if task == AS_TRAINED:
@@ -139,7 +152,7 @@ class ToonCrafterConditioning(io.ComfyNode):
         key_frames = Keyframes(_pictures(start_image, end_image, task), (width, height), fit, task)
         complete = [check_text(positive, first_stage, "positive"), check_text(negative, first_stage, "negative")]
         fs = fs or variant.default_fs
-        conditioned = condition(first_stage, clip_vision, positive, negative, key_frames, frame_count, fs)
+        conditioned = condition(first_stage, clip_vision, positive, negative, key_frames, frame_count, fs, clips)
         notes = []
         if not all(complete):
             notes.append("The prompt is longer than 77 tokens; the model reads the first 77, the rest is left out.")

@@ -1,5 +1,6 @@
 """Decoding ToonCrafter's and DynamiCrafter's clips, and bringing them to another length."""
 
+import torch
 from comfy_api.latest import io
 
 from ...common.clips.end_frames import drift_corrected, with_exact_ends
@@ -7,7 +8,7 @@ from ...common.clips.retiming import METHODS, held, resampled, without_still_end
 from ...common.errors import BetwixtError
 from ...common.pictures import rgb_frames
 from .. import sockets
-from ..host.conditioning_keys import MODEL_TAG
+from ..host.conditioning_keys import CLIP_FRAMES, MODEL_TAG
 from ..host.services.progress import NodeProgress
 from ..host.tooncrafter.first_stage import latents_of
 
@@ -25,7 +26,7 @@ class DualReferenceDecode(io.ComfyNode):
             "(DynamiCrafter). Works through the clip in pieces that fit into free memory; the result is the same.",
             search_aliases=["vae decode", "tooncrafter", "dual reference", "color drift", "end frames"],
             inputs=[
-                io.Latent.Input("samples", tooltip="The sampled clip [frames, 4, height / 8, width / 8]."),
+                io.Latent.Input("samples", tooltip="The sampled clip [frames, 4, height / 8, width / 8], or several."),
                 sockets.FirstStage.Input("first_stage", tooltip="From 'Load ToonCrafter'."),
                 io.Boolean.Input(
                     "two_passes",
@@ -54,7 +55,11 @@ class DualReferenceDecode(io.ComfyNode):
                     "DynamiCrafter only by the two options above.",
                 ),
             ],
-            outputs=[io.Image.Output(display_name="images", tooltip="The clip, one picture per frame.")],
+            outputs=[
+                io.Image.Output(
+                    display_name="images", tooltip="The clip, one picture per frame; several clips one after the other."
+                )
+            ],
             hidden=[io.Hidden.unique_id],
         )
 
@@ -63,12 +68,23 @@ class DualReferenceDecode(io.ComfyNode):
         latents = latents_of(samples)
         _check_origin(samples, first_stage)
         _check_references(latents, first_stage, references, bool(drift_correction or exact_ends))
-        images = first_stage.decode(latents, references, two_passes, NodeProgress(cls.hidden.unique_id))
-        if drift_correction:
-            images = drift_corrected(images, *references.pictures.to(images), drift_correction)
-        if exact_ends and len(images) > 1:
-            images = with_exact_ends(images, *references.pictures)
-        return io.NodeOutput(images)
+        progress, clips, decoded = NodeProgress(cls.hidden.unique_id), _clips(samples, latents), []
+        for number, clip in enumerate(clips):
+            images = first_stage.decode(
+                clip, references, two_passes, lambda share, done=number: progress((done + share) / len(clips))
+            )
+            if drift_correction:
+                images = drift_corrected(images, *references.pictures.to(images), drift_correction)
+            if exact_ends and len(images) > 1:
+                images = with_exact_ends(images, *references.pictures)
+            decoded.append(images)
+        return io.NodeOutput(torch.cat(decoded))
+
+
+def _clips(samples: dict, latents: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """One clip, or the several that 'ToonCrafter Conditioning' was asked for."""
+    frames = samples.get(CLIP_FRAMES) or len(latents)
+    return latents.split(frames) if len(latents) % frames == 0 else (latents,)
 
 
 def _check_origin(samples: dict, first_stage) -> None:

@@ -5,13 +5,28 @@ fails or cannot be run.
 """
 
 import importlib
+import subprocess
 import sys
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 
 from support.golden import Case, Check
+
+INSTALLABLE = ("onnx",)  # what cases need beyond the pack's own requirements, module and package
+
+
+def install(package: str) -> None:
+    """Add a package to this environment, which is one for tests; the pack itself installs nothing at run time.
+
+    Raises:
+        subprocess.CalledProcessError: pip could not.
+    """
+    print(f"installing {package}", flush=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", package], check=True, stdout=sys.stderr)
+    importlib.invalidate_caches()
 
 
 def cases(folder: Path) -> list[Case]:
@@ -26,14 +41,27 @@ def cases(folder: Path) -> list[Case]:
     ]
 
 
+def kind_of(name: str, kinds: Iterable[str]) -> str:
+    """The longest kind that a case's name begins with, or goes on with after variants in front of it
+    (``dc1024_scale0.3_ddim_...`` is a ``ddim_``).
+
+    Raises:
+        LookupError: there is none.
+    """
+    parts = name.split("_")
+    for variants in range(len(parts)):
+        rest = "_".join(parts[variants:])
+        found = [kind for kind in kinds if rest.startswith(kind)]
+        if found:
+            return max(found, key=len)
+    raise LookupError(f"no way to run '{name}': known kinds are {', '.join(kinds)}")
+
+
 def run(case: Case) -> list[Check]:
-    """The comparisons of one case, made by the longest matching prefix in the component's ``KINDS``."""
+    """The comparisons of one case, made by its kind."""
     kinds = importlib.import_module(f"tests.parity.{case.component}").KINDS
-    prefixes = [prefix for prefix in kinds if case.name.startswith(prefix)]
-    if not prefixes:
-        raise LookupError(f"no way to run '{case.name}': known kinds are {', '.join(kinds)}")
     with torch.inference_mode():
-        checks = kinds[max(prefixes, key=len)](case)
+        checks = kinds[kind_of(case.name, kinds)](case)
     if not checks:
         raise LookupError("nothing was compared")
     return checks
@@ -42,7 +70,13 @@ def run(case: Case) -> list[Check]:
 def report(case: Case) -> bool:
     """Run a case and print its line; True when every comparison is within tolerance."""
     try:
-        checks = run(case)
+        try:
+            checks = run(case)
+        except ModuleNotFoundError as error:
+            if error.name not in INSTALLABLE:
+                raise
+            install(error.name)
+            checks = run(case)
     except Exception as error:
         traceback.print_exc()
         print(f"{case.component}/{case.name}: {type(error).__name__}: {error} FAIL")

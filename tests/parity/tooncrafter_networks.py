@@ -51,8 +51,14 @@ def _on_frames(value: torch.Tensor, expected: torch.Tensor, frames: int) -> torc
     return value[[0, frames // 2, frames - 1]]
 
 
-def unet_case(case: Case, manifest: str = "manifest.json.gz") -> list[Check]:
-    loaded = checkpoint(case, manifest)
+def manifest_of(case: Case) -> str:
+    """Of the variant that the case's name begins with, where there is one (``dc256_...``)."""
+    variant = f"manifest_{case.name.split('_')[0]}.json.gz"
+    return variant if case.beside(variant).exists() else "manifest.json.gz"
+
+
+def unet_case(case: Case) -> list[Check]:
+    loaded = checkpoint(case, manifest_of(case))
     network, taps = loaded.model.model.diffusion_model, {}
     hooks = []
     for key in (key for key in case.tensors if key.startswith("tap/")):
@@ -68,10 +74,6 @@ def unet_case(case: Case, manifest: str = "manifest.json.gz") -> list[Check]:
     for key, value in taps.items():
         checks.append(Check(key, max_error(_on_frames(value, case[key], frames), case[key]), TOLERANCE))
     return checks
-
-
-def dc256_unet_case(case: Case) -> list[Check]:
-    return unet_case(case, "manifest_dc256.json.gz")
 
 
 def vae_encode_case(case: Case) -> list[Check]:
@@ -199,8 +201,7 @@ def _residual_checks(case: Case, control: dict, strength: float) -> list[Check]:
 
 
 KINDS = {
-    "unet_": unet_case,
-    "dc256_unet": dc256_unet_case,
+    "unet": unet_case,
     "vae_encode": vae_encode_case,
     "vae_decode": vae_decode_case,
     "dc_plain_vae_decode": plain_decode_case,

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from unittest import mock
 
 import torch
+from betwixt.nodes.host.conditioning_keys import CLIP_FRAMES, FS, IMAGE_TOKENS, KEY_LATENTS
 from betwixt.tooncrafter_core.clip_decoder import decode_clip
 from betwixt.tooncrafter_core.dual_reference import SCALE, decode_in_two_passes
 from betwixt.tooncrafter_core.keyframes import key_latents
@@ -13,7 +14,7 @@ from betwixt.tooncrafter_core.schedule import Schedule
 
 from support.golden import Case, Check, max_error
 from support.models.tooncrafter_checkpoints import checkpoint
-from tests.parity.tooncrafter_networks import TEXT, TOLERANCE, folded, unfolded
+from tests.parity.tooncrafter_networks import TEXT, TOLERANCE, folded, manifest_of, unfolded
 
 
 @dataclass
@@ -21,11 +22,13 @@ class Run:
     """A sampling run in the host's units.
 
     Attributes:
+        batch: number of clips b.
         out: the scaled latents (b c t h w) after the last step.
-        states, denoised: what each step started from and predicted, each (t c h w).
+        states, denoised: what each step started from and predicted, each (b*t c h w).
         predictions: of the first step, the network's own output (v, or noise) by "cond", "uncond" and "guided".
     """
 
+    batch: int
     out: torch.Tensor
     states: list[torch.Tensor]
     denoised: list[torch.Tensor]
@@ -35,12 +38,18 @@ class Run:
 def settings(name: str) -> dict:
     """Spacing, steps, eta, guidance and rescale as the file's name gives them."""
     spacing, steps = re.search(r"(trailing|uniform)(\d+)", name).groups()
-    numbers = {key: re.search(rf"{key}([\d.]+\d|\d)", name) for key in ("eta", "cfg", "rescale")}
+    numbers = {key: re.search(rf"(?<![a-z]){key}([\d.]+\d|\d)", name) for key in ("eta", "cfg", "rescale")}
     found = {
         key: float(match[1]) if match else default
         for (key, match), default in zip(numbers.items(), (1, 1, 0), strict=True)
     }
     return {"spacing": spacing, "steps": int(steps), **found}
+
+
+def schedule_of(name: str, loaded) -> Schedule:
+    """The checkpoint's own, with a dynamic rescale that ends where the file's name says (``..._scale0.3_ddim_...``)."""
+    scale = re.search(r"(?<![a-z])scale(\d(?:\.\d+)?)", name)
+    return replace(loaded.variant.schedule, final_scale=float(scale[1])) if scale else loaded.variant.schedule
 
 
 def sample(loaded, case: Case, conditioning: tuple, spacing, steps, eta, cfg, rescale) -> Run:
@@ -49,7 +58,10 @@ def sample(loaded, case: Case, conditioning: tuple, spacing, steps, eta, cfg, re
     import comfy.sample
     from betwixt.nodes.host.tooncrafter.sampling import reference_ddim, rescaled_guidance, sampling_sigmas
 
-    model = loaded.model.clone()
+    model, batch = loaded.model.clone(), case["x_T"].shape[0]
+    schedule = schedule_of(case.name, loaded)
+    if schedule != loaded.variant.schedule:
+        model.add_object_patch("model_sampling", type(model.get_model_object("model_sampling"))(schedule))
     if rescale:
         model.set_model_sampler_post_cfg_function(rescaled_guidance(rescale))
     sampling = model.get_model_object("model_sampling")
@@ -87,36 +99,45 @@ def sample(loaded, case: Case, conditioning: tuple, spacing, steps, eta, cfg, re
             disable_pbar=True,
             seed=0,
         )
-    return Run(unfolded(out * SCALE), states, denoised_values, predictions)
+    return Run(batch, unfolded(out * SCALE, batch), states, denoised_values, predictions)
 
 
 def conditioning_of(case: Case, key: str) -> list:
     """A golden context with its key latents, as 'ToonCrafter Conditioning' writes it."""
     context, frames = case[key], case["x_T"].shape[2]
-    latents = key_latents(case["z_first"][0], case["z_last"][0], frames, "between two pictures") / SCALE
+    ends = zip(case["z_first"], case["z_last"], strict=True)
+    latents = torch.cat([key_latents(first, last, frames, "between two pictures") for first, last in ends]) / SCALE
     entry = {
-        "betwixt_key_latents": latents,
-        "betwixt_image_tokens": context[:, TEXT:],
-        "betwixt_fs": int(case["fs"][0]),
+        KEY_LATENTS: latents,
+        CLIP_FRAMES: frames,
+        IMAGE_TOKENS: context[:, TEXT:],
+        FS: case["fs"].tolist(),
     }
     return [[context[:, :TEXT], entry]]
 
 
-def ddim_case(case: Case, manifest: str = "manifest.json.gz") -> list[Check]:
+def run_of(case: Case) -> Run:
+    """A run with the settings in the case's name on what its file gives."""
+    unconditional = "uncond_context" if "uncond_context" in case else "context"
+    conditioning = conditioning_of(case, "context"), conditioning_of(case, unconditional)
+    with torch.inference_mode():
+        return sample(checkpoint(case, manifest_of(case)), case, conditioning, **settings(case.name))
+
+
+def ddim_case(case: Case) -> list[Check]:
+    manifest = manifest_of(case)
     loaded = checkpoint(case, manifest)
     chosen = settings(case.name)
     from betwixt.nodes.host.tooncrafter.sampling import sampling_timesteps
 
     timesteps = sampling_timesteps(chosen["spacing"], chosen["steps"])
-    unconditional = "uncond_context" if "uncond_context" in case else "context"
-    conditioning = conditioning_of(case, "context"), conditioning_of(case, unconditional)
-    run = sample(loaded, case, conditioning, **chosen)
+    run = run_of(case)
     tolerance = {"manifest_dc256.json.gz": 5e-3}.get(manifest, _loop_tolerance(chosen))
     checks = [
         Check("timesteps", max_error(timesteps.copy(), case["timesteps"]), 0),
         Check("out", max_error(run.out, case["out"]), tolerance),
     ]
-    for key, value in (*_predictions(run), *_steps(run, loaded.variant.schedule, timesteps)):
+    for key, value in (*_predictions(run), *_steps(run, schedule_of(case.name, loaded), timesteps)):
         if key in case:
             checks.append(Check(key, max_error(value, case[key]), TOLERANCE if key.startswith("v_") else tolerance))
     return checks
@@ -132,8 +153,8 @@ def _loop_tolerance(chosen: dict) -> float:
 def _predictions(run: Run) -> Iterator[tuple[str, torch.Tensor]]:
     """The first step's predictions; of a run without guidance there is only one."""
     for name, value in run.predictions.items():
-        yield f"v_{name}_step0", unfolded(value)
-    yield "v_step0", unfolded(run.predictions["guided"])
+        yield f"v_{name}_step0", unfolded(value, run.batch)
+    yield "v_step0", unfolded(run.predictions["guided"], run.batch)
 
 
 def _steps(run: Run, schedule: Schedule, timesteps) -> Iterator[tuple[str, torch.Tensor]]:
@@ -146,17 +167,13 @@ def _steps(run: Run, schedule: Schedule, timesteps) -> Iterator[tuple[str, torch
         if schedule.zero_snr and timesteps[index] == 999:
             # The host's table ends a little short of pure noise; the sampler takes this part of x out as well.
             clean = clean - run.states[index] / (1 + float(sigmas[index]) ** 2)
-        yield f"pred_x0_{name}", unfolded(clean) * float(magnitudes[index])
+        yield f"pred_x0_{name}", unfolded(clean, run.batch) * float(magnitudes[index])
     states = [
-        unfolded(state) * float(scale / (1 + sigma**2) ** 0.5)
+        unfolded(state, run.batch) * float(scale / (1 + sigma**2) ** 0.5)
         for state, sigma, scale in zip(run.states[1:], sigmas[1:], scales[1:], strict=True)
     ]
     states.append(run.out)
     yield "x_steps_0_mid_last", torch.stack([states[0], states[len(states) // 2], states[-1]])
-
-
-def dc256_ddim_case(case: Case) -> list[Check]:
-    return ddim_case(case, "manifest_dc256.json.gz")
 
 
 def e2e_case(case: Case) -> list[Check]:
@@ -212,6 +229,5 @@ def _frame_checks(case: Case, first_stage, latents, references) -> list[Check]:
 
 KINDS = {
     "ddim_": ddim_case,
-    "dc256_ddim_": dc256_ddim_case,
     "e2e": e2e_case,
 }

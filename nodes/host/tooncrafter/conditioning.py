@@ -8,7 +8,7 @@ import torch
 from ....common.errors import BetwixtError
 from ....tooncrafter_core.dual_reference import References
 from ....tooncrafter_core.keyframes import check_size, fit, key_latents
-from ..conditioning_keys import FIT, FS, IMAGE_TOKENS, KEY_LATENTS, MODEL_TAG, PICTURE_SIZE
+from ..conditioning_keys import CLIP_FRAMES, FIT, FS, IMAGE_TOKENS, KEY_LATENTS, MODEL_TAG, PICTURE_SIZE
 from .first_stage import FirstStage
 from .image_tokens import image_tokens, require_image_encoder, unconditional_image_tokens
 from .model import TEXT_TOKENS
@@ -63,7 +63,14 @@ def check_text(conditioning: list, first_stage: FirstStage, name: str) -> bool:
 
 
 def condition(
-    first_stage: FirstStage, clip_vision, positive: list, negative: list, key_frames: Keyframes, frames: int, fs: int
+    first_stage: FirstStage,
+    clip_vision,
+    positive: list,
+    negative: list,
+    key_frames: Keyframes,
+    frames: int,
+    fs: int,
+    clips: int = 1,
 ) -> Conditioned:
     """What the sampler and the decoder need.
 
@@ -71,6 +78,7 @@ def condition(
         positive, negative: encoded prompts; the published negative one is empty.
         frames: of the clip.
         fs: the frame-rate number.
+        clips: how many the empty latent holds, to be sampled side by side from noise of their own.
 
     Raises:
         BetwixtError: a size the network cannot take, a wrong text or image encoder.
@@ -82,6 +90,7 @@ def condition(
     latents, references = first_stage.encode(fitted)
     shared = {
         KEY_LATENTS: key_latents(*latents, frames, key_frames.task),
+        CLIP_FRAMES: frames,
         FS: fs,
         FIT: key_frames.fit,
         PICTURE_SIZE: tuple(key_frames.pictures.shape[1:3]),
@@ -93,5 +102,6 @@ def condition(
         [[text[:, :TEXT_TOKENS], {**entry, **shared, IMAGE_TOKENS: image}] for text, entry in prompts]
         for prompts, image in ((positive, tokens), (negative, grey), (negative, tokens))
     ]
-    latent = {"samples": torch.zeros_like(shared[KEY_LATENTS]), MODEL_TAG: first_stage.variant.name}
+    empty = torch.zeros_like(shared[KEY_LATENTS]).repeat(clips, 1, 1, 1)
+    latent = {"samples": empty, CLIP_FRAMES: frames, MODEL_TAG: first_stage.variant.name}
     return Conditioned(*filled, latent, references)

@@ -18,7 +18,7 @@ from ....tooncrafter_core.keyframes import frame_tokens
 from ....tooncrafter_core.schedule import Schedule
 from ....tooncrafter_core.unet import Constants, VideoUNet
 from ....tooncrafter_core.unet_config import UNetConfig
-from ..conditioning_keys import FS, IMAGE_TOKENS, KEY_LATENTS, MODEL_TAG
+from ..conditioning_keys import CLIP_FRAMES, FS, IMAGE_TOKENS, KEY_LATENTS, MODEL_TAG
 from ..services.clip_preview import ClipLatents
 from ..services.notices import show_notice
 from ..svd.model import WEIGHT_DTYPES
@@ -74,7 +74,8 @@ class ToonCrafterConfig(comfy.supported_models_base.BASE):
 
 
 class ToonCrafter(comfy.model_base.BaseModel):
-    """Conditioned on text, image tokens, key-frame latents and a frame-rate number; a clip is the batch."""
+    """Conditioned on text, image tokens, key-frame latents and a frame-rate number; the batch is one clip, or
+    several of equal length one after the other."""
 
     def __init__(self, config: ToonCrafterConfig, schedule: Schedule, device=None):
         kind = comfy.model_base.ModelType.V_PREDICTION if schedule.zero_snr else comfy.model_base.ModelType.EPS
@@ -83,17 +84,26 @@ class ToonCrafter(comfy.model_base.BaseModel):
         self.variant: Variant | None = None
 
     def extra_conds(self, **kwargs):
-        frames = kwargs["noise"].shape[0]
+        frames = clip_frames(kwargs)
+        # What is given for one clip the host repeats for all of the batch; what is given for each has its length.
+        text, rates = kwargs["cross_attn"][:, :TEXT_TOKENS], torch.as_tensor(kwargs[FS]).float().view(-1, 1)
+        text = text if len(text) == 1 else text.repeat_interleave(frames, 0)
+        tokens = torch.cat([frame_tokens(clip[None], frames) for clip in kwargs[IMAGE_TOKENS]])
         conditions = {
             "c_concat": comfy.conds.CONDNoiseShape(self.process_latent_in(kwargs[KEY_LATENTS])),
-            "c_crossattn": comfy.conds.CONDCrossAttn(kwargs["cross_attn"][:, :TEXT_TOKENS]),
-            "image_tokens": comfy.conds.CONDRegular(frame_tokens(kwargs[IMAGE_TOKENS], frames)),
-            "fs": comfy.conds.CONDRegular(torch.full((frames, 1), float(kwargs[FS]))),
+            "c_crossattn": comfy.conds.CONDCrossAttn(text),
+            "image_tokens": comfy.conds.CONDRegular(tokens),
+            "fs": comfy.conds.CONDRegular(rates.repeat_interleave(frames, 0)),
             "num_video_frames": comfy.conds.CONDConstant(frames),
         }
         if "cross_attn_controlnet" in kwargs:  # what ControlNets attend to instead of the text
             conditions["crossattn_controlnet"] = comfy.conds.CONDCrossAttn(kwargs["cross_attn_controlnet"])
         return conditions
+
+
+def clip_frames(entry: dict) -> int:
+    """Frames of each clip that a condition is for."""
+    return entry.get(CLIP_FRAMES) or entry[KEY_LATENTS].shape[0]
 
 
 def _clip(latents: torch.Tensor) -> str:
@@ -117,10 +127,10 @@ def check_conditioning(model: ToonCrafter, name: str, entry: dict, noise: torch.
             "All conditionings of a ToonCrafter or DynamiCrafter model must carry them.",
             "Connect 'positive' and 'negative' of 'ToonCrafter Conditioning' to the sampler.",
         )
-    if (*key_latents.shape[:1], *key_latents.shape[2:]) != (*noise.shape[:1], *noise.shape[2:]):
+    if noise.shape[0] % key_latents.shape[0] or key_latents.shape[2:] != noise.shape[2:]:
         raise BetwixtError(
             f"The latent holds {_clip(noise)}, the conditioning was made for {_clip(key_latents)}.",
-            "Both must agree.",
+            "Both must agree; several clips of the same frames may follow one another.",
             "Connect the 'latent' of 'ToonCrafter Conditioning' to the sampler.",
         )
     if model.variant is not None and made_for not in (None, model.variant.name):
@@ -147,12 +157,26 @@ def _check_controls(control, width: int) -> None:
         control = control.previous_controlnet
 
 
+def _check_lengths(conds: dict) -> None:
+    """Raises:
+    BetwixtError: conditionings of clips of different length, which could be taken for several clips.
+    """
+    lengths = {name: clip_frames(entry) for name, entries in conds.items() for entry in entries}
+    if len(set(lengths.values())) > 1:
+        raise BetwixtError(
+            f"The conditionings are of clips of {' and '.join(f'{n} ({name})' for name, n in lengths.items())} frames.",
+            "All must be of the same number of frames.",
+            "Connect 'positive' and 'negative' of the same 'ToonCrafter Conditioning'.",
+        )
+
+
 def _run_of_a_clip(executor, noise, *args, **kwargs):
     """Checks what a run was given and gives it a store of the keys and values that do not change over its steps."""
     guider = executor.class_obj
     for name, entries in guider.conds.items():
         for entry in entries:
             check_conditioning(guider.model_patcher.model, name, entry, noise)
+    _check_lengths(guider.conds)
     options = guider.model_options.setdefault("transformer_options", {})
     options[KEY] = {}
     _warn_of_framewise_rescale(guider.model_options)

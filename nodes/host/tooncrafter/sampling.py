@@ -97,14 +97,17 @@ def sampling_sigmas(sampling: RescaledSampling, spacing: str, steps: int, denois
     return torch.cat([sampling.sigmas[torch.from_numpy(timesteps.copy())].cpu(), torch.zeros(1)])
 
 
-def with_deviation_of(sampling: RescaledSampling, sigma, guided, conditional, y, amount: float) -> torch.Tensor:
-    """Give the guided prediction the deviation of the conditional one, over the whole clip (published as "rescale").
+def with_deviation_of(
+    sampling: RescaledSampling, sigma, guided, conditional, y, amount: float, frames: int | None = None
+) -> torch.Tensor:
+    """Give the guided prediction the deviation of the conditional one, over each whole clip (published as "rescale").
 
     Args:
-        sigma: [T], noise level of ``y``.
-        guided, conditional: denoised latents [T, 4, h, w].
+        sigma: [n T], noise level of ``y``.
+        guided, conditional: denoised latents [n T, 4, h, w].
         y: noisy latents.
         amount: 0 = off, 1 = fully; 0.7 as published.
+        frames: T, of each clip; None = all.
 
     Raises:
         BetwixtError: the model's sampling was replaced by another one.
@@ -116,8 +119,15 @@ def with_deviation_of(sampling: RescaledSampling, sigma, guided, conditional, y,
             "Remove the node that replaced it ('ModelSampling...').",
         )
     out, reference = (sampling.network_output(sigma, value, y) for value in (guided, conditional))
-    factor = amount * reference.std() / out.std() + (1 - amount)
-    return sampling.calculate_denoised(sigma, out * factor, y)
+    clips = zip(out.split(frames or len(out)), reference.split(frames or len(out)), strict=True)
+    scaled = torch.cat([clip * (amount * wanted.std() / clip.std() + (1 - amount)) for clip, wanted in clips])
+    return sampling.calculate_denoised(sigma, scaled, y)
+
+
+def frames_of(conds: list[dict] | None) -> int | None:
+    """Frames of each clip, of conditions as the host hands them to guidance; None = not told."""
+    told = [condition.get("model_conds", {}).get("num_video_frames") for condition in conds or ()]
+    return told[0].cond if told and told[0] is not None else None
 
 
 def rescaled_guidance(amount: float):
@@ -126,7 +136,13 @@ def rescaled_guidance(amount: float):
     def rescale(args: dict) -> torch.Tensor:
         sampling = args["model"].model_sampling
         return with_deviation_of(
-            sampling, args["sigma"], args["denoised"], args["cond_denoised"], args["input"], amount
+            sampling,
+            args["sigma"],
+            args["denoised"],
+            args["cond_denoised"],
+            args["input"],
+            amount,
+            frames_of(args.get("cond")),
         )
 
     return rescale
@@ -173,7 +189,7 @@ class ThreeWayGuider(comfy.samplers.CFGGuider):
         if not self.rescale:
             return guided
         sampling = self.inner_model.model_sampling
-        return with_deviation_of(sampling, timestep, guided, positive, x, self.rescale)
+        return with_deviation_of(sampling, timestep, guided, positive, x, self.rescale, frames_of(conditionings[0]))
 
 
 def reference_ddim(eta: float = 1.0, published_ends: bool = False) -> comfy.samplers.KSAMPLER:

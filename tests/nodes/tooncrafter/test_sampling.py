@@ -27,6 +27,33 @@ def test_latent_and_conditionings_must_belong_together(tooncrafter, dynamicrafte
         sample(dynamicrafter.model, positive, negative, latent)
 
 
+def test_several_clips_are_takes_of_the_same_inbetweens(tooncrafter):
+    """The first is what the seed gives alone, in every guidance; each is decoded by itself."""
+    from betwixt.nodes.host.tooncrafter.sampling import rescaled_guidance
+
+    model = tooncrafter.model.clone()
+    model.set_model_sampler_post_cfg_function(rescaled_guidance(0.7))
+    *conds, _, latent, references = conditioned(tooncrafter)
+    *both_conds, _, both_latent, _ = conditioned(tooncrafter, clips=2)
+    assert both_latent["samples"].shape == (2 * FRAMES, 4, 8, 8)
+    alone = sample(model, *conds, latent)
+    both = sample(model, *both_conds, both_latent)
+    spread = float(alone.std())
+    assert float((both[:FRAMES] - alone).abs().max()) < 1e-3 * spread
+    assert float((both[FRAMES:] - alone).abs().mean()) > 0.1 * spread
+    pictures = decode(tooncrafter, {**both_latent, "samples": both}, references=references, exact_ends=True)
+    assert pictures.shape[0] == 2 * FRAMES
+    single = decode(tooncrafter, {**latent, "samples": both[FRAMES:]}, references=references, exact_ends=True)
+    assert torch.allclose(pictures[FRAMES:], single, atol=1e-5)
+
+
+def test_conditionings_of_clips_of_different_length_are_refused(tooncrafter, nothing_is_loaded):
+    positive, _, _, latent, _ = conditioned(tooncrafter, frame_count=2)
+    _, negative, _, latent, _ = conditioned(tooncrafter)
+    with pytest.raises(BetwixtError, match="clips of 2 \\(positive\\) and 4 \\(negative\\) frames"):
+        sample(tooncrafter.model, positive, negative, latent)
+
+
 def test_stock_samplers_agree_with_the_reference_sampler_where_they_should(tooncrafter):
     import comfy.sample
     from betwixt.nodes.tooncrafter.sampling import ReferenceDDIM, TrailingSigmas
