@@ -186,7 +186,7 @@ def propagate(
 
     Args:
         frames: float32 [T, H, W, 3], 0..1.
-        intervals: of :func:`.propagation_plan.plan_intervals`.
+        intervals: of :func:`.plan.plan_intervals`.
         flow: an estimator, asked for each interval's neighbouring frames, or flow that holds at least
             :func:`needed_pairs`.
         device: where patch synthesis computes; the engine 'numba' needs the CPU.

@@ -19,7 +19,7 @@ from .wireframe import Wireframe, build_wireframe
 
 @dataclass(frozen=True)
 class GlueStickMatcher:
-    """A :class:`.line_matches.LineMatcher`.
+    """A :class:`..matches.LineMatcher`.
 
     Attributes:
         superpoint, gluestick: the networks; where they are is the business of ``resident``.
@@ -45,7 +45,7 @@ class GlueStickMatcher:
     name: ClassVar[str] = "GlueStick"
 
     def match(self, first: np.ndarray, last: np.ndarray, progress: Progress = silent) -> LineMatches:
-        """As :meth:`.line_matches.LineMatcher.match`; the segments end in the wireframe's junctions."""
+        """As :meth:`..matches.LineMatcher.match`; the segments end in the wireframe's junctions."""
         height, width = first.shape[:2]
         pictures, segments = [grey(first), grey(last)], []
         for index, picture in enumerate(pictures):

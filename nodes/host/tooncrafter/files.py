@@ -34,7 +34,7 @@ def load_checkpoint(
     """Everything in a published file, its fp16 or its pruned repackaging.
 
     Args:
-        weight_dtype: of the UNet, key of :data:`.svd_model.WEIGHT_DTYPES`.
+        weight_dtype: of the UNet, key of :data:`..svd.model.WEIGHT_DTYPES`.
         between_pictures: which of the two DynamiCrafter 512 the file is; they look alike.
 
     Raises:

@@ -220,7 +220,7 @@ def build_model(
 
     Args:
         file: what to call the file in errors.
-        weight_dtype: key of :data:`.svd_model.WEIGHT_DTYPES`; "default" lets the host choose.
+        weight_dtype: key of :data:`..svd.model.WEIGHT_DTYPES`; "default" lets the host choose.
         disable_dynamic: build for the host without its dynamic loading.
 
     Raises:

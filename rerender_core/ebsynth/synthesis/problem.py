@@ -17,7 +17,7 @@ class SynthesisProblem:
 
     Attributes:
         style: uint8 [B, Hs, Ws, NS], the painted key frames.
-        source_guides, target_guides: uint8 [B, Hs, Ws, NG] and [B, Ht, Wt, NG], see ``synthesis_guides.pack_guides``.
+        source_guides, target_guides: uint8 [B, Hs, Ws, NG] and [B, Ht, Wt, NG], see ``packed_guides.pack_guides``.
         guide_weights: float32 [NG], >= 0.
         style_weights: float32 [NS], >= 0; None = one in all, shared by the channels.
         modulation: uint8 [B, Ht, Wt, NG], scales the guides' weights at each target pixel by its value / 255, e.g. 0
