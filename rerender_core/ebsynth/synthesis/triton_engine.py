@@ -16,7 +16,7 @@ from torch import Tensor
 from . import triton_kernels as kernels
 from .patch_error import replicate
 from .search_level import Level, Search, Solution, occupancy_cost, search_radii, usable_centres
-from .voting import changed, vote
+from .voting import Voting, changed, vote
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +127,6 @@ class _Matching:
         self, mode: int, new_match: Tensor, down: int = 0, right: int = 0, radius: int = 0, active: Tensor | None = None
     ) -> None:
         self.passes += 1
-        some = active is not None
         kernels.search[_programs(self.match)](
             self.source,
             self.target,
@@ -139,7 +138,7 @@ class _Matching:
             self.error,
             self.cost,
             self.count,
-            active.to(torch.uint8) if some else self.usable,
+            self.usable if active is None else active.to(torch.uint8),
             self.height,
             self.width,
             self.source_height,
@@ -151,7 +150,7 @@ class _Matching:
             radius,
             MODE=mode,
             MODULATED=self.level.modulation is not None,
-            SOME=some,
+            SOME=active is not None,
             WORDS=self.words,
             PATCH=self.search.patch,
             BLOCK=BLOCK,
@@ -170,14 +169,14 @@ class _Matching:
             BLOCK=BLOCK,
         )
 
-    def vote(self, voting: str) -> Tensor:
+    def vote(self, voting: Voting) -> Tensor:
         """The picture that the matches make."""
         if voting != "plain":
             error = self.error.view(self.b, self.height, self.width)
             return vote(self.level.style, self.coordinates(), self.search.patch, voting, error)
         channels = self.level.style_channels
         image = torch.empty(self.b, self.height, self.width, channels, dtype=torch.uint8, device=self.match.device)
-        kernels.vote[(*_programs(self.match), channels)](
+        kernels.vote[_programs(self.match) + (channels,)](
             self.source,
             self.match,
             image,
