@@ -52,7 +52,13 @@ def graph(steps: int = STEPS, seed: int = 1, **changes) -> dict:
             "ControlNetApplyAdvanced", positive=["first", 0], negative=["first", 1], image=["blurred", 0], **applied
         ),
         "flow": node("BetwixtLoadFlowModel", method="DIS", method__preset="ultrafast"),
-        "cross": node("BetwixtCrossFrameAttention", **window(0.0, 1.0), loose=False, update_every=1),
+        "cross": node(
+            "BetwixtCrossFrameAttention",
+            **window(0.0, 1.0),
+            loose=False,
+            update_every=1,
+            replace_previous="with pixel-aware fusion",
+        ),
         "shape": node("BetwixtShapeAwareFusion", **window(0.0, 0.3), constraints=["cross", 0]),
         "pixel": node(
             "BetwixtPixelAwareFusion",

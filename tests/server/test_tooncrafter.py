@@ -44,6 +44,16 @@ def test_a_half_precision_file_runs_with_the_published_sampler_and_shows_preview
     assert shares == sorted(shares) and shares[-1] > 0.9
 
 
+def test_two_clips_are_sampled_at_once(sampling_client):
+    graph = miniature(api_graph(PUBLISHED))
+    graph[node_of(graph, "BetwixtToonCrafterConditioning")]["inputs"]["clips"] = 2
+    run = sampling_client.run(graph, timeout=180)
+    shown = [file for file in run.files if file.node == node_of(graph, "PreviewImage")]
+    frames = [Image.open(io.BytesIO(sampling_client.fetch(file))) for file in shown]
+    assert len(frames) == 12
+    assert frames[2].tobytes() != frames[8].tobytes()  # other noise
+
+
 @pytest.mark.parametrize("name", [PUBLISHED, SKETCHES])
 def test_the_stock_sampler_runs_as_well(sampling_client, name):
     graph, sampler = with_stock_sampler(miniature(api_graph(name)))
