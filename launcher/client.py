@@ -2,8 +2,11 @@
 
 import base64
 import contextlib
+import itertools
 import json
 import mimetypes
+import os
+import re
 import shutil
 import time
 import urllib.error
@@ -13,9 +16,19 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from .events import Event, EventStream
-from .failures import ExecutionFailed, Failure, Interrupted, ServerLost, ServerRefused, UsageMistake, ValidationFailed
+from .failures import (
+    ExecutionFailed,
+    Failure,
+    Interrupted,
+    ServerLost,
+    ServerRefused,
+    UntrustedNames,
+    UsageMistake,
+    ValidationFailed,
+)
 
 QUIET_SECONDS = 20  # after so long without a message the history is asked whether the prompt is still there
 REFUSALS = 4  # unanswered questions in a row until a server counts as lost
@@ -282,23 +295,34 @@ class Client:
         """Copy output files into a folder, previews into its subfolder ``previews``; never overwrites a file.
 
         Returns their paths in the order of ``files``.
+
+        Raises:
+            UntrustedNames: the server named files that would lie elsewhere; the others have been copied.
         """
-        paths = []
+        paths, refused = [], []
         for file in files:
-            target = unused_path((folder / PREVIEWS if file.folder == "temp" else folder) / file.filename)
-            self._copy(file, target)
-            paths.append(target)
+            if is_plain_name(file.filename):
+                paths.append(self._copy(file, (folder / PREVIEWS if file.folder == "temp" else folder) / file.filename))
+            else:
+                refused.append(file.filename)
+        if refused:
+            raise UntrustedNames(refused, folder, len(paths))
         return paths
 
-    def _copy(self, file: OutputFile, target: Path) -> None:
+    def _copy(self, file: OutputFile, wanted: Path) -> Path:
+        target = None
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with self._view(file) as answer, open(target, "xb") as out:
-                shutil.copyfileobj(answer, out)
+            wanted.parent.mkdir(parents=True, exist_ok=True)
+            with self._view(file) as answer:
+                target, out = open_unused(wanted)
+                with out:
+                    shutil.copyfileobj(answer, out)
         except OSError as error:
-            target.unlink(missing_ok=True)
+            if target is not None:
+                target.unlink(missing_ok=True)
             reason = error.strerror or error
-            raise Failure(f"{target} could not be written ({reason}). Choose another folder with --out.") from error
+            raise Failure(f"{wanted} could not be written ({reason}). Choose another folder with --out.") from error
+        return target
 
     def _view(self, file: OutputFile):
         query = {"filename": file.filename, "subfolder": file.subfolder, "type": file.folder}
@@ -342,17 +366,22 @@ def output_files(outputs: dict) -> list[OutputFile]:
         for kind, entries in output.items()
         if isinstance(entries, list)
         for entry in entries
-        if isinstance(entry, dict) and "filename" in entry
+        if isinstance(entry, dict) and isinstance(entry.get("filename"), str)
     ]
 
 
-def unused_path(path: Path) -> Path:
-    """The path itself, or with a number before its suffix if something is there already."""
-    number, free = 1, path
-    while free.exists():
-        number += 1
-        free = path.with_name(f"{path.stem}-{number}{path.suffix}")
-    return free
+def is_plain_name(name: str) -> bool:
+    """Whether a server's file name stays in the folder it is put into: without folder, drive or control characters."""
+    special = ':*?"<>|' if os.name == "nt" else ""
+    return name not in (".", "..") and bool(re.fullmatch(rf"[^/\\{special}\x00-\x1f\x7f]+", name))
+
+
+def open_unused(path: Path) -> tuple[Path, IO[bytes]]:
+    """A new file of that name, or with a number before its suffix if something is there already."""
+    for number in itertools.count(1):
+        free = path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
+        with contextlib.suppress(FileExistsError):
+            return free, open(free, "xb")
 
 
 def _note(run: Run, event: Event) -> None:

@@ -4,6 +4,7 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from . import failures
@@ -74,6 +75,19 @@ def _add_base(command: argparse.ArgumentParser) -> None:
     command.add_argument("--base", type=Path, metavar="DIR", help=text)
 
 
+def require_writable(folder: Path) -> None:
+    """Try to write where ``--out`` is, or will be. Raises ``UsageMistake`` if that is not possible."""
+    there = next(place for place in (folder.resolve(), *folder.resolve().parents) if place.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there) as trial:
+            trial.write(b"0")
+    except OSError as error:
+        reason = f"{there} is a file" if there.is_file() else f"{there}: {error.strerror or error}"
+        raise failures.UsageMistake(
+            f"--out {folder}: nothing can be written there ({reason}). Name another folder."
+        ) from error
+
+
 def check(args: argparse.Namespace) -> None:
     """Refuse what can be seen to be wrong before anything is installed or started."""
     if args.command == "run":
@@ -100,6 +114,8 @@ def check(args: argparse.Namespace) -> None:
         from .suite import check_complete
 
         check_complete(args)
+    if getattr(args, "out", None):
+        require_writable(args.out)
     if getattr(args, "base", None) and not args.base.is_dir():
         raise failures.UsageMistake(f"--base {args.base}: there is no such folder.")
 
@@ -150,9 +166,22 @@ def main(arguments: list[str]) -> int:
     except failures.Failure as failure:
         say(f"\nbetwixt.py: {failure}")
         return failure.exit_code
+    except OSError as error:  # a full or write-protected disk, wherever something is kept
+        place = f"{error.filename}: " if error.filename else ""
+        say(f"\nbetwixt.py: {place}{error.strerror or error}.")
+        say(f"Temporary files go to {temporary_folder()}; TMPDIR can name another folder, --out one for the results.")
+        return failures.Failure.exit_code
     except KeyboardInterrupt:
         say("\nbetwixt.py: stopped by Ctrl-C.")
         return failures.Interrupted.exit_code
+
+
+def temporary_folder() -> str:
+    """Where temporary files go, for messages."""
+    try:
+        return tempfile.gettempdir()
+    except OSError:
+        return "no folder: none can be written to"
 
 
 def continue_inside(ready: Ready, base: Path, arguments: list[str]) -> int:

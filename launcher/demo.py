@@ -67,9 +67,11 @@ def demo(args, host: Path, graphs: Sequence[DemoGraph] = GRAPHS) -> Path:
     began = time.monotonic()
     out = args.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="betwixt-demo-") as scratch:
-        inputs = write_inputs(out / "input")  # kept: 'run' can use them with the same graphs
-        rows = [Row("Two key frames", [frames_of([out / "input" / name])[0] for name in KEY_FRAMES])]
+    (out / "input").mkdir(exist_ok=True)
+    # On the disk of the results, into whose place each file is moved when it is complete: another demo may run.
+    with tempfile.TemporaryDirectory(prefix=".demo-", dir=out) as scratch:
+        inputs = write_inputs(Path(scratch) / "input")
+        rows = [Row("Two key frames", [frames_of([Path(scratch) / "input" / name])[0] for name in KEY_FRAMES])]
         with stoppable(), server_address(None, host) as url, Client(url) as client:
             say(f"Computing begins {time.monotonic() - began:.0f} s after the start")
             for path in inputs:
@@ -77,8 +79,11 @@ def demo(args, host: Path, graphs: Sequence[DemoGraph] = GRAPHS) -> Path:
             for item in graphs:
                 say(f"{item.name}:")
                 rows += run_one(client, item, Path(scratch) / item.name, out)
-    sheet = out / "contact-sheet.png"
-    sheet.write_bytes(cv2.imencode(".png", contact_sheet(TITLE, rows)[..., ::-1])[1].tobytes())
+        for path in inputs:  # kept: 'run' can use them with the same graphs
+            path.replace(out / "input" / path.name)
+        sheet = Path(scratch) / "contact-sheet.png"
+        sheet.write_bytes(cv2.imencode(".png", contact_sheet(TITLE, rows)[..., ::-1])[1].tobytes())
+        sheet = sheet.replace(out / sheet.name)
     say(f"Wrote {sheet}")
     say(f"Demo done in {time.monotonic() - began:.0f} s; everything is in {out}")
     return sheet

@@ -2,11 +2,11 @@
 
 EXIT_MEANINGS = {
     0: "done",
-    1: "set-up failed, or a test failed",
+    1: "set-up failed, a test failed, or a result could not be written",
     2: "wrong arguments, an unreadable workflow, a missing input file",
     3: "the server refused the workflow (validation error)",
     4: "a node failed while the workflow ran (execution error)",
-    5: "the server did not start, stopped, or stopped answering",
+    5: "the server did not start, stopped, stopped answering, or named files outside the folder of --out",
     130: "stopped by Ctrl-C (the running workflow is interrupted)",
 }
 EXIT_CODES = "\n".join(["exit codes:", *(f"  {code:<4} {meaning}" for code, meaning in EXIT_MEANINGS.items())])
@@ -94,6 +94,19 @@ class ServerRefused(Failure):
             super().__init__(text + "http://name:password@host.")
         else:
             super().__init__(f"The server answered {url} with HTTP status {status}; is it a ComfyUI?")
+
+
+class UntrustedNames(Failure):
+    """A server named output files that would be written outside the folder for them."""
+
+    exit_code = 5
+
+    def __init__(self, names: list[str], folder, others: int):
+        listed = ", ".join(repr(name[:100]) for name in names[:3]) + (", ..." if len(names) > 3 else "")
+        super().__init__(
+            f"The server named {len(names)} output files that do not belong into {folder}: {listed}. They were not "
+            f"written. The other {others} files were. Do not trust this server, or tell whoever runs it."
+        )
 
 
 class Interrupted(Failure):

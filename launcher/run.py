@@ -13,7 +13,7 @@ from pathlib import Path
 from .client import PREVIEWS, Client, Run, output_files
 from .console import say
 from .events import Event
-from .failures import ExecutionFailed, ServerLost, UsageMistake
+from .failures import ExecutionFailed, Failure, ServerLost, UsageMistake
 from .graph import apply_settings, file_inputs, find_file, load_graph, title
 from .server import Server
 
@@ -116,8 +116,11 @@ def run_graph(client: Client, graph: dict, out: Path) -> tuple[Run, list[Path]]:
         run = client.run(graph, progress)
     except ExecutionFailed as failure:
         progress.finish()
-        record = client.history(failure.prompt_id) or {}
-        report(client.fetch_all(output_files(record.get("outputs", {})), out))
+        try:
+            record = client.history(failure.prompt_id) or {}
+            report(client.fetch_all(output_files(record.get("outputs", {})), out))
+        except Failure as another:  # what failed first counts
+            say(f"What was finished before could not be fetched: {another}")
         raise
     except KeyboardInterrupt:
         progress.finish()

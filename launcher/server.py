@@ -21,6 +21,7 @@ from .failures import ServerLost, UsageMistake
 from .folders import PACK
 
 HOST_ADDRESS = "127.0.0.1"
+TIED = Path(__file__).with_name("tied.py")
 PORT_ATTEMPTS = 3  # a free port can be taken by another process before the server binds it
 STOP_SECONDS = 10
 PROBE_ACCELERATOR = """
@@ -177,7 +178,8 @@ class Server:
 
     def _launch(self, port: int, scratch: Path) -> subprocess.Popen:
         self.url = f"http://{HOST_ADDRESS}:{port}"
-        command = [self.python, str(self.host / "main.py"), "--listen", HOST_ADDRESS, "--port", str(port)]
+        # Tied: it must not outlive this process, even when that is killed and cannot stop it.
+        command = [self.python, str(TIED), str(self.host / "main.py"), "--listen", HOST_ADDRESS, "--port", str(port)]
         self._custom_nodes = self._pack_folder(scratch)
         paths = self._write_search_paths(scratch)
         command += ["--base-directory", str(self.base), "--extra-model-paths-config", str(paths)]
@@ -199,7 +201,7 @@ class Server:
         with open(self.log, "wb") as log:
             self._process = subprocess.Popen(
                 command + self.arguments,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.base,
@@ -284,6 +286,8 @@ class Server:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        if process is not None and process.stdin is not None:
+            process.stdin.close()
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
             self._scratch = None
