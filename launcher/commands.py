@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import failures
 from .console import say
-from .folders import PACK
+from .folders import PACK, TIED
 from .setup import Ready, prepare
 
 INSIDE = "inside"  # first argument of the second stage, followed by the host's folder and the base directory
@@ -191,7 +191,8 @@ def continue_inside(ready: Ready, base: Path, arguments: list[str]) -> int:
     if os.name != "nt":
         sys.stdout.flush()
         os.execv(ready.python, command)
-    process = subprocess.Popen(command)
+    # Tied, so that it ends with this process, and its server with it.
+    process = subprocess.Popen([command[0], str(TIED), *command[1:]], stdin=subprocess.PIPE)
     while True:
         try:
             return process.wait()

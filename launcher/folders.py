@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PACK = Path(__file__).resolve().parent.parent
+TIED = PACK / "launcher" / "tied.py"  # runs a program that ends with the process that started it
 ENVIRONMENT = PACK / ".venv"
 OWN_BASE = PACK / "comfyui"  # models, input, output and user folders when there is no other ComfyUI installation
 

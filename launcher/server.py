@@ -18,10 +18,9 @@ from pathlib import Path
 
 from ..common.files.published_files import MODEL_FOLDERS
 from .failures import ServerLost, UsageMistake
-from .folders import PACK
+from .folders import PACK, TIED
 
 HOST_ADDRESS = "127.0.0.1"
-TIED = Path(__file__).with_name("tied.py")
 PORT_ATTEMPTS = 3  # a free port can be taken by another process before the server binds it
 STOP_SECONDS = 10
 PROBE_ACCELERATOR = """

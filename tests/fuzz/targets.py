@@ -89,9 +89,10 @@ def _read_checkpoint(path: Path) -> None:
     from betwixt.common.files.checkpoints import describe_state_dict, non_finite_report, unwrap_state_dict
     from betwixt.common.files.weight_files import read_torch_file
 
-    state_dict = unwrap_state_dict(read_torch_file(str(path)))
-    describe_state_dict(state_dict)
-    non_finite_report(state_dict)
+    for mapped in (False, True):
+        state_dict = unwrap_state_dict(read_torch_file(str(path), mapped))
+        describe_state_dict(state_dict)
+        non_finite_report(state_dict)
 
 
 def _read_safetensors(path: Path) -> None:

@@ -100,6 +100,7 @@ def test_the_exit_codes_differ_and_are_documented():
         "ExecutionFailed": 4,
         "ServerLost": 5,
         "ServerRefused": 5,
+        "UntrustedNames": 5,
         "Interrupted": 130,
     }
     text = commands.parser().format_help()

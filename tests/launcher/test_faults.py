@@ -18,8 +18,8 @@ from betwixt.launcher import commands, run
 from betwixt.launcher import demo as demo_module
 from betwixt.launcher.client import Client, OutputFile, is_plain_name, output_files
 from betwixt.launcher.failures import ExecutionFailed, Failure, UntrustedNames, UsageMistake
-from betwixt.launcher.folders import PACK
-from betwixt.launcher.server import TIED, Server
+from betwixt.launcher.folders import PACK, TIED
+from betwixt.launcher.server import Server
 
 from tests.launcher.test_server import ANSWERS
 
@@ -194,6 +194,25 @@ def test_a_tied_program_runs_as_by_itself(tmp_path):
     process.stdin.close()
     process.stdout.close()
     assert told == ["__main__", [str(tmp_path / "main.py"), "--port", "1"], str(tmp_path), ""]
+
+
+def test_the_second_stage_runs_tied(tmp_path):
+    """As on Windows, where the first stage stays and must not be outlived."""
+    command = [
+        sys.executable,
+        str(TIED),
+        str(PACK / "betwixt.py"),
+        "inside",
+        str(tmp_path),
+        str(tmp_path),
+        "run",
+        "--help",
+    ]
+    done = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    said = done.stdout.read()
+    assert done.wait() == 0 and "queue" not in said.split("usage:")[0] and "--server" in said
+    done.stdin.close()
+    done.stdout.close()
 
 
 def test_a_stopped_server_leaves_no_pipe(tmp_path):
