@@ -18,7 +18,8 @@ from .targets import case_of, target_named
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
 CASES = FOLDER / "cases"
-SECONDS = 5.0  # for a case
+SECONDS = 5.0  # of work for a case
+PATIENCE = 60.0  # seconds without a word until a child counts as hanging, on a busy machine
 GROWTH = 200 << 20  # bytes over the file's size and a tenth
 START_SECONDS = 300.0  # for a child's imports, on a busy machine
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMBA")}
@@ -110,6 +111,7 @@ def run(
     fewest: int = 0,
     most: int | None = None,
     limit: float = SECONDS,
+    patience: float = PATIENCE,
 ) -> dict[str, Result]:
     """The kept cases of some targets, then new ones, the targets in turn.
 
@@ -119,7 +121,8 @@ def run(
         first: number of the first new case.
         fewest: new cases of each target that are used even if that takes longer; on a busy machine.
         most: new cases of each target at most.
-        limit: seconds that one case may take.
+        limit: seconds of work that one case may take.
+        patience: seconds until a child that says nothing counts as hanging.
     """
     results, until = {name: Result(name) for name in names}, time.monotonic() + seconds
     todo = [(name, str(path)) for name in names for path in sorted((CASES / name).glob("*"))]
@@ -136,7 +139,7 @@ def run(
             try:
                 while wanted():
                     report = child.report(waited)
-                    waited = limit + 1
+                    waited = patience
                     name, current = todo.pop(0) if todo else (left.pop(0), number)
                     size = os.path.getsize(current) if isinstance(current, str) else 0
                     results[name].add(report, current, size, limit)

@@ -26,7 +26,7 @@ def test_kept_and_new_cases():
 def test_the_runner_notices_what_goes_wrong():
     kinds = [case_of("broken", SEED, number).decode() for number in range(8)]
     assert len(set(kinds)) == 5
-    result = run(["broken"], 600.0, SEED, most=8, limit=1.0)["broken"]
+    result = run(["broken"], 600.0, SEED, most=8, patience=3.0)["broken"]
     assert result.outcomes == Counter(kinds)
     assert [(finding.case, finding.kind) for finding in result.findings] == [
         (number, kind) for number, kind in enumerate(kinds) if kind != "passed"
