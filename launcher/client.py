@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import itertools
 import json
 import mimetypes
 import os
@@ -378,10 +377,13 @@ def is_plain_name(name: str) -> bool:
 
 def open_unused(path: Path) -> tuple[Path, IO[bytes]]:
     """A new file of that name, or with a number before its suffix if something is there already."""
-    for number in itertools.count(1):
-        free = path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
-        with contextlib.suppress(FileExistsError):
+    number, free = 1, path
+    while True:
+        try:
             return free, open(free, "xb")
+        except FileExistsError:
+            number += 1
+            free = path.with_name(f"{path.stem}-{number}{path.suffix}")
 
 
 def _note(run: Run, event: Event) -> None:
