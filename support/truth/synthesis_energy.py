@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 import torch
-from betwixt.rerender_core.ebsynth.synthesis.occupancy import at_matches, occupancy
+from betwixt.rerender_core.ebsynth.synthesis.occupancy import covered, match_count
 from betwixt.rerender_core.ebsynth.synthesis.patch_error import patch_error
 from betwixt.rerender_core.ebsynth.synthesis.problem import SynthesisOptions, SynthesisProblem, all_style_weights
 from betwixt.rerender_core.ebsynth.synthesis.search_level import Solution
@@ -28,6 +28,25 @@ def energy(problem: SynthesisProblem, options: SynthesisOptions, result: Solutio
     error = float(patch_error(source, target, weights, result.nnf, patch).mean())
     occupied = float(at_matches(occupancy(result.nnf, tuple(problem.style.shape[1:3]), patch), result.nnf).mean())
     return Energy(error, occupied, error + uniformity * occupied)
+
+
+def occupancy(nnf: torch.Tensor, source_size: tuple[int, int], patch: int) -> torch.Tensor:
+    """Occupancy of the patch around every source pixel: 1 = used as often as all others, on average.
+
+    Returns:
+        float32 [B, Hs, Ws]. The mean at the target's matches, ``total``'s occupancy term, is
+        ``at_matches(occupancy(...), nnf).mean()``.
+    """
+    count = match_count(nnf, source_size).double()
+    matches = (nnf[..., 0] >= 0).sum(dim=(1, 2)).clamp(min=1).view(-1, 1, 1)
+    area = source_size[0] * source_size[1]
+    return (covered(covered(count, patch), patch) / patch**4 * area / matches).float()
+
+
+def at_matches(field: torch.Tensor, nnf: torch.Tensor) -> torch.Tensor:
+    """Values of a source field [B, Hs, Ws] at the matches [B, Ht, Wt, 2]: [B, Ht, Wt]; all must be matched."""
+    b = torch.arange(nnf.shape[0], device=nnf.device).view(-1, 1, 1)
+    return field[b, nnf[..., 1].long(), nnf[..., 0].long()]
 
 
 def psnr(picture: torch.Tensor, truth: torch.Tensor) -> float:

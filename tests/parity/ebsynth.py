@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from betwixt.common.compiled_kernels import numba_available
-from betwixt.rerender_core.ebsynth.synthesis.occupancy import at_matches, covered, match_count, occupancy
+from betwixt.rerender_core.ebsynth.synthesis.occupancy import covered, match_count
 from betwixt.rerender_core.ebsynth.synthesis.packed_guides import Guide, is_grey, pack_guides
 from betwixt.rerender_core.ebsynth.synthesis.patch_error import patch_error
 from betwixt.rerender_core.ebsynth.synthesis.problem import SynthesisOptions, SynthesisProblem
@@ -16,7 +16,7 @@ from betwixt.rerender_core.ebsynth.synthesis.solver import synthesise
 from betwixt.rerender_core.ebsynth.synthesis.voting import changed, vote
 
 from support.golden import Case, Check, max_error
-from support.truth.synthesis_energy import energy, psnr
+from support.truth.synthesis_energy import at_matches, energy, occupancy, psnr
 from tests.parity.ebsynth_blend import BLEND_KINDS
 
 ERROR_TOLERANCE = 3e-6  # relative

@@ -34,22 +34,3 @@ def covered(count: Tensor, patch: int) -> Tensor:
             total.narrow(axis, 0, size - shift).add_(count.narrow(axis, shift, size - shift))
         count = total
     return count
-
-
-def occupancy(nnf: Tensor, source_size: tuple[int, int], patch: int) -> Tensor:
-    """Occupancy of the patch around every source pixel: 1 = used as often as all others, on average.
-
-    Returns:
-        float32 [B, Hs, Ws]. The mean at the target's matches, ``total``'s occupancy term, is
-        ``at_matches(occupancy(...), nnf).mean()``.
-    """
-    count = match_count(nnf, source_size).double()
-    matches = (nnf[..., 0] >= 0).sum(dim=(1, 2)).clamp(min=1).view(-1, 1, 1)
-    area = source_size[0] * source_size[1]
-    return (covered(covered(count, patch), patch) / patch**4 * area / matches).float()
-
-
-def at_matches(field: Tensor, nnf: Tensor) -> Tensor:
-    """Values of a source field [B, Hs, Ws] at the matches [B, Ht, Wt, 2]: [B, Ht, Wt]; all must be matched."""
-    b = torch.arange(nnf.shape[0], device=nnf.device).view(-1, 1, 1)
-    return field[b, nnf[..., 1].long(), nnf[..., 0].long()]
