@@ -111,6 +111,10 @@ def check(args: argparse.Namespace) -> None:
 
         require_free_port(args.port)
     elif args.command == "test":
+        if not (PACK / "tests").is_dir():
+            raise failures.Failure(
+                "This copy was installed from the registry and has no tests; they are in the git repository."
+            )
         from .suite import check_complete
 
         check_complete(args)

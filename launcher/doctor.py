@@ -8,15 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..common.files.published_files import MODEL_FOLDERS, PUBLISHED_FILES, PublishedFile
-from .browser import find_browser
 from .console import say
-from .environment import Environment
 from .failures import SetupFailed, UsageMistake
-from .folders import ENVIRONMENT, OWN_BASE, PACK, cache_folder
+from .folders import OWN_BASE, PACK, cache_folder
 from .host_tree import VERSION, Host, locate_host
 from .server import has_accelerator
-from .setup import base_directory, installation_python
-from .torch_build import nvidia_driver
+from .setup import base_directory, builds_environments, installation_python, own_environment
 
 SHOWN = ("torch", "torchvision", "torchaudio", "numpy", "kornia", "opencv-python-headless", "numba", "onnxruntime")
 MODEL_SUFFIX = re.compile(r"^[^/\n:]+(/[^/\n:]+)*\.(safetensors|sft|ckpt|pth|pt|bin|onnx|gguf)$")
@@ -35,7 +32,6 @@ def doctor(args) -> int:
     """The command. ``args``: base, workflow (each or None). Returns the exit code: 1 if a set-up is needed."""
     say(f"Betwixt in {PACK}")
     _row("Python", f"{sys.version.split()[0]}, {sys.executable}")
-    _row("NVIDIA driver", "present" if nvidia_driver() else "none found")
     try:
         host = locate_host()
     except SetupFailed as failure:
@@ -49,6 +45,8 @@ def doctor(args) -> int:
     if python:
         _row("Computes on", "the accelerator" if has_accelerator(python) else "the CPU")
     if (PACK / "tests").is_dir():
+        from .browser import find_browser
+
         _row("Browser", find_browser() or "none found; the frontend tests need Chromium")
     base = args.base or (base_directory(host) if host is not None else OWN_BASE)
     folders = _model_folders(host, base, python)
@@ -71,14 +69,17 @@ def _report_environment(host: Host | None) -> tuple[bool, str | None]:
     if host is not None and host.origin != "cache" and (python := installation_python(host.path)):
         _row("Packages", f"those of the installation's own Python, {python}")
         return True, python
-    environment = Environment(ENVIRONMENT, nvidia_driver())
+    if not builds_environments():
+        _row("Packages", "no ComfyUI with a Python of its own was found, and this copy makes no environment")
+        return False, None
+    environment = own_environment()
     installed = environment.installed()
     ready = {tests: host is not None and environment.complete(host, tests) for tests in (False, True)}
     state = ", ".join(
         f"{'complete' if ready[tests] else 'not complete'} for {purpose}"
         for tests, purpose in ((False, "demo, run, serve"), (True, "test"))
     )
-    _row("Environment", f"{ENVIRONMENT} ({state})")
+    _row("Environment", f"{environment.folder} ({state})")
     _row("Packages", ", ".join(f"{name} {installed[name]}" for name in SHOWN if name in installed) or "none")
     return ready[False], environment.python if ready[False] else None
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .console import say, step
 from .failures import SetupFailed
-from .folders import PACK
+from .folders import PACK_REQUIREMENTS
 from .host_tree import VERSION, Host
 from .pip import Pip, explain, free_space
 from .torch_build import TorchBuild, builds, matches, repair_light_build
@@ -19,7 +19,6 @@ from .torch_build import TorchBuild, builds, matches, repair_light_build
 SETTINGS = Path(__file__).resolve().parent
 CONSTRAINTS = SETTINGS / "constraints.txt"
 TEST_REQUIREMENTS = SETTINGS / "test_requirements.txt"
-PACK_REQUIREMENTS = PACK / "requirements.txt"
 EXTRAS = ("numba",)  # the pack's optional extra "cpu"
 # Lines of the host's requirements that a headless server does not need (0.5 GB), and the trio installed before.
 LEFT_OUT = ("comfyui-workflow-templates", "comfyui-embedded-docs", "pyopengl", "comfy-angle")

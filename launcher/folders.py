@@ -8,6 +8,7 @@ from pathlib import Path
 
 PACK = Path(__file__).resolve().parent.parent
 TIED = PACK / "launcher" / "tied.py"  # runs a program that ends with the process that started it
+PACK_REQUIREMENTS = PACK / "requirements.txt"
 ENVIRONMENT = PACK / ".venv"
 OWN_BASE = PACK / "comfyui"  # models, input, output and user folders when there is no other ComfyUI installation
 

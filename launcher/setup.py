@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .console import say
-from .environment import EXTRAS, PACK_REQUIREMENTS, Environment
 from .failures import SetupFailed
-from .folders import ENVIRONMENT, OWN_BASE, cache_folder, only_one
+from .folders import ENVIRONMENT, OWN_BASE, PACK, PACK_REQUIREMENTS, cache_folder, only_one
 from .host_tree import Host, fetch_host, locate_host
-from .torch_build import nvidia_driver
 
 HAS_HOST_PACKAGES = (
     "import importlib.util as u; raise SystemExit(not all(u.find_spec(n) for n in ('torch', 'aiohttp')))"
@@ -46,13 +44,37 @@ def prepare(tests: bool = False) -> Ready:
         if python is not None:
             require_pack_modules(python)
             return Ready(host, python, host.path)
-    environment = Environment(ENVIRONMENT, nvidia_driver())
+    environment = own_environment()
     if host is None or not environment.complete(host, tests):
         host = set_up(environment, host, tests)
     return Ready(host, environment.python, base_directory(host))
 
 
-def set_up(environment: Environment, host: Host | None, tests: bool) -> Host:
+def builds_environments() -> bool:
+    """Whether this copy can make an environment of its own; the registry's archive comes without what that takes."""
+    return (PACK / "launcher" / "environment.py").is_file()
+
+
+def own_environment():
+    """The checkout's environment, made or not.
+
+    Raises:
+        SetupFailed: this copy makes none and no installation was found.
+    """
+    if not builds_environments():
+        raise SetupFailed(
+            "Find ComfyUI's Python",
+            "this copy of Betwixt came from the registry and sets up no environment of its own.",
+            "Start it from ComfyUI's custom_nodes folder with ComfyUI's own Python, name that ComfyUI in COMFYUI_PATH, "
+            "or use the git repository.",
+        )
+    from .environment import Environment
+    from .torch_build import nvidia_driver
+
+    return Environment(ENVIRONMENT, nvidia_driver())
+
+
+def set_up(environment, host: Host | None, tests: bool) -> Host:
     """Go through all steps; each one keeps what an earlier, perhaps interrupted, set-up left complete."""
     waiting = "Another set-up is running; waiting for it to finish ..."
     with only_one(cache_folder() / "setup.lock", waiting):
@@ -121,5 +143,5 @@ def require_pack_modules(python: str) -> None:
             "Check ComfyUI's Python",
             f"{python} lacks {', '.join(missing)}, which the pack requires. Nothing was changed.",
             f"Install the pack's requirements there: '{python} -m pip install -r {PACK_REQUIREMENTS}' "
-            f"(and, for speed on the CPU, {', '.join(EXTRAS)}).",
+            "(and, for speed on the CPU, numba).",
         )

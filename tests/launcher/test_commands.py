@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from betwixt.common.files.published_files import PUBLISHED_FILES, SKETCH_ENCODER, SUPERPOINT, TOONCRAFTER
-from betwixt.launcher import commands, doctor, setup, suite
+from betwixt.launcher import commands, doctor, environment, setup, suite
 from betwixt.launcher.failures import Failure, SetupFailed
 from betwixt.launcher.host_tree import Host
 
@@ -125,8 +125,8 @@ def test_an_installation_is_used_with_its_own_python_and_never_changed(tmp_path,
 def test_doctor_tells_where_model_files_are_and_go(tmp_path, monkeypatch, capsys):
     host = Host(tmp_path / "tree", "cache")
     monkeypatch.setattr(doctor, "locate_host", lambda: host)
-    monkeypatch.setattr(doctor, "ENVIRONMENT", tmp_path / "venv")
-    monkeypatch.setattr(doctor.Environment, "complete", lambda *_: True)
+    monkeypatch.setattr(setup, "ENVIRONMENT", tmp_path / "venv")
+    monkeypatch.setattr(environment.Environment, "complete", lambda *_: True)
     monkeypatch.setattr(doctor, "has_accelerator", lambda _: False)
     first, *others = PUBLISHED_FILES
     (tmp_path / "models" / first.folder).mkdir(parents=True)
@@ -148,7 +148,7 @@ def test_doctor_tells_where_model_files_are_and_go(tmp_path, monkeypatch, capsys
 def test_doctor_tells_what_a_workflow_needs(tmp_path, monkeypatch, capsys):
     host = Host(tmp_path / "tree", "cache")
     monkeypatch.setattr(doctor, "locate_host", lambda: host)
-    monkeypatch.setattr(doctor.Environment, "complete", lambda *_: True)
+    monkeypatch.setattr(environment.Environment, "complete", lambda *_: True)
     monkeypatch.setattr(doctor, "has_accelerator", lambda _: False)
     name = "ToonCrafter guided by sketches.json"
     for folder in ("workflows", "workflows/api"):  # both formats

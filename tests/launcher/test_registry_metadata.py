@@ -1,6 +1,9 @@
 """What the registry and the Manager read: pyproject.toml, requirements.txt, .comfyignore."""
 
+import os
 import re
+import shutil
+import subprocess
 import sys
 
 import pytest
@@ -44,6 +47,46 @@ def test_the_published_archive_has_what_the_nodes_and_commands_need():
     lines = (ROOT / ".comfyignore").read_text("utf-8").splitlines()
     left_out = {line.rstrip("/") for line in lines if line and not line.startswith("#")}
     published = {path.name for path in ROOT.iterdir()} - left_out
-    for needed in ("__init__.py", "betwixt.py", "common", "demo", "fcvg_core", "launcher", "nodes", "web", "workflows"):
-        assert needed in published
+    needed = ("__init__.py", "betwixt.py", "common", "demo", "fcvg_core", "launcher", "nodes", "subgraphs", "web")
+    assert {*needed, "workflows"} <= published
     assert not published & {"tests", "tools", "benchmarks", ".ci"}
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """The pack as the registry publishes it, in the custom_nodes folder of a ComfyUI that is none."""
+    left_out = [line.rstrip("/") for line in (ROOT / ".comfyignore").read_text("utf-8").splitlines() if line[:1] != "#"]
+    host = tmp_path / "ComfyUI"
+    pack = host / "custom_nodes" / "betwixt"
+    (host / "comfy").mkdir(parents=True)
+    (host / "main.py").touch()
+    (host / "comfyui_version.py").write_text('__version__ = "0.30.0"')
+    for name in ("betwixt.py", "common", "launcher", "pyproject.toml", "requirements.txt", "workflows"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
+        (pack / name).parent.mkdir(parents=True, exist_ok=True)
+        copy(ROOT / name, pack / name)
+    for name in left_out:
+        assert (ROOT / name).exists() or name == ".ci", name
+        (pack / name).unlink(missing_ok=True)
+    return pack
+
+
+def test_no_file_of_the_archive_runs_pip(archive):
+    runs_pip = re.compile(r"""["']-m["'],\s*["']pip["']""")
+    assert runs_pip.search((ROOT / "launcher" / "pip.py").read_text("utf-8"))
+    assert [path.name for path in archive.rglob("*.py") if runs_pip.search(path.read_text("utf-8"))] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["doctor"], 0, "Ready to run: "),
+        (["run", "workflows/api/Estimate flow.json", "--server", "127.0.0.1:9"], 5, "No answer from the server"),
+        (["test"], 1, "has no tests; they are in the git repository"),
+    ],
+)
+def test_the_commands_work_from_the_archive(archive, arguments, code, said):
+    environment = {key: value for key, value in os.environ.items() if key != "COMFYUI_PATH"}
+    command = [sys.executable, "betwixt.py", *arguments]
+    done = subprocess.run(command, cwd=archive, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == code and said in done.stdout, done.stdout + done.stderr
