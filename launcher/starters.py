@@ -27,10 +27,30 @@ class Starter:
 
 STARTERS = (
     Starter(
+        "Betwixt 2 EbSynth - paint a clip, no model",
+        "A video and a few of its frames, painted, in; the whole clip painted like them out. Needs no model file.",
+        ("No models", "Video stylization"),
+    ),
+    Starter(
         "FCVG conditions from two pictures",
-        "Two pictures in; their matched lines, moved from one to the other, frame by frame, out. No model files; "
-        "about 10 s on two processor cores.",
+        "Two pictures in; their matched lines, moved from one to the other frame by frame, out. Needs no model file.",
         ("No models", "Inbetween"),
+    ),
+    Starter(
+        "Betwixt 3 Inbetween two drawings (ToonCrafter)",
+        "Two key drawings and a prompt in, 16 frames between them out. Needs ToonCrafter's file, 5.3 GB.",
+        ("Inbetween",),
+    ),
+    Starter(
+        "Betwixt 4 Inbetween two photos (FCVG)",
+        "Two photographs in, 25 frames between them out. Needs FCVG's two files and SVD-XT 1.1, 11 GB.",
+        ("Inbetween",),
+    ),
+    Starter(
+        "Betwixt 5 Restyle a video (Rerender)",
+        "A video and a prompt in, the video in that style out. Needs a Stable Diffusion 1.5 checkpoint and an edge "
+        "ControlNet, 5.7 GB.",
+        ("Video stylization",),
     ),
 )
 

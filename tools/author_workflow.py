@@ -3,15 +3,14 @@
 The API graph needs only what differs from the defaults; it is completed by the interface and written back. The file
 tools/layouts/NAME.json says what the interface cannot know::
 
-    {"note": ["Markdown lines"], "stages": [["title", ["node id", ...]], ...], "thumbnail": "node id",
-     "thumbnail_changes": {"node id": {"class_type": ..., "inputs": ...}}}
+    {"note": ["Markdown lines"], "stages": [["title", ["node id", ...]], ...], "thumbnail": "node id"}
 
-A stage's nodes stand by topological depth; a list of lists says the columns instead. The thumbnail shows the pictures
-which that node puts out when the graph runs on the stand-in models of the tests; where a stand-in shows nothing of what
-the published model would, ``thumbnail_changes`` replaces nodes for that picture. Without ``thumbnail`` NAME.jpg stays
-as it is. Screenshots are left in .out/workflows. Needs Chromium and playwright.
+A stage's nodes stand by topological depth; a list of lists says the columns instead. The thumbnail of a workflow that
+needs no model file shows what the node ``thumbnail`` puts out; that of any other is an illustration of its inputs and
+its graph, and says so. Screenshots are left in .out/workflows. Needs Chromium and playwright.
 """
 
+import io
 import json
 import re
 import sys
@@ -19,15 +18,17 @@ import tempfile
 import uuid
 from pathlib import Path
 
-from betwixt.common.files.published_files import PUBLISHED_FILES
+import av
+from betwixt.common.files.published_files import PUBLISHED_FILES, files_named_in
 from betwixt.launcher.client import Client
 from betwixt.launcher.host_tree import find_host
 from betwixt.launcher.server import Server
+from PIL import Image
 
 from support.bootstrap import ROOT
 from support.frontend import Frontend
 from support.models.stand_ins import write_base
-from support.thumbnail import montage, write_thumbnail
+from support.thumbnail import illustration, montage, write_thumbnail
 from tools.layered_layout import TITLE_BAR, Box, Stage, arrange, columns_by_depth
 
 WORKFLOWS, LAYOUTS, SCREENSHOTS = ROOT / "workflows", ROOT / "tools" / "layouts", ROOT / ".out" / "workflows"
@@ -96,8 +97,7 @@ def without_nothing(slot: dict) -> dict:
 
 def finished_node(node: dict, box: Box, versions: dict[str, str]) -> dict:
     """A serialized node at its place, with the registry name and version of its pack and the files it needs."""
-    ours = node["type"].startswith("Betwixt")
-    pack = "betwixt" if ours else "comfy-core"
+    pack = "betwixt" if node["type"].startswith("Betwixt") else "comfy-core"
     files = [MODELS[value] for value in node.get("widgets_values") or () if isinstance(value, str) and value in MODELS]
     node = {key: value for key, value in node.items() if value is not None}
     node["pos"], node["size"] = [round(box[0]), round(box[1])], [round(box[2]), round(box[3])]
@@ -106,7 +106,7 @@ def finished_node(node: dict, box: Box, versions: dict[str, str]) -> dict:
     if "widgets_values" in node:  # a seed that changes by itself would compute everything again on every run
         node["widgets_values"] = ["fixed" if value == "randomize" else value for value in node["widgets_values"]]
     node["properties"] = {"cnr_id": pack, "ver": versions[pack], **node["properties"]}
-    if ours and files:
+    if files:
         node["properties"]["models"] = files
     return node
 
@@ -127,19 +127,28 @@ def finished_workflow(name: str, serialized: dict, graph: dict, sizes: dict, lay
         "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"betwixt/{name}")),
         "last_node_id": number,
         "nodes": [*nodes, note_node(number, layout["note"])],
-        "groups": [
-            {
-                "id": index + 1,
-                "title": stage.title,
-                "bounding": [round(value) for value in box],
-                "color": STAGE_COLOURS[index % len(STAGE_COLOURS)],
-                "font_size": 24,
-                "flags": {},
-            }
-            for index, (stage, box) in enumerate(zip(stages, places.stages, strict=True))
-        ],
+        "groups": groups_of(stages, places.stages),
         "extra": {},
     }
+
+
+def pack_version() -> str:
+    return re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]
+
+
+def groups_of(stages: list[Stage], boxes: list[Box]) -> list[dict]:
+    """The stages as the interface's groups."""
+    return [
+        {
+            "id": index + 1,
+            "title": stage.title,
+            "bounding": [round(value) for value in box],
+            "color": STAGE_COLOURS[index % len(STAGE_COLOURS)],
+            "font_size": 24,
+            "flags": {},
+        }
+        for index, (stage, box) in enumerate(zip(stages, boxes, strict=True))
+    ]
 
 
 def as_json(value: dict) -> str:
@@ -175,20 +184,45 @@ def upstream(graph: dict, node: str) -> dict:
     return {name: entry for name, entry in graph.items() if name in needed}
 
 
-def take_thumbnail(name: str, client: Client) -> None:
-    """Write the thumbnail, unless the layout names no node for it."""
-    layout = json.loads((LAYOUTS / f"{name}.json").read_text("utf-8"))
-    if "thumbnail" not in layout:
-        return
-    graph = json.loads((WORKFLOWS / "api" / f"{name}.json").read_text("utf-8")) | layout.get("thumbnail_changes", {})
-    run = client.run(upstream(graph, layout["thumbnail"]), timeout=600)
-    pictures = [client.fetch(file) for file in run.files if file.node == layout["thumbnail"]]
-    write_thumbnail(montage(pictures), WORKFLOWS / f"{name}.jpg")
+def take_thumbnail(name: str, node: str | None, client: Client) -> None:
+    """Write the thumbnail: what ``node`` puts out, or an illustration where that takes model files."""
+    graph = json.loads((WORKFLOWS / "api" / f"{name}.json").read_text("utf-8"))
+    if node is None or files_named_in(graph):
+        workflow = json.loads((WORKFLOWS / f"{name}.json").read_text("utf-8"))
+        picture = illustration(workflow, [example_picture(file) for file in inputs_of(graph)])
+    else:
+        run = client.run(upstream(graph, node), timeout=600)
+        picture = montage([part for file in run.files if file.node == node for part in frames(client.fetch(file))])
+    write_thumbnail(picture, WORKFLOWS / f"{name}.jpg")
+
+
+def inputs_of(graph: dict) -> list[str]:
+    """The pictures and clips that a graph loads, each once."""
+    values = [value for entry in graph.values() for value in entry["inputs"].values() if isinstance(value, str)]
+    return [value for value in dict.fromkeys(values) if value.endswith((".png", ".mp4"))]
+
+
+def example_picture(name: str) -> Image.Image:
+    """One of the pack's example inputs; the first frame of a clip."""
+    return Image.open(io.BytesIO(frames((ROOT / "demo" / "inputs" / name).read_bytes())[0]))
+
+
+def frames(data: bytes) -> list[bytes]:
+    """A picture file as it is, or the frames of a video file as PNG files."""
+    if data[4:8] != b"ftyp":
+        return [data]
+    pictures = []
+    with av.open(io.BytesIO(data)) as video:
+        for frame in video.decode(video=0):
+            png = io.BytesIO()
+            frame.to_image().save(png, "PNG")
+            pictures.append(png.getvalue())
+    return pictures
 
 
 def main(names: list[str]) -> int:
-    names = names or sorted(path.stem for path in (WORKFLOWS / "api").glob("*.json"))
-    versions = {"betwixt": re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]}
+    names = names or sorted(path.stem for path in LAYOUTS.glob("*.json"))
+    versions = {"betwixt": pack_version()}
     with tempfile.TemporaryDirectory() as folder:
         with Server(find_host(), write_base(Path(folder)), cpu=True, threads=1) as server, Client(server.url) as client:
             versions["comfy-core"] = client.get("/system_stats")["system"]["comfyui_version"]
@@ -199,7 +233,7 @@ def main(names: list[str]) -> int:
                     author(name, frontend, versions)
                 print(f"workflows/{name}.json", flush=True)
             for name in names:
-                take_thumbnail(name, client)
+                take_thumbnail(name, json.loads((LAYOUTS / f"{name}.json").read_text("utf-8")).get("thumbnail"), client)
     return 0
 
 

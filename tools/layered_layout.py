@@ -1,10 +1,11 @@
-"""Positions of a graph's nodes: stages side by side, each with its columns, each column from top to bottom."""
+"""Positions of a graph's nodes: stages in rows, each with its columns, each column from top to bottom."""
 
 from dataclasses import dataclass
 
 TITLE_BAR = 30  # a node's position is the corner below its title bar
 COLUMN_GAP, ROW_GAP = 50, 36
 PADDING, STAGE_TITLE, STAGE_GAP = 20, 40, 40
+SCREEN, NOTE_SPACE = (16, 9), 460  # a screen's shape; the width the note takes
 
 Box = tuple[float, float, float, float]  # x, y, width, height
 
@@ -48,21 +49,51 @@ def columns_by_depth(nodes: list[str], links: set[tuple[str, str]]) -> tuple[tup
 
 
 def arrange(stages: list[Stage], sizes: dict[str, tuple[float, float]]) -> Layout:
-    """Place stages from left to right on one line. Nodes of one column get the width of the widest.
+    """Place stages from left to right in as many rows as show the graph largest on a screen of :data:`SCREEN`'s shape.
+
+    Nodes of one column get the width of the widest.
 
     Args:
         sizes: id -> (width, height) the node needs, without the title bar.
     """
-    placed, boxes, left = {}, [], 0.0
-    for stage in stages:
-        x, bottom = left + PADDING, 0.0
-        for column in stage.columns:
-            width, y = max(sizes[node][0] for node in column), STAGE_TITLE + PADDING
-            for node in column:
-                height = sizes[node][1]
-                placed[node] = (x, y + TITLE_BAR, width, height)
-                y += TITLE_BAR + height + ROW_GAP
-            x, bottom = x + width + COLUMN_GAP, max(bottom, y - ROW_GAP)
-        boxes.append((left, 0.0, x - COLUMN_GAP + PADDING - left, bottom + PADDING))
-        left += boxes[-1][2] + STAGE_GAP
+    return max((_rows(stages, sizes, count) for count in range(1, len(stages) + 1)), key=_scale)
+
+
+def _scale(layout: Layout) -> float:
+    """How large the layout is shown, the note beside it included."""
+    width = max(x + w for x, _, w, _ in layout.stages) + NOTE_SPACE
+    height = max(y + h for _, y, _, h in layout.stages)
+    return min(SCREEN[0] / width, SCREEN[1] / height)
+
+
+def _rows(stages: list[Stage], sizes: dict[str, tuple[float, float]], count: int) -> Layout:
+    """The layout in ``count`` rows at most, each about as wide as the others."""
+    widths = [_stage_width(stage, sizes) + STAGE_GAP for stage in stages]
+    limit = max(sum(widths) / count, *widths)
+    placed, boxes, row = {}, [], []
+    left = top = 0.0
+    for stage, width in zip(stages, widths, strict=True):
+        if row and left + width / 2 > limit:
+            left, top, row = 0.0, max(y + h for _, y, _, h in row) + STAGE_GAP, []
+        row.append(_place(stage, sizes, left, top, placed))
+        boxes.append(row[-1])
+        left += width
     return Layout(placed, boxes)
+
+
+def _stage_width(stage: Stage, sizes: dict[str, tuple[float, float]]) -> float:
+    columns = sum(max(sizes[node][0] for node in column) + COLUMN_GAP for column in stage.columns)
+    return columns - COLUMN_GAP + 2 * PADDING
+
+
+def _place(stage: Stage, sizes: dict, left: float, top: float, placed: dict[str, Box]) -> Box:
+    """Put a stage's nodes into ``placed``; returns the stage's box."""
+    x, bottom = left + PADDING, top
+    for column in stage.columns:
+        width, y = max(sizes[node][0] for node in column), top + STAGE_TITLE + PADDING
+        for node in column:
+            height = sizes[node][1]
+            placed[node] = (x, y + TITLE_BAR, width, height)
+            y += TITLE_BAR + height + ROW_GAP
+        x, bottom = x + width + COLUMN_GAP, max(bottom, y - ROW_GAP)
+    return left, top, x - COLUMN_GAP + PADDING - left, bottom + PADDING - top

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import torch
+from betwixt.common.files.published_files import PUBLISHED_FILES
 from betwixt.demo.scene import write_inputs
 
 from support.golden import STORED
@@ -20,20 +21,6 @@ SETTINGS = {
     "Comfy.Graph.CanvasInfo": False,
     "LiteGraph.Canvas.MinFontSizeForLOD": 0,
 }
-# Files of models that the host loads in full size only: listed, never read; their graphs run in miniature.
-ONLY_LISTED = (
-    "checkpoints/v1-5-pruned-emaonly.safetensors",
-    "checkpoints/svd.safetensors",
-    "checkpoints/svd_xt.safetensors",
-    "checkpoints/svd_xt_1_1.safetensors",
-    "clip_vision/CLIP-ViT-H-14-laion2B-s32B-b79K.safetensors",
-    "controlnet/control_v11p_sd15_canny.pth",
-    "diffusion_models/wan2.1_vace_1.3B_fp16.safetensors",
-    "text_encoders/sd21_text_encoder.safetensors",
-    "text_encoders/umt5_xxl_fp8_e4m3fn_scaled.safetensors",
-    "vae/vae-ft-mse-840000-ema-pruned.safetensors",
-    "vae/wan_2.1_vae.safetensors",
-)
 
 
 def write_base(folder: Path) -> Path:
@@ -56,8 +43,8 @@ def write_models(models: Path) -> None:
     weights = {f"matcher.{key}": value for key, value in synthetic_weights.state_dict(matcher).items()}
     torch.save({"model": weights}, models / "betwixt" / "checkpoint_GlueStick_MD.tar")
     tooncrafter_stand_ins.write_models(models)
-    for name in ONLY_LISTED:
-        (models / name).parent.mkdir(parents=True, exist_ok=True)
-        (models / name).touch()
     for stand_in, published in (("standin_det", "yolox_l"), ("standin_pose", "dw-ll_ucoco_384")):
         shutil.copyfile(STORED / "dwpose" / f"{stand_in}.onnx", models / "dwpose" / f"{published}.onnx")
+    for file in PUBLISHED_FILES:  # the others are loaded in full size only: listed, never read; graphs run in miniature
+        (models / file.folder).mkdir(parents=True, exist_ok=True)
+        (models / file.folder / file.name).touch()

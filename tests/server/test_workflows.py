@@ -22,7 +22,7 @@ def place(request, name):
 
 
 def check_videos(client, graph: dict, run, folder) -> None:
-    """Every saved video has the frame rate and, frame by frame, as many pictures as the preview of the same clip."""
+    """Every saved video has the frame rate and, frame by frame, as many pictures as a preview of the same clip."""
     for node in nodes_of_class(graph, "SaveVideo"):
         source = graph[graph[node]["inputs"]["video"][0]]["inputs"]
         (path,) = client.fetch_all([file for file in run.files if file.node == node], folder)
@@ -32,7 +32,7 @@ def check_videos(client, graph: dict, run, folder) -> None:
             assert video.streams.video[0].average_rate == rate
         previews = nodes_of_class(graph, "PreviewImage")
         shown = [other for other in previews if graph[other]["inputs"]["images"] == source["images"]]
-        assert len([file for file in run.files if file.node in shown]) == frames > 1
+        assert frames > 1 and (not shown or len([file for file in run.files if file.node in shown]) == frames)
 
 
 @pytest.mark.parametrize("name", NAMES)
