@@ -27,6 +27,11 @@ class Starter:
 
 STARTERS = (
     Starter(
+        "Betwixt 1 First-last frame inbetween, no model",
+        "Two pictures in, the frames between them out, along a timing curve. Needs no model file.",
+        ("No models", "Inbetween"),
+    ),
+    Starter(
         "Betwixt 2 EbSynth - paint a clip, no model",
         "A video and a few of its frames, painted, in; the whole clip painted like them out. Needs no model file.",
         ("No models", "Video stylization"),

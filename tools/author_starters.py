@@ -7,10 +7,10 @@ tools/starters/NAME.json says which part of an existing workflow becomes the blo
      "inputs": [["label", ["node id.input", ...]], ...], "outputs": ["label", ...],
      "note": [...], "columns": [["node id", ...], ...]}
 
-``set`` changes values and links. All nodes but those ``outside`` go into the block. Its inputs are the wires from
-outside under the labels given for them, and the widgets named; ``columns`` places what is outside, with "block" for the
-block. Inside, nodes stand as in the workflow they come from. Written are subgraphs/BLOCK.json for the interface's node
-library, and workflows/NAME.json with its API form. Needs Chromium and playwright.
+``set`` changes values and links; null removes them. All nodes but those ``outside`` go into the block. Its inputs are
+the wires from outside under the labels given for them, and the widgets named; ``columns`` places what is outside, with
+"block" for the block. Inside, nodes stand as in the workflow they come from. Written are subgraphs/BLOCK.json for the
+interface's node library, and workflows/NAME.json with its API form. Needs Chromium and playwright.
 """
 
 import json
@@ -98,6 +98,8 @@ def source_graph(spec: dict) -> dict:
     for target, value in spec.get("set", {}).items():
         node, _, key = target.partition(".")
         graph[node]["inputs"][key] = value
+        if value is None:
+            del graph[node]["inputs"][key]
     return graph
 
 

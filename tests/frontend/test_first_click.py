@@ -25,7 +25,8 @@ WEIGHT_FREE = [name for name in NAMES if not files_named_in(api_graph(name))]
 MISSING = """() => {
   const stores = document.querySelector('#vue-app').__vue_app__.config.globalProperties.$pinia.state.value
   const names = list => (list ?? []).filter(item => item.isMissing !== false).map(item => item.name)
-  return {models: names(stores.missingModel.missingModelCandidates), media: names(stores.missingMedia.missingMediaCandidates)}
+  const {missingModel, missingMedia} = stores
+  return {models: names(missingModel.missingModelCandidates), media: names(missingMedia.missingMediaCandidates)}
 }"""
 SEARCH = """([text, locale]) => {
   const stores = document.querySelector('#vue-app').__vue_app__.config.globalProperties.$pinia._s
@@ -102,7 +103,9 @@ def test_from_an_empty_host_to_a_clip(fresh):
         frontend.page.wait_for_timeout(1000)
         frontend.page.screenshot(path=OUT / "first_click_result.png")
         nodes = frontend.page.evaluate("() => app.graph._nodes.filter(node => node.type !== 'MarkdownNote').length")
-        record(clicks=2, seconds_to_green=round(green - began, 1), seconds_running=round(green - opened, 1), nodes=nodes)
+        record(
+            clicks=2, seconds_to_green=round(green - began, 1), seconds_running=round(green - opened, 1), nodes=nodes
+        )
         assert nodes <= 8
 
 
@@ -134,14 +137,13 @@ def test_a_weight_free_workflow_opens_and_runs_without_anything(page, fresh, nam
     assert page.page.evaluate(MISSING) == {"models": [], "media": []}
     result = run(page, fresh)
     assert result["status"]["status_str"] == "success", result["status"]
-    assert set(page.prompt()) <= {node for kind, data in result["status"]["messages"] for node in data.get("nodes", ())} | {
-        node for node in page.prompt()
-    }
 
 
 def test_the_missing_model_notice_lists_what_is_missing_and_nothing_else(page):
     table, wrong = ["| workflow | reported | actually missing |", "|---|---|---|"], []
-    unscanned = {file.name for file in PUBLISHED_FILES if file.name.endswith(".tar")}  # no model's ending to the interface
+    unscanned = {
+        file.name for file in PUBLISHED_FILES if file.name.endswith(".tar")
+    }  # no model's ending to the interface
     for name in NAMES:
         page.load_workflow(ui_workflow(name))
         page.page.wait_for_timeout(700)
