@@ -28,12 +28,16 @@ class Attribute:
 
 @dataclass(frozen=True)
 class Operator:
-    """``check``: (attributes, constant inputs or None) -> what is wrong, or None."""
+    """``check``: (attributes, constant inputs or None) -> what is wrong, or None.
+
+    ``gaps``: inputs after the needed ones may be left out by an empty name.
+    """
 
     inputs: tuple[int, int] = (1, 1)
     outputs: int = 1
     attributes: dict[str, Attribute] = field(default_factory=dict)
     check: Callable[[dict, list], str | None] | None = None
+    gaps: bool = False
 
 
 def _axis(**options) -> Attribute:
@@ -144,7 +148,7 @@ OPERATORS: dict[str, Operator] = {
     **_operators(("Max", "Min"), inputs=(2, 2)),
     **_operators(("LeakyRelu", "Elu"), attributes={"alpha": FACTOR}),
     "HardSigmoid": Operator(attributes={"alpha": FACTOR, "beta": FACTOR}),
-    "Clip": Operator(inputs=(1, 3), attributes={"min": Attribute(FLOAT), "max": Attribute(FLOAT)}),
+    "Clip": Operator((1, 3), 1, {"min": Attribute(FLOAT), "max": Attribute(FLOAT)}, gaps=True),
     "Where": Operator(inputs=(3, 3)),
     "Conv": Operator((2, 3), 1, {**WINDOW, "group": Attribute(INT, 1, 65536)}, _convolution),
     **_operators(("MaxPool", "AveragePool"), attributes=POOL, check=_pool),
@@ -173,7 +177,7 @@ OPERATORS: dict[str, Operator] = {
             STRING, words=("asymmetric", "half_pixel", "align_corners", "pytorch_half_pixel")),
         "nearest_mode": Attribute(STRING, words=("floor", "round_prefer_floor")),
         "cubic_coeff_a": FACTOR, "exclude_outside": SWITCH, "extrapolation_value": FACTOR,
-    }),
+    }, gaps=True),
     "Pad": Operator((1, 3), 1, {"mode": Attribute(STRING, words=("constant", "reflect", "edge")),
                                 "pads": Attribute(INTS, 0, 1024, 16), "value": FACTOR}, _integers(1, 0)),
 }  # fmt: skip

@@ -301,8 +301,8 @@ def _check_node(node: Node, known: set[str], constants: dict[str, Tensor]) -> No
     """Names, counts and constant inputs of a node; adds what it produces to ``known`` and ``constants``."""
     operator = OPERATORS[node.operator]
     fewest, most = operator.inputs
-    if not fewest <= len(node.inputs) <= most or not all(node.inputs[:fewest]):
-        raise DamagedNetwork(f"{node.operator} has {len(node.inputs)} inputs")
+    if not fewest <= len(node.inputs) <= most or not all(node.inputs[: fewest if operator.gaps else most]):
+        raise DamagedNetwork(f"{node.operator} has {len(node.inputs)} inputs, {node.inputs.count('')} of them empty")
     missing = [name for name in node.inputs if name and name not in known]
     if missing:
         raise DamagedNetwork(f"{node.operator} uses '{missing[0]}', which nothing before it produces")

@@ -162,9 +162,8 @@ def test_calls_that_no_checkpoint_needs_are_refused(tmp_path, write, call):
         read_torch_file(write(tmp_path / "x.pth", under("x", CALLS[call] + pickle.REDUCE)))
 
 
-@pytest.mark.parametrize("operations", [pickle.EMPTY_DICT, pickle.EMPTY_LIST, pickle.NONE])
-def test_operations_are_counted(tmp_path, operations):
-    path = write_zip(tmp_path / "x.pth", under("x", operations * 1_000_001))
+def test_operations_are_counted(tmp_path):
+    path = write_zip(tmp_path / "x.pth", under("x", pickle.NONE * 1_000_001))
     with pytest.raises(BetwixtError, match="1000000 operations"):
         read_torch_file(path)
 

@@ -68,6 +68,7 @@ def kernel(graph):
 CONTRADICTIONS = {
     "which nothing before it produces": reordered,
     "Conv has 1 inputs": lambda graph: without(node_of(graph, "Conv").input, slice(1, None)),
+    "Concat has 4 inputs, 1 of them empty": lambda graph: node_of(graph, "Concat").input.__setitem__(1, ""),
     "kernel_shape": lambda graph: set_attribute(graph, "Conv", "kernel_shape", [5, 5]),
     "strides is": lambda graph: set_attribute(graph, "Conv", "strides", [0, 1]),
     "group is": lambda graph: set_attribute(graph, "Conv", "group", 0),

@@ -81,6 +81,14 @@ def test_a_partial_file_replaces_weights_of_the_base(model_from, weights):
     assert torch.equal(base.model.state_dict()[LDM_BLOCK], weights[BLOCK].float())
 
 
+def test_weights_that_are_not_finite_are_in_the_report(model_from, weights):
+    base, report = model_from(weights, "base")
+    assert "NaN" not in report
+    broken = torch.full_like(weights[BLOCK], float("nan"))
+    _, report = model_from({BLOCK: broken}, "partial", base=base)
+    assert f"NaN or infinite values in 1 tensors ({LDM_BLOCK.removeprefix('diffusion_model.')})" in report
+
+
 def test_the_host_can_rebuild_a_loaded_file(host, weights, tmp_path):
     from betwixt.nodes.host.svd.model import load_model
 
