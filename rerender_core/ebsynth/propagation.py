@@ -85,12 +85,25 @@ class PropagatedInterval:
 class _Walk:
     """One key frame's way through an interval: keeps what is carried from frame to frame."""
 
-    def __init__(self, key: int, picture: np.ndarray, order: Sequence[int], clip: "_Clip", options: PropagationOptions):
-        self.key, self.order, self.clip, self.options = key, order, clip, options
+    def __init__(
+        self,
+        key: int,
+        picture: np.ndarray,
+        order: Sequence[int],
+        clip: "_Clip",
+        options: PropagationOptions,
+        device: torch.device | str,
+    ):
+        self.key, self.order, self.clip, self.options, self.device = key, order, clip, options, device
         self.output, self.position = picture, position_guide(*picture.shape[:2])
         source = clip.picture(key)
-        self.style = _batch(picture)
-        self.sources = (_batch(source), _batch(edge_guide(source)), self.style, _batch(self.position))
+        self.style = _batch(picture, device)
+        self.sources = (
+            _batch(source, device),
+            _batch(edge_guide(source), device),
+            self.style,
+            _batch(self.position, device),
+        )
         height, width = picture.shape[:2]
         y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
         self.origin = torch.stack([x, y], dim=-1).float()  # where in the key frame each pixel comes from
@@ -119,7 +132,7 @@ class _Walk:
             (self.position, weights.position, True),
         )
         guides = [
-            (Guide(source, _batch(picture), weight), moved and not fill)
+            (Guide(source, _batch(picture, self.device), weight), moved and not fill)
             for source, (picture, weight, moved) in zip(self.sources, targets, strict=True)
             if weight > 0
         ]
@@ -152,8 +165,8 @@ class _Walk:
         return Side(*(values[::-1] for values in (self.side.pictures, self.side.errors, self.side.matches)))
 
 
-def _batch(picture: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(picture))[None]
+def _batch(picture: np.ndarray, device: torch.device | str) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(picture))[None].to(device)
 
 
 def needed_pairs(intervals: Sequence[Interval]) -> list[tuple[int, int]]:
@@ -203,7 +216,7 @@ def propagate(
         group = intervals[begin : begin + together]
         at = part_of(progress, done / total, 0.0)
         motions = [_Motion(frames, interval, flow, at) for interval in group]
-        walks = [_walks(interval, keys, clip, options) for interval in group]
+        walks = [_walks(interval, keys, clip, options, device) for interval in group]
         flat = [(walk, motion) for pair, motion in zip(walks, motions, strict=True) for walk in pair if walk]
         for step in range(max(len(walk.order) for walk, _ in flat)):
             active = [(walk, motion) for walk, motion in flat if step < len(walk.order)]
@@ -217,13 +230,15 @@ def propagate(
             )
 
 
-def _walks(interval: Interval, keys: StylisedKeys, clip: _Clip, options: PropagationOptions) -> tuple:
+def _walks(
+    interval: Interval, keys: StylisedKeys, clip: _Clip, options: PropagationOptions, device: torch.device | str
+) -> tuple:
     """The way from the left and from the right key frame; None for a side without one."""
 
     def walk(key: int | None, order: Sequence[int]) -> _Walk | None:
         if key is None:
             return None
-        return _Walk(key, to_uint8(keys.frames[keys.numbers.index(key)]), order, clip, options)
+        return _Walk(key, to_uint8(keys.frames[keys.numbers.index(key)]), order, clip, options, device)
 
     return walk(interval.left, interval.frames), walk(interval.right, interval.frames[::-1])
 
@@ -277,14 +292,16 @@ def _advance(active, step: int, options: PropagationOptions, device, masks: Tens
     source, target, weights = pack_guides(stacked)
     modulation = None
     if any(moved for _, moved in made[0]):
-        modulation = _modulation(stacked, [moved for _, moved in made[0]], torch.from_numpy(np.stack(hidden)))
+        modulation = _modulation(
+            stacked, [moved for _, moved in made[0]], torch.from_numpy(np.stack(hidden)).to(device)
+        )
     mask = None if masks is None else torch.stack([masks[walk.order[step]] for walk, _ in active])
     problem = SynthesisProblem(
-        style=torch.cat([walk.style for walk, _ in active]).to(device),
-        source_guides=source.to(device),
-        target_guides=target.to(device),
+        style=torch.cat([walk.style for walk, _ in active]),
+        source_guides=source,
+        target_guides=target,
         guide_weights=weights,
-        modulation=None if modulation is None else modulation.to(device),
+        modulation=modulation,
         target_mask=None if mask is None else mask.to(device),
         start=torch.stack([walk.origin.round().int() for walk, _ in active]).to(device),
     )
@@ -299,6 +316,6 @@ def _modulation(guides: list[Guide], moved: list[bool], hidden: Tensor) -> Tenso
     parts = []
     for guide, was_moved in zip(guides, moved, strict=True):
         channels = channel_count(guide)
-        value = torch.where(hidden, 0, 255) if was_moved else torch.full(hidden.shape, 255)
+        value = torch.where(hidden, 0, 255) if was_moved else torch.full_like(hidden, 255, dtype=torch.uint8)
         parts.append(value.to(torch.uint8)[..., None].expand(*hidden.shape, channels))
     return torch.cat(parts, dim=-1)
