@@ -66,6 +66,12 @@ def parser() -> argparse.ArgumentParser:
 
     doctor = commands.add_parser("doctor", help="say what is installed, what is missing and which workflows are ready")
     doctor.add_argument("--workflow", type=Path, metavar="FILE", help="say what this workflow needs, either format")
+    doctor.add_argument(
+        "--host",
+        type=Path,
+        metavar="DIR",
+        help="say whether this ComfyUI has every name the pack uses, from its sources alone; any version",
+    )
     _add_base(doctor)
     return top
 
@@ -102,6 +108,11 @@ def check(args: argparse.Namespace) -> None:
         for path in args.input:
             if not path.is_file():
                 raise failures.UsageMistake(f"--input {path}: there is no such file.")
+    elif args.command == "doctor" and args.host is not None:
+        from .host_tree import tree_version
+
+        if tree_version(args.host) is None:
+            raise failures.UsageMistake(f"--host {args.host}: this is no ComfyUI folder with main.py and its version.")
     elif args.command == "doctor" and args.workflow is not None:
         from .doctor import needs_of
 

@@ -11,7 +11,8 @@ from ..common.files.published_files import MODEL_FOLDERS, PUBLISHED_FILES, Publi
 from .console import say
 from .failures import SetupFailed, UsageMistake
 from .folders import OWN_BASE, PACK, cache_folder
-from .host_tree import VERSION, Host, locate_host
+from .host_names import missing_names
+from .host_tree import RELEASES, VERSION, Host, locate_host, tree_version
 from .server import has_accelerator
 from .setup import base_directory, builds_environments, installation_python, own_environment
 
@@ -29,7 +30,10 @@ print(json.dumps({name: list(folder_paths.folder_names_and_paths.get(name, ([],)
 
 
 def doctor(args) -> int:
-    """The command. ``args``: base, workflow (each or None). Returns the exit code: 1 if a set-up is needed."""
+    """The command. ``args``: base, workflow, host (each or None). Returns the exit code: 1 if a set-up is needed, or
+    if the ComfyUI in ``host`` lacks something."""
+    if args.host is not None:
+        return _report_names(args.host)
     say(f"Betwixt in {PACK}")
     _row("Python", f"{sys.version.split()[0]}, {sys.executable}")
     try:
@@ -58,6 +62,17 @@ def doctor(args) -> int:
     if not healthy:
         say("Not set up yet, or only in part: any command except doctor installs what is missing.")
     return 0 if healthy else 1
+
+
+def _report_names(host: Path) -> int:
+    """Print what a ComfyUI lacks of what the pack uses; nothing of it is run."""
+    missing, count = missing_names(host)
+    tested = ", ".join(release.version for release in RELEASES)
+    say(f"ComfyUI {tree_version(host)} in {host}: {count} of its names are used, {len(missing)} are not as needed.")
+    for fault in missing:
+        say(f"  {fault}")
+    say(f"The pack is tested with {tested}. This is a look at the sources: methods of objects are not in it.")
+    return 1 if missing else 0
 
 
 def _row(name: str, value: str) -> None:

