@@ -46,7 +46,7 @@ def plan_intervals(frame_count: int, keys: Sequence[int], cuts: Sequence[int] = 
             raise BetwixtError(
                 f"The scene of the frames {begin}..{end - 1} holds no key frame.",
                 "Every scene needs at least one.",
-                "Add a key frame there, cut these frames off, or change the cuts.",
+                "Add a key frame there; or, if this is no scene of its own, set 'scene_cuts' to 'none'.",
             )
         edges = [(None, inside[0]), *zip(inside, inside[1:], strict=False), (inside[-1], None)]
         for left, right in edges:

@@ -208,7 +208,7 @@ def test_cuts_are_found_where_the_colours_change():
     frames = torch.stack([shots[number >= 4].expand(24, 32, 3) for number in range(7)])
     assert cuts_of(frames, 0.5) == find_cuts(frames) == [4] and cuts_of(frames[:4], 0.5) == []
     darker = frames.clone()
-    darker[6:] *= 0.8
+    darker[6:] *= 0.9
     assert cuts_of(darker, 0.5) == [4] and cuts_of(darker, 0.1) == [4, 6]
 
 
