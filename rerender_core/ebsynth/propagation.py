@@ -12,6 +12,7 @@ from ...common.pictures import to_uint8
 from ...common.progress import Progress, part_of, silent
 from ..flow.estimation import Flow, FlowModel, estimate_flow
 from ..flow.warping import warp
+from .frame_store import belongs_on_disk, frame_store
 from .guides import carried, edge_guide, filled, position_guide
 from .plan import Interval
 from .stylised_keys import StylisedKeys
@@ -73,13 +74,13 @@ class PropagatedInterval:
 
     Attributes:
         interval: which frames; left, right: the frames made from its two key frames, None where there is no key frame.
-        flows: float32 [N, H, W, 2], flow of each frame into the one before it.
+        flows: N of float32 [H, W, 2], flow of each frame into the one before it.
     """
 
     interval: Interval
     left: Side | None
     right: Side | None
-    flows: np.ndarray
+    flows: Sequence[np.ndarray]
 
 
 class _Walk:
@@ -107,10 +108,11 @@ class _Walk:
         height, width = picture.shape[:2]
         y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
         self.origin = torch.stack([x, y], dim=-1).float()  # where in the key frame each pixel comes from
+        on_disk = belongs_on_disk(len(order), height * width)
         self.side = Side(
-            np.empty((len(order), height, width, 3), np.uint8),
-            np.empty((len(order), height, width), np.float32),
-            np.empty((len(order), height, width, 2), np.int16),
+            frame_store((len(order), height, width, 3), np.uint8, on_disk),
+            frame_store((len(order), height, width), np.float32, on_disk),
+            frame_store((len(order), height, width, 2), np.int16, on_disk),
         )
 
     def guides(self, step: int, flow: np.ndarray, occluded: np.ndarray) -> tuple[list[tuple[Guide, bool]], np.ndarray]:
@@ -179,6 +181,7 @@ class _Clip:
 
     def __init__(self, frames: Tensor):
         self._frames = frames
+        self.pixels = frames.shape[1] * frames.shape[2]
 
     def picture(self, number: int) -> np.ndarray:
         return to_uint8(self._frames[number])
@@ -248,12 +251,18 @@ class _Motion:
 
     def __init__(self, frames: Tensor, interval: Interval, flow: FlowModel | Flow, progress: Progress):
         first, last = interval.ends
+        on_disk = belongs_on_disk(len(interval.frames), frames.shape[1] * frames.shape[2])
         self.first = first
         if isinstance(flow, Flow):
             self.flow, self.offset = flow, [flow.pairs.index((n, n + 1)) for n in range(first, last)]
         else:
             pairs = [(n, n + 1) for n in range(last - first)]
-            self.flow = estimate_flow(frames[first : last + 1], pairs, flow, progress)
+
+            def store(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+                kind = np.bool_ if dtype == torch.bool else np.float32
+                return torch.from_numpy(frame_store(shape, kind, on_disk))
+
+            self.flow = estimate_flow(frames[first : last + 1], pairs, flow, progress, store)
             self.offset = list(range(last - first))
 
     def into(self, frame: int, neighbour: int) -> tuple[np.ndarray, np.ndarray]:
@@ -263,13 +272,12 @@ class _Motion:
             return self.flow.backward[index].numpy(), self.flow.occlusion[index].numpy()
         return self.flow.forward[index].numpy(), self.flow.source_occlusion(index).numpy()
 
-    def into_previous(self, numbers: range) -> np.ndarray:
+    def into_previous(self, numbers: range) -> Sequence[np.ndarray]:
         """Flow of each frame into the one before it; zeros for the first frame of a clip."""
-        fields = [
+        return [
             self.into(number, number - 1)[0] if number > self.first else np.zeros((*self.flow.size, 2), np.float32)
             for number in numbers
         ]
-        return np.stack(fields)
 
 
 def _advance(active, step: int, options: PropagationOptions, device, masks: Tensor | None, tell: Progress) -> None:

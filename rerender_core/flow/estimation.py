@@ -1,7 +1,7 @@
 """Optical flow of frame pairs: the value on FLOW wires, what every estimator offers, and estimation over a clip."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -187,6 +187,7 @@ def estimate_flow(
     pairs: Sequence[tuple[int, int]],
     model: FlowModel,
     progress: Progress = silent,
+    store: Callable[[tuple[int, ...], torch.dtype], Tensor] = lambda shape, dtype: torch.empty(shape, dtype=dtype),
 ) -> Flow:
     """Flow of the given pairs of a clip, both directions and the occlusion of every target frame.
 
@@ -195,11 +196,12 @@ def estimate_flow(
         pairs: (source, target) frame numbers.
         model: the estimator; called with as many pairs at once as it says fit.
         progress: called with the share of pairs done; may raise to cancel.
+        store: makes the result's tensors, of a shape and a type.
     """
     height, width = frames.shape[1:3]
     shape = (len(pairs), height, width)
-    forward, backward = torch.empty(*shape, 2), torch.empty(*shape, 2)
-    occluded = torch.empty(shape, dtype=torch.bool)
+    forward, backward = (store((*shape, 2), torch.float32) for _ in range(2))
+    occluded = store(shape, torch.bool)
     step = max(1, model.pairs_at_once(height, width))
     for begin in range(0, len(pairs), step):
         progress(begin / len(pairs), f"flow of pair {begin + 1} of {len(pairs)}")

@@ -51,8 +51,8 @@ def sequence_case(case: Case) -> list[Check]:
     errors = case.array("error_forward"), case.array("error_backward")
     flows = case.array("flow_forward").transpose(0, 2, 3, 1)
     weights = weights_of(len(left), published=True)
-    published = selection_masks(*errors, flows, weights, mirrored_errors=True)
-    aligned = selection_masks(*errors, flows, weights)
+    published = np.stack([*selection_masks(*errors, flows, weights, mirrored_errors=True)])
+    aligned = np.stack([*selection_masks(*errors, flows, weights)])
     checks = [
         Check("mask, published", max_error(published, case["mask_reference"]), 0),
         Check("mask, aligned", max_error(aligned, case["mask_aligned"]), 0),

@@ -1,5 +1,6 @@
 """From frames propagated from two key frames to the finished ones (docs/methods/ebsynth.md, Blending)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,38 +31,28 @@ class BlendOptions:
     mirrored_errors: bool = False
 
 
-@dataclass(frozen=True)
-class BlendedInterval:
-    """The finished frames of an interval and where they came from.
+def blended_frames(
+    part: PropagatedInterval, options: BlendOptions = BlendOptions()
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Blend the two sides of an interval, a frame after the other; one side alone is taken as it is.
 
-    Attributes:
-        frames: uint8 [N, H, W, 3], finished.
-        selected: uint8 [N, H, W, 3], per pixel from the better side.
-        masks: bool [N, H, W], True = from the right key frame.
+    Yields:
+        (uint8 [H, W, 3], bool [H, W]): a finished frame, and True where it is from the right key frame.
     """
-
-    frames: np.ndarray
-    selected: np.ndarray
-    masks: np.ndarray
-
-
-def blend_interval(part: PropagatedInterval, options: BlendOptions = BlendOptions()) -> BlendedInterval:
-    """Blend the two sides of an interval; one side alone is taken as it is."""
     left, right = part.left, part.right
     if left is None or right is None:
         side = right if left is None else left
         assert side is not None, "an interval has a key frame on one side at least"
-        return BlendedInterval(side.pictures, side.pictures, np.full(side.errors.shape, left is None))
+        from_right = np.full(side.errors.shape[1:], left is None)
+        for picture in side.pictures:
+            yield picture, from_right
+        return
     weights = weights_of(len(left.pictures), options.published_weights)
     masks = selection_masks(left.errors, right.errors, part.flows, weights, options.mirrored_errors)
-    selected = np.where(masks[..., None], right.pictures, left.pictures)
-    if options.mode == "selection":
-        return BlendedInterval(selected, selected, masks)
-    frames = np.empty_like(selected)
-    for index, weight in enumerate(weights):
-        a, b = left.pictures[index], right.pictures[index]
-        mixed = histogram_blend(a, b, select(a, b, masks[index]), weight)
-        if options.mode == "poisson":
-            mixed = poisson_blend(mixed, a, b, masks[index], options.solver)
-        frames[index] = mixed
-    return BlendedInterval(frames, selected, masks)
+    for a, b, mask, weight in zip(left.pictures, right.pictures, masks, weights, strict=True):
+        selected = select(a, b, mask)
+        if options.mode == "selection":
+            yield selected, mask
+            continue
+        mixed = histogram_blend(a, b, selected, weight)
+        yield (poisson_blend(mixed, a, b, mask, options.solver) if options.mode == "poisson" else mixed), mask

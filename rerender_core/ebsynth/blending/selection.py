@@ -1,6 +1,6 @@
 """Which of two propagated pictures each pixel is taken from (docs/methods/ebsynth.md, Selection)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -17,35 +17,34 @@ def weights_of(count: int, published: bool = False) -> list[float]:
 def selection_masks(
     error_left: np.ndarray,
     error_right: np.ndarray,
-    flows: np.ndarray,
+    flows: Sequence[np.ndarray],
     weights: Sequence[float],
     mirrored_errors: bool = False,
-) -> np.ndarray:
+) -> Iterator[np.ndarray]:
     """Per frame, where the picture propagated from the right key frame wins.
 
     Args:
         error_left, error_right: float32 [N, H, W], patch errors of the two propagations for the N frames between two
             key frames, both in time order.
-        flows: float32 [N, H, W, 2], flow of frame c living on it and pointing into the frame before; the first one
+        flows: N of float32 [H, W, 2], flow of frame c living on it and pointing into the frame before; the first one
             (into the left key frame) is not used.
         weights: weight of the right key frame per frame.
         mirrored_errors: read ``error_right`` in reverse order, a fault of the reference.
 
-    Returns:
-        bool [N, H, W], True = take the right one. A pixel that went to the right key frame stays there along the
-        motion.
+    Yields:
+        bool [H, W], True = take the right one. A pixel that went to the right key frame stays there along the motion.
     """
     if mirrored_errors:
         error_right = error_right[::-1]
-    masks = np.empty(error_left.shape, bool)
+    before = None
     for index, weight in enumerate(weights):
         mask = weight * error_left[index] >= (1 - weight) * error_right[index]
-        if index > 0:
-            previous = torch.from_numpy(masks[index - 1].astype(np.float32))[None, None]
+        if before is not None:
+            previous = torch.from_numpy(before.astype(np.float32))[None, None]
             flow = torch.from_numpy(np.ascontiguousarray(flows[index].transpose(2, 0, 1)))[None]
             mask |= warp(previous, flow, "nearest")[0, 0].numpy() > 0.5
-        masks[index] = mask
-    return masks
+        before = mask
+        yield mask
 
 
 def select(left: np.ndarray, right: np.ndarray, mask: np.ndarray) -> np.ndarray:
