@@ -17,12 +17,13 @@ def rgb_frames(images: torch.Tensor, name: str) -> torch.Tensor:
         float32 [B, H, W, 3] on the same device; a view where nothing had to change.
 
     Raises:
-        BetwixtError: no frames, another number of dimensions or channels, NaN or infinity.
+        BetwixtError: no frames, no pixels, another number of dimensions or channels, NaN or infinity.
     """
-    if images.ndim != 4 or images.shape[0] == 0 or images.shape[-1] not in (1, 3, 4):
+    if images.ndim != 4 or images.numel() == 0 or images.shape[-1] not in (1, 3, 4):
         raise BetwixtError(
             f"'{name}' has the shape {list(images.shape)}.",
-            "A batch [frames, height, width, channels] with at least one frame and 1, 3 or 4 channels is needed.",
+            "A batch [frames, height, width, channels] with at least one frame, one pixel, and 1, 3 or 4 channels is "
+            "needed.",
             f"Connect an IMAGE output to '{name}'.",
         )
     frames = images[..., :3].expand(-1, -1, -1, 3) if images.shape[-1] == 1 else images[..., :3]

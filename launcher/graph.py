@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .failures import UsageMistake
+from .input_values import declaration_of, declared_inputs, typed_value
 
-TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 UPLOAD_FLAGS = ("image_upload", "video_upload", "audio_upload", "file_upload")
 
 
@@ -43,11 +43,11 @@ def title(graph: dict, node: str) -> str:
     return (entry.get("_meta") or {}).get("title") or entry.get("class_type") or f"node {node}"
 
 
-def parse_setting(graph: dict, setting: str) -> tuple[str, str, object]:
+def parse_setting(graph: dict, setting: str, schema: Callable[[str], dict] | None = None) -> tuple[str, str, object]:
     """(node id, input, value) of ``node.input=value``; the node is named by id, or by a title or class that is unique.
 
-    The value is JSON, or plain text if it is not JSON or the input holds text now. An input that holds a truth value
-    takes :data:`TRUTH` in any case and nothing else.
+    The value is what the node's schema takes. Where that is not known, the value in the graph decides: a boolean or
+    text stays one; anything else is JSON, or plain text if it is not JSON.
     """
     target, separator, text = setting.partition("=")
     names = sorted({name for node in graph for name in (node, title(graph, node), graph[node]["class_type"])})
@@ -62,50 +62,34 @@ def parse_setting(graph: dict, setting: str) -> tuple[str, str, object]:
     present = graph[node]["inputs"].get(key)
     if isinstance(present, list):
         raise UsageMistake(f"--set {setting}: this input is linked to node {present[0]}, so it takes no value.")
-    if isinstance(present, bool):
-        return node, key, truth(setting, text)
+    declared = None if schema is None else declaration_of(schema(graph[node]["class_type"]), key, graph[node]["inputs"])
+    if declared is None and isinstance(present, bool | str):
+        declared = ["BOOLEAN" if isinstance(present, bool) else "STRING"]
     try:
-        value = text if isinstance(present, str) else json.loads(text)
-    except ValueError:
-        value = text
+        value = typed_value(text, declared)
+    except ValueError as error:
+        raise UsageMistake(f"--set {setting}: {error}.") from error
     return node, key, value
-
-
-def truth(setting: str, text: str) -> bool:
-    """The truth value of a setting's text. Raises ``UsageMistake`` for any other text."""
-    value = TRUTH.get(text.strip().lower())
-    if value is None:
-        raise UsageMistake(f"--set {setting}: this input is on or off; write one of {', '.join(TRUTH)}.")
-    return value
 
 
 def apply_settings(graph: dict, settings: Sequence[str], schema: Callable[[str], dict] | None = None) -> dict:
     """A copy of the graph with the settings applied.
 
     Args:
-        schema: node class -> its entry in the server's object_info; without it, inputs that the graph does not mention
-            are taken as they come.
+        schema: node class -> its entry in the server's object_info: it says what an input takes. Without it, inputs
+            that the graph does not mention are taken as they come.
     """
     changed = {node: {**entry, "inputs": dict(entry["inputs"])} for node, entry in graph.items()}
     for setting in settings:
-        node, key, value = parse_setting(changed, setting)
+        node, key, value = parse_setting(changed, setting, schema)
         inputs = changed[node]["inputs"]
         if key not in inputs and schema is not None:
-            known = {name: kind for _, name, (kind, *_) in declared_inputs(schema(changed[node]["class_type"]))}
+            known = {name: None for _, name, _ in declared_inputs(schema(changed[node]["class_type"]))}
             if key.split(".")[0] not in known:
                 listed = ", ".join({**inputs, **known})
                 raise UsageMistake(f"--set {setting}: node {node} has no input '{key}'. It has: {listed}.")
-            if known.get(key) == "BOOLEAN":
-                value = truth(setting, setting.partition("=")[2])
         inputs[key] = value
     return changed
-
-
-def declared_inputs(schema: dict) -> Iterator[tuple[str, str, list]]:
-    """(group, name, declaration) of every input in an object_info entry."""
-    for group in ("required", "optional"):
-        for name, declaration in (schema.get("input", {}).get(group) or {}).items():
-            yield group, name, declaration
 
 
 @dataclass(frozen=True)

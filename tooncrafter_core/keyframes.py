@@ -1,6 +1,9 @@
 """Key frames as ToonCrafter wants them: fitted to the canvas and placed in the clip
 (docs/methods/tooncrafter.md, The pipeline; Image tokens)."""
 
+from collections.abc import Sequence
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -50,6 +53,11 @@ def fit(pictures: Tensor, width: int, height: int, mode: str = "published", fill
         scale = choose(width / source_width, height / source_height)
         size = (max(1, round(source_width * scale)), max(1, round(source_height * scale)))
     return _centred(_resized(pictures, *size), width, height, fill)
+
+
+def fit_each(pictures: Sequence[Tensor], width: int, height: int, mode: str = "published") -> Tensor:
+    """:func:`fit` for pictures [H, W, C] of different sizes: float [B, height, width, C]."""
+    return torch.cat([fit(picture[None], width, height, mode) for picture in pictures])
 
 
 def _resized(pictures: Tensor, width: int, height: int) -> Tensor:

@@ -2,8 +2,8 @@
 (docs/methods/poses.md, POSE_KEYPOINT).
 
 Read: controlnet_aux' DWPose (pixels, scores lost), its OpenPose (positions 0..1), ComfyUI's SDPose (pixels, real
-scores), and what :func:`write_pose_keypoints` makes: pixels with 1 / 0 in the place of the score, which both other
-readers understand, and the real scores beside them under "scores".
+scores), the files of other programs (:mod:`.pose_dialects`), and what :func:`write_pose_keypoints` makes: pixels with
+1 / 0 in the place of the score, which both other readers understand, and the real scores beside them under "scores".
 """
 
 import math
@@ -14,6 +14,7 @@ import numpy as np
 
 from ...common.errors import BetwixtError
 from .pose import BODY_POINTS, FACE_POINTS, HAND_POINTS, SCORE_THRESHOLD, PoseFrame
+from .pose_dialects import standard_frame
 
 EYES = (14, 15)  # body points that POSE_KEYPOINT repeats at the end of the face
 # PoseFrame's part -> key in the person's dictionary, key in "scores", points kept, points allowed
@@ -26,13 +27,14 @@ PARTS = {
 PRODUCER = "Connect the POSE_KEYPOINT output of a pose node"
 
 
-def read_pose_keypoints(value: object, name: str = "poses") -> list[PoseFrame]:
+def read_pose_keypoints(value: object, name: str = "poses", canvas: tuple[int, int] | None = None) -> list[PoseFrame]:
     """The poses in a POSE_KEYPOINT value.
 
     Args:
         value: a list of frame dictionaries or a single one. Parts of a person that are absent, null or short are
             filled with points at (0, 0) of score 0.
         name: the input's name as the user sees it.
+        canvas: (height, width) for frames that do not say the size of their picture.
 
     Returns:
         One :class:`PoseFrame` per frame dictionary; without people where the list of people is empty.
@@ -41,11 +43,27 @@ def read_pose_keypoints(value: object, name: str = "poses") -> list[PoseFrame]:
         BetwixtError: not a POSE_KEYPOINT value, animal poses, no or an impossible canvas size, too many points in a
             part (another skeleton), or numbers that are NaN or infinite.
     """
+    return [
+        _read_frame(frame, f"frame {index} of '{name}'", canvas) for index, frame in enumerate(_frames(value, name))
+    ]
+
+
+def standard_pose_keypoints(value: object, name: str, canvas: tuple[int, int] | None = None) -> list[Mapping]:
+    """The frames of a POSE_KEYPOINT value as every reader takes them (:mod:`.pose_dialects`), checked.
+
+    Frames that do not say the size of their picture get ``canvas``, or stay without where there is none.
+    """
+    frames = _frames(value, name)
+    read_pose_keypoints(frames, name, canvas or (1, 1))
+    return [standard_frame(frame, canvas) for frame in frames]
+
+
+def _frames(value: object, name: str) -> Sequence:
     frames = [value] if isinstance(value, Mapping) else value
-    if not isinstance(frames, Sequence) or isinstance(frames, str) or not frames:
+    if not isinstance(frames, Sequence) or isinstance(frames, str | bytes) or not frames:
         kind = "is empty" if isinstance(frames, Sequence) and not frames else f"holds a {type(value).__name__}"
         raise BetwixtError(f"'{name}' {kind}.", "A list with one dictionary per frame is needed.", f"{PRODUCER}.")
-    return [_read_frame(frame, f"frame {index} of '{name}'") for index, frame in enumerate(frames)]
+    return frames
 
 
 def write_pose_keypoints(poses: Sequence[PoseFrame]) -> list[dict]:
@@ -64,7 +82,7 @@ def write_pose_keypoints(poses: Sequence[PoseFrame]) -> list[dict]:
     ]
 
 
-def _read_frame(entry: object, where: str) -> PoseFrame:
+def _read_frame(entry: object, where: str, canvas: tuple[int, int] | None = None) -> PoseFrame:
     if not isinstance(entry, Mapping) or not ("people" in entry or "animals" in entry):
         raise BetwixtError(
             f"There is no 'people' in {where}.", "It must be a dictionary with a list of people.", f"{PRODUCER}."
@@ -75,6 +93,7 @@ def _read_frame(entry: object, where: str) -> PoseFrame:
             "Only human poses can be drawn for FCVG.",
             "Use a human pose estimator, e.g. 'Extract Poses'.",
         )
+    entry = standard_frame(entry, canvas)
     canvas = _read_canvas(entry, where)
     people = entry["people"] or []
     if not isinstance(people, Sequence) or not all(isinstance(person, Mapping) for person in people):
@@ -103,6 +122,12 @@ def _read_frame(entry: object, where: str) -> PoseFrame:
 def _read_canvas(entry: Mapping, where: str) -> tuple[int, int]:
     """(height, width)."""
     sizes = [entry.get(key) for key in ("canvas_height", "canvas_width")]
+    if sizes == [None, None]:
+        raise BetwixtError(
+            f"There is no size of the picture in {where}; OpenPose's own program writes none.",
+            "Points in pixels need the size of the picture they were found in.",
+            "Set 'width' and 'height' of 'Load Pose Keypoints', or connect the key frames to 'start_image'.",
+        )
     whole = []
     for size in sizes:
         if isinstance(size, bool) or not isinstance(size, numbers.Real) or not math.isfinite(size) or float(size) < 1:
@@ -123,7 +148,7 @@ def _read_part(person: Mapping, part: str, where: str) -> np.ndarray:
         raise BetwixtError(
             f"'{key}' of {where} has {values.size} numbers.",
             f"x, y, score of at most {allowed} points are allowed (OpenPose's 18 body, 21 hand or 70 face points).",
-            "Use a pose estimator that makes this skeleton (not BODY_25).",
+            "Use a pose estimator that makes this skeleton, or OpenPose's BODY_25 or COCO's 17 body points.",
         )
     points = np.zeros((allowed, 3))
     points[: values.size // 3] = values.reshape(-1, 3)

@@ -43,7 +43,8 @@ def _points(path: list, name: str) -> np.ndarray:
 
 
 def parse_coordinates(text: str) -> list[np.ndarray]:
-    """The paths of a coordinate string: JSON, one list of {x, y} or a list of such lists.
+    """The paths of a coordinate string: JSON, one list of {x, y} or a list of such lists. Several such strings, one
+    after the other, are read as the paths of all of them.
 
     Returns:
         One float64 (N, 2) per path, pixel (x, y), N >= 2. Blank text: none.
@@ -51,18 +52,31 @@ def parse_coordinates(text: str) -> list[np.ndarray]:
     Raises:
         BetwixtError: names the character where the JSON breaks, or the path and point that is wrong.
     """
-    if not text.strip():
-        return []
-    try:
-        value = json.loads(text.replace("'", '"'))
-    except json.JSONDecodeError as error:
-        rest = text[error.pos : error.pos + 20]
-        found = f"at '{rest}'" if rest.strip() else "at its end"
-        raise _refuse(f"The coordinates break off at character {error.pos + 1}, {found} ({error.msg}).") from None
-    if not isinstance(value, list) or not value:
-        raise _refuse(f"The coordinates are {json.dumps(value)[:40]}, not a list of points.")
-    paths = [value] if isinstance(value[0], dict) else value
+    paths = []
+    for value in _values(text.replace("'", '"')):
+        if not isinstance(value, list) or not value:
+            raise _refuse(f"The coordinates are {json.dumps(value)[:40]}, not a list of points.")
+        paths += [value] if isinstance(value[0], dict) else value
     for number, path in enumerate(paths, start=1):
         if not isinstance(path, list):
             raise _refuse(f"Path {number} of the coordinates is {json.dumps(path)[:40]}.")
     return [_points(path, f"Path {number}") for number, path in enumerate(paths, start=1)]
+
+
+def _values(text: str) -> list:
+    """The JSON values that stand one after the other in a text."""
+    # Python refuses to make an int of thousands of digits
+    decoder = json.JSONDecoder(parse_int=lambda digits: int(digits) if len(digits) < 20 else float(digits))
+    values, place = [], 0
+    while text[place:].strip():
+        place += len(text[place:]) - len(text[place:].lstrip())
+        try:
+            value, place = decoder.raw_decode(text, place)
+        except json.JSONDecodeError as error:
+            rest = text[error.pos : error.pos + 20]
+            found = f"at '{rest}'" if rest.strip() else "at its end"
+            raise _refuse(f"The coordinates break off at character {error.pos + 1}, {found} ({error.msg}).") from None
+        except RecursionError:
+            raise _refuse("The coordinates are nested far too deeply.") from None
+        values.append(value)
+    return values

@@ -3,15 +3,17 @@
 import numpy as np
 from comfy_api.latest import io
 
-from ...common.clips.frame_fit import fit_frame
+from ...common.clips.frame_fit import fit_frame, fitted_size
 from ...common.clips.recolour import recoloured
 from ...common.errors import BetwixtError
 from ...common.pictures import rgb_frames, single_frame, to_float, to_uint8
+from ..checked_node import CheckedNode
+from ..host.services.memory import require_memory
 
 CATEGORY = "Betwixt/Rerender"
 
 
-class FitFrames(io.ComfyNode):
+class FitFrames(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         crops = [
@@ -65,10 +67,12 @@ class FitFrames(io.ComfyNode):
                 "Lower the crop values.",
             )
         crop = (crop_left, crop_right, crop_top, crop_bottom)
+        size = fitted_size(height - crop_top - crop_bottom, width - crop_left - crop_right, resolution, side)
+        require_memory(len(pictures), *size, 18, "frames", "Lower 'resolution', or set 'side' to 'long'.")
         return io.NodeOutput(to_float(np.stack([fit_frame(picture, resolution, side, crop) for picture in pictures])))
 
 
-class RecolourFrames(io.ComfyNode):
+class RecolourFrames(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

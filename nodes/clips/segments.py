@@ -6,13 +6,17 @@ from ...common.clips.keyframe_pairs import closed_loop, gaps
 from ...common.number_lists import parse_numbers
 from ...common.pictures import rgb_frames
 from ...fcvg_core.tweening.condition_chain import chain_conditions
+from ..checked_node import CheckedNode
 from ..fcvg.conditioning import LONGEST
+from ..host.services.memory import require_memory
 from ..search_words import KEY_FRAMES
 
 CATEGORY = "Betwixt/FCVG"
 
 
-class KeyframePairs(io.ComfyNode):
+class KeyframePairs(CheckedNode):
+    number_lists = ("strength",)  # one per gap
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -63,7 +67,8 @@ class KeyframePairs(io.ComfyNode):
     def execute(cls, key_frames, loop, frame_count, strength, frames_per_gap, strength_per_gap) -> io.NodeOutput:
         frames = rgb_frames(key_frames, "key_frames")
         lengths = parse_numbers(frames_per_gap, "frames_per_gap") or [frame_count]
-        strengths = parse_numbers(strength_per_gap, "strength_per_gap") or [strength]
+        strengths = parse_numbers(strength_per_gap, "strength_per_gap")
+        strengths = strengths or (strength if isinstance(strength, list) else [strength])
         found = gaps(len(frames), loop, lengths, strengths)
         return io.NodeOutput(
             [frames[gap.start : gap.start + 1] for gap in found],
@@ -73,7 +78,7 @@ class KeyframePairs(io.ComfyNode):
         )
 
 
-class JoinSegments(io.ComfyNode):
+class JoinSegments(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -104,6 +109,7 @@ class JoinSegments(io.ComfyNode):
     @classmethod
     def execute(cls, segments, loop, published_timing) -> io.NodeOutput:
         clips = [rgb_frames(clip, "segments") for clip in segments]
+        require_memory(sum(map(len, clips)), *clips[0].shape[1:3], 24, "frames", "Join fewer or smaller clips.")
         joined = chain_conditions(clips, published_timing[0])
         return io.NodeOutput(closed_loop(joined, published_timing[0]) if loop[0] else joined)
 

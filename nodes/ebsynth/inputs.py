@@ -9,6 +9,7 @@ from ...rerender_core.ebsynth.propagation import GuideWeights, PropagationOption
 from ...rerender_core.ebsynth.synthesis.solver import SynthesisOptions
 from ...rerender_core.ebsynth.synthesis.voting import VOTINGS
 from .. import sockets
+from ..checked_node import CheckedNode
 
 CATEGORY = "Betwixt/EbSynth"
 
@@ -131,7 +132,7 @@ def propagation_inputs() -> list[io.Input]:
     ]
 
 
-class PatchSynthesisSettings(io.ComfyNode):
+class PatchSynthesisSettings(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

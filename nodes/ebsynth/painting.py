@@ -17,6 +17,9 @@ from ...rerender_core.ebsynth.propagation import PropagatedInterval, Propagation
 from ...rerender_core.ebsynth.stylisation import ClipOptions, Region, finish_interval, stylise_clip
 from ...rerender_core.ebsynth.stylised_keys import StylisedKeys
 from .. import sockets
+from ..checked_node import CheckedNode
+from ..host.services.masks import usable_mask
+from ..host.services.memory import require_memory
 from ..host.services.notices import show_notice
 from ..host.services.partial_results import PartialResults, what_ended_it
 from ..host.services.progress import NodeProgress
@@ -56,7 +59,7 @@ def _clip_inputs() -> list[io.Input]:
     ]
 
 
-def _prepared(frames, keys, scene_cuts, mask, mask_use, feather, flow_model, flow, settings):
+def _prepared(frames, keys, scene_cuts, mask, mask_use, feather, flow_model, flow, settings, node_id):
     """The checked clip, its motion, options and region; nothing is computed before all of it is known to fit."""
     frames = rgb_frames(frames, "frames")
     keys.check_clip(len(frames), *frames.shape[1:3])
@@ -76,6 +79,7 @@ def _prepared(frames, keys, scene_cuts, mask, mask_use, feather, flow_model, flo
             "Paint is carried along the motion of the clip.",
             "Connect 'Load Flow Model' to 'flow_model'; its method DIS needs no file.",
         )
+    mask = usable_mask(mask, "mask", frames.shape[1:3], len(frames), node_id)
     region = None
     if mask is not None:
         region = Region.of(mask, len(frames), *frames.shape[1:3], mask_use == "before", feather)
@@ -95,7 +99,7 @@ def _together(frames: torch.Tensor, intervals: int) -> int:
     return max(1, min(most, int(0.5 * management.get_free_memory(device) / need)))
 
 
-class PlaceKeyframes(io.ComfyNode):
+class PlaceKeyframes(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -121,7 +125,7 @@ class PlaceKeyframes(io.ComfyNode):
         return io.NodeOutput(StylisedKeys.of(pictures, parse_whole_numbers(numbers, "numbers")))
 
 
-class StyliseClip(io.ComfyNode):
+class StyliseClip(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -170,7 +174,7 @@ class StyliseClip(io.ComfyNode):
         settings=None,
     ) -> io.NodeOutput:
         frames, motion, options, region = _prepared(
-            frames, keys, scene_cuts, mask, mask_use, feather, flow_model, flow, settings
+            frames, keys, scene_cuts, mask, mask_use, feather, flow_model, flow, settings, cls.hidden.unique_id
         )
         options = replace(options, blend=BlendOptions(mode=blend))
         device = management.get_torch_device()
@@ -189,10 +193,10 @@ class StyliseClip(io.ComfyNode):
                 f"{what_ended_it(error)}. {finished} of {len(frames)} frames are painted; the others are the clip's "
                 "own.",
             )
-        return io.NodeOutput(out, drift_report(colour_drift(out, keys)))
+        return io.NodeOutput(out, drift_report(colour_drift(out, keys, None if region is None else region.masks > 0.5)))
 
 
-class EbSynthPropagate(io.ComfyNode):
+class EbSynthPropagate(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -224,7 +228,10 @@ class EbSynthPropagate(io.ComfyNode):
         cls, frames, keys, scene_cuts, mask_use, feather, flow_model=None, flow=None, mask=None, settings=None
     ) -> io.NodeOutput:
         frames, motion, options, region = _prepared(
-            frames, keys, scene_cuts, mask, mask_use, feather, flow_model, flow, settings
+            frames, keys, scene_cuts, mask, mask_use, feather, flow_model, flow, settings, cls.hidden.unique_id
+        )
+        require_memory(
+            len(frames), *frames.shape[1:3], 90, "frames", "'Stylise Clip from Key Frames' needs less: it streams."
         )
         parts = propagate(
             frames,
@@ -265,7 +272,7 @@ def _shown(clip: PropagatedClip) -> tuple[torch.Tensor, ...]:
     return left, right, errors[0], errors[1], matches.clamp(0, 1)
 
 
-class EbSynthBlend(io.ComfyNode):
+class EbSynthBlend(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -302,7 +309,8 @@ class EbSynthBlend(io.ComfyNode):
             for number, frame, from_right in finish_interval(part, clip.frames, clip.keys, options, clip.region):
                 out[number] = frame
                 selection[number] = from_right
-        return io.NodeOutput(out, selection, drift_report(colour_drift(out, clip.keys)))
+        painted = None if clip.region is None else clip.region.masks > 0.5
+        return io.NodeOutput(out, selection, drift_report(colour_drift(out, clip.keys, painted)))
 
 
 NODES = [PlaceKeyframes, PatchSynthesisSettings, StyliseClip, EbSynthPropagate, EbSynthBlend]

@@ -7,10 +7,11 @@ from comfy_api.latest import io
 
 from ...common.errors import BetwixtError
 from ...common.files.published_files import SVD_XT
-from ...common.pictures import same_size, single_frame, to_float, to_uint8
+from ...common.pictures import single_frame, to_float, to_uint8
 from ...fcvg_core.sampling.image_conditioning import FIT_MODES, check_size, clip_picture, fit, with_shared_noise
 from ...fcvg_core.sampling.inbetween_conditioning import InbetweenConditioning
 from .. import sockets
+from ..checked_node import CheckedNode
 from ..host.conditioning_keys import AUGMENTATION, CONCAT_LATENT, FRAME_RATE, KEYFRAME_LATENT, MOTION_BUCKET
 from ..host.services.notices import show_notice
 from ..host.svd.keyframe_latents import KeyframeLatents
@@ -45,7 +46,7 @@ def _size_inputs() -> list[io.Input]:
 def _key_frame_inputs() -> list[io.Input]:
     return [
         io.Image.Input("start_image", tooltip="First key frame."),
-        io.Image.Input("end_image", tooltip="Last key frame, of the same size."),
+        io.Image.Input("end_image", tooltip="Last key frame; may have another size."),
     ]
 
 
@@ -91,13 +92,15 @@ def fitted_key_frames(start_image, end_image, width: int, height: int, mode: str
     """Both key frames, checked and fitted: float [2, height, width, 3]."""
     check_size(width, height)
     images = [single_frame(start_image, "start_image"), single_frame(end_image, "end_image")]
-    same_size(*images, "start_image", "end_image")
-    if images[0].shape[:2] == (height, width):
-        return torch.stack(images)
-    return torch.stack([to_float(fit(to_uint8(image), width, height, mode)) for image in images])
+    return torch.stack(
+        [
+            image if image.shape[:2] == (height, width) else to_float(fit(to_uint8(image), width, height, mode))
+            for image in images
+        ]
+    )
 
 
-class FitKeyframes(io.ComfyNode):
+class FitKeyframes(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -122,7 +125,7 @@ class FitKeyframes(io.ComfyNode):
         return io.NodeOutput(start, end, width, height)
 
 
-class InbetweenConditioningNode(io.ComfyNode):
+class InbetweenConditioningNode(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -21,12 +21,15 @@ from ...fcvg_core.tweening.line_interpolation import interpolate_segments
 from ...fcvg_core.tweening.pose_interpolation import interpolate_poses
 from ...fcvg_core.tweening.tracks import TRACK_POINTS, host_tracks, joint_tracks, line_tracks
 from .. import sockets
+from ..checked_node import CheckedNode
+from ..host.services.memory import require_memory
 from ..host.services.notices import show_notice
 from ..host.services.progress import NodeProgress
 from ..search_words import INBETWEENS
 from .condition_inputs import fractions_of, hold_input, path_input, paths_of, timing_input
 
 CATEGORY = "Betwixt/FCVG"
+BYTES_PER_PIXEL = 27  # conditions in 8 bits and float32, and the preview
 KeyPoses = tuple[PoseFrame, PoseFrame]
 
 
@@ -84,7 +87,7 @@ def _drawing_inputs() -> list[io.Input]:
     ]
 
 
-class InterpolateConditions(io.ComfyNode):
+class InterpolateConditions(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -155,9 +158,15 @@ class InterpolateConditions(io.ComfyNode):
         end_image=None,
     ) -> io.NodeOutput:
         fractions = fractions_of(timing, frame_count, hold)
-        key_poses = _key_poses(start_poses, end_poses)
         images = _key_images(start_image, end_image)
+        size = tuple(images[0].shape[:2]) if images else None
+        if size is None and line_matches is not None:
+            size = tuple(line_matches.canvas)
+        key_poses = _key_poses(start_poses, end_poses, size)
         canvas = _canvas(line_matches, key_poses, images)
+        require_memory(
+            frame_count, *canvas, BYTES_PER_PIXEL, "condition pictures", "Lower 'frame_count' or take smaller pictures."
+        )
         segments = None if line_matches is None else _moved_lines(line_matches, fractions, path)
         poses = None
         if key_poses is not None:
@@ -181,8 +190,11 @@ class InterpolateConditions(io.ComfyNode):
             show_notice(cls.hidden.unique_id, "No matched line and no person: the conditions are black.")
 
 
-def _key_poses(start_poses: object, end_poses: object) -> KeyPoses | None:
-    """The poses of both key frames, or None when there is nothing connected."""
+def _key_poses(start_poses: object, end_poses: object, size: tuple[int, int] | None) -> KeyPoses | None:
+    """The poses of both key frames, or None when there is nothing connected.
+
+    ``size``: (height, width) of the key frames where it is known, for poses that do not say it.
+    """
     if start_poses is None and end_poses is None:
         return None
     if start_poses is None:
@@ -191,7 +203,7 @@ def _key_poses(start_poses: object, end_poses: object) -> KeyPoses | None:
             "Poses of both key frames are needed; a picture without people has an empty list.",
             "Connect 'start_poses'.",
         )
-    first = read_pose_keypoints(start_poses, "start_poses")
+    first = read_pose_keypoints(start_poses, "start_poses", size)
     if end_poses is None:
         if len(first) != 2:
             raise BetwixtError(
@@ -200,7 +212,7 @@ def _key_poses(start_poses: object, end_poses: object) -> KeyPoses | None:
                 "Connect the last key frame's poses to 'end_poses'.",
             )
         return first[0], first[1]
-    last = read_pose_keypoints(end_poses, "end_poses")
+    last = read_pose_keypoints(end_poses, "end_poses", size)
     for name, frames in (("start_poses", first), ("end_poses", last)):
         if len(frames) != 1:
             raise BetwixtError(
@@ -297,7 +309,7 @@ def _tracks(
     return host_tracks(np.concatenate(points, axis=1), np.concatenate(visible, axis=1), canvas)
 
 
-class ChainConditions(io.ComfyNode):
+class ChainConditions(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         part = io.Image.Input(

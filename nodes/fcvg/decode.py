@@ -7,13 +7,15 @@ from ...common.clips.end_frames import drift_corrected, with_exact_ends
 from ...common.errors import BetwixtError
 from ...common.pictures import single_frame
 from ...fcvg_core.sampling.decode import decode, plan
+from ..checked_node import CheckedNode
 from ..host.services.progress import NodeProgress
 from ..host.svd.vae import decode_frames, require_temporal_vae
 
 CATEGORY = "Betwixt/FCVG"
+SMALLEST = 2  # latent cells; the VAE's norms have nothing to work on in a single one
 
 
-class DecodeVideoLatents(io.ComfyNode):
+class DecodeVideoLatents(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -82,10 +84,10 @@ class DecodeVideoLatents(io.ComfyNode):
 
 
 def _check_latents(latents) -> None:
-    if latents.ndim != 4 or latents.shape[1] != 4:
+    if latents.ndim != 4 or latents.shape[1] != 4 or min(latents.shape[-2:]) < SMALLEST:
         raise BetwixtError(
             f"The latent has the shape {list(latents.shape)}.",
-            "Clips of Stable Video Diffusion are [frames, 4, height / 8, width / 8].",
+            f"Clips of Stable Video Diffusion are [frames, 4, height / 8, width / 8], both at least {SMALLEST}.",
             "Use 'VAE Decode' for latents of other models.",
         )
 

@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from ...common.files.published_files import GLUESTICK, SUPERPOINT
 from .. import sockets
+from ..checked_node import CheckedNode
 from ..file_inputs import missing_file, published_file_input
 from ..host.services.line_matchers import managed_gluestick_matcher
 from ..host.services.model_files import model_path, read_weights
@@ -13,7 +14,7 @@ from ..host.services.model_files import model_path, read_weights
 CATEGORY = "Betwixt/FCVG"
 
 
-class LoadGlueStick(io.ComfyNode):
+class LoadGlueStick(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -4,18 +4,19 @@ import numpy as np
 import torch
 from comfy_api.latest import io, ui
 
-from ...common.errors import BetwixtError
 from ...common.pictures import same_size, single_frame, to_float, to_uint8
 from ...fcvg_core.lines.match_preview import draw_matches
 from ...fcvg_core.lines.weight_free.matcher import WeightFreeLineMatcher
 from .. import sockets
+from ..checked_node import CheckedNode
+from ..host.services.masks import usable_mask
 from ..host.services.notices import show_notice
 from ..host.services.progress import NodeProgress
 
 CATEGORY = "Betwixt/FCVG"
 
 
-class WeightFreeLineMatcherNode(io.ComfyNode):
+class WeightFreeLineMatcherNode(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -90,7 +91,7 @@ def _limits() -> list[io.Input]:
     ]
 
 
-class MatchLines(io.ComfyNode):
+class MatchLines(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         region = "white where lines of the {} frame may lie (by their midpoints). Not connected: everywhere."
@@ -134,7 +135,10 @@ class MatchLines(io.ComfyNode):
     ) -> io.NodeOutput:
         start, end = single_frame(start_image, "start_image"), single_frame(end_image, "end_image")
         size = same_size(start, end, "start_image", "end_image")
-        regions = _region(start_mask, "start_mask", size), _region(end_mask, "end_mask", size)
+        regions = [
+            _region(usable_mask(mask, name, size, 1, cls.hidden.unique_id))
+            for mask, name in ((start_mask, "start_mask"), (end_mask, "end_mask"))
+        ]
         first, last = to_uint8(start), to_uint8(end)
         found = line_matcher.match(first, last, NodeProgress(cls.hidden.unique_id))
         matches = found.inside(*regions).filtered(max_number, min_length, min_score)
@@ -144,20 +148,9 @@ class MatchLines(io.ComfyNode):
         return io.NodeOutput(matches, preview, ui=ui.PreviewImage(preview, cls=cls))
 
 
-def _region(mask: torch.Tensor | None, name: str, size: tuple[int, int]) -> np.ndarray | None:
+def _region(mask: torch.Tensor | None) -> np.ndarray | None:
     """A MASK as boolean (H, W); None for everywhere."""
-    if mask is None:
-        return None
-    masks = mask.reshape(-1, *mask.shape[-2:])
-    if len(masks) != 1 or tuple(masks.shape[1:]) != size or not bool(torch.isfinite(masks).all()):
-        frames, height, width = masks.shape
-        raise BetwixtError(
-            f"'{name}' holds {frames} mask(s) of {width}x{height}"
-            + ("." if bool(torch.isfinite(masks).all()) else ", with values that are not numbers."),
-            f"One mask of the key frames' size, {size[1]}x{size[0]}, is allowed.",
-            f"Resize or pick the mask that goes into '{name}', or disconnect it.",
-        )
-    return (masks[0] > 0.5).cpu().numpy()
+    return None if mask is None else (mask[0] > 0.5).cpu().numpy()
 
 
 def _why_none(found: int) -> str:

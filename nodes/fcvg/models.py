@@ -1,6 +1,7 @@
 """FCVG's models: load the UNet and the condition encoder, apply conditions, apply GI's backward motion."""
 
 import folder_paths
+import torch
 from comfy_api.latest import io
 
 from ...common.errors import BetwixtError
@@ -8,7 +9,9 @@ from ...common.files.published_files import FCVG_CONTROLNEXT, FCVG_UNET, GI_UNET
 from ...common.pictures import rgb_frames
 from ...fcvg_core.sampling.backward_motion import delta_weights
 from .. import sockets
+from ..checked_node import CheckedNode
 from ..file_inputs import missing_file, published_file_input
+from ..host.services.masks import usable_mask
 from ..host.services.model_files import model_path, read_weights
 from ..host.svd.controlnext_model import controlnext_from
 from ..host.svd.controlnext_patch import ConditionVideo, ControlNeXtPatch
@@ -21,7 +24,7 @@ BASE_FOLDERS = (SVD_14.folder, GI_UNET.folder)
 STRETCH = "stretch to the clip"
 
 
-class LoadFCVGModel(io.ComfyNode):
+class LoadFCVGModel(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -68,7 +71,7 @@ class LoadFCVGModel(io.ComfyNode):
         return io.NodeOutput(*load_model(path, weight_dtype, base))
 
 
-class LoadControlNeXt(io.ComfyNode):
+class LoadControlNeXt(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -96,7 +99,9 @@ class LoadControlNeXt(io.ComfyNode):
         return io.NodeOutput(controlnext_from(read_weights(path)))
 
 
-class ApplyControlNeXt(io.ComfyNode):
+class ApplyControlNeXt(CheckedNode):
+    number_lists = ("strength",)  # one per picture
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         def percent(name: str, default: float, tooltip: str) -> io.Float.Input:
@@ -141,12 +146,15 @@ class ApplyControlNeXt(io.ComfyNode):
                 ),
             ],
             outputs=[io.Model.Output(display_name="model", tooltip="The model, steered. Can be applied again.")],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
     def execute(
         cls, model, controlnext, conditions, strength, start_percent, end_percent, timing, mask=None
     ) -> io.NodeOutput:
+        pictures = rgb_frames(conditions, "conditions")
+        mask = usable_mask(mask, "mask", pictures.shape[1:3], len(pictures), cls.hidden.unique_id, resized=True)
         stretch = timing == STRETCH
         return io.NodeOutput(
             controlled(model, controlnext, conditions, strength, (start_percent, end_percent), stretch, mask)
@@ -161,7 +169,7 @@ def controlled(model, controlnext, conditions, strength, percents=(0.0, 1.0), st
     """
     require_svd(model, "model")
     pictures = rgb_frames(conditions, "conditions")
-    _check_pictures(pictures, mask)
+    _check_pictures(pictures, strength)
     _check_widths(model, controlnext)
     start, end = percents
     if start >= end:
@@ -170,26 +178,27 @@ def controlled(model, controlnext, conditions, strength, percents=(0.0, 1.0), st
             "The conditions must begin to act before they stop.",
             "Lower 'start_percent', or set 'strength' to 0 to switch them off.",
         )
-    if strength == 0:
+    if not any(strength) if isinstance(strength, list) else strength == 0:
         return model
     sampling = model.get_model_object("model_sampling")
     sigmas = (sampling.percent_to_sigma(end), sampling.percent_to_sigma(start))
+    strength = torch.tensor(strength) if isinstance(strength, list) else strength
     video = ConditionVideo(pictures, strength, sigmas, mask, stretch)
     return ControlNeXtPatch(controlnext, video).attach(model)
 
 
-def _check_pictures(pictures, mask) -> None:
+def _check_pictures(pictures, strength) -> None:
     if pictures.shape[0] < 2:
         raise BetwixtError(
             "'conditions' has one picture.",
             "One picture per frame is needed, at least two.",
             "Connect the conditions of 'Interpolate Conditions'.",
         )
-    if mask is not None and (mask.ndim != 3 or mask.shape[0] not in (1, pictures.shape[0])):
+    if isinstance(strength, list) and len(strength) != pictures.shape[0]:
         raise BetwixtError(
-            f"The mask has the shape {list(mask.shape)} and there are {pictures.shape[0]} condition pictures.",
-            "One mask for all frames or one per picture is allowed.",
-            "Connect a single mask, or a batch of as many.",
+            f"'strength' holds {len(strength)} numbers and there are {pictures.shape[0]} condition pictures.",
+            "One number for all or one per picture is allowed.",
+            "Connect a list of as many, or a single number.",
         )
 
 
@@ -204,7 +213,7 @@ def _check_widths(model, controlnext) -> None:
         )
 
 
-class ApplyBackwardMotion(io.ComfyNode):
+class ApplyBackwardMotion(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

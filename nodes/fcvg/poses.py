@@ -13,17 +13,19 @@ from ...fcvg_core.poses.bounding_boxes import read_person_boxes
 from ...fcvg_core.poses.drawing import draw_poses, overlay_poses
 from ...fcvg_core.poses.estimator import PoseEstimator
 from ...fcvg_core.poses.onnx_session import open_session
-from ...fcvg_core.poses.pose_keypoint import read_pose_keypoints, write_pose_keypoints
+from ...fcvg_core.poses.pose_keypoint import read_pose_keypoints, standard_pose_keypoints, write_pose_keypoints
 from .. import sockets
+from ..checked_node import CheckedNode
 from ..file_inputs import missing_file, published_file_input
+from ..host.services.memory import require_memory
 from ..host.services.model_files import model_path
-from ..host.services.pose_files import load_json, save_json
+from ..host.services.pose_files import annotated_path, load_json, save_json
 from ..host.services.progress import NodeProgress
 
 CATEGORY = "Betwixt/FCVG"
 
 
-class LoadDWPose(io.ComfyNode):
+class LoadDWPose(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -63,7 +65,7 @@ class LoadDWPose(io.ComfyNode):
         return io.NodeOutput(PoseEstimator(*sessions, detector, pose_model))
 
 
-class ExtractPoses(io.ComfyNode):
+class ExtractPoses(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -124,7 +126,7 @@ class ExtractPoses(io.ComfyNode):
         return io.NodeOutput(write_pose_keypoints(poses), to_float(previews))
 
 
-class DrawPoses(io.ComfyNode):
+class DrawPoses(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         def side(name: str) -> io.Int.Input:
@@ -152,14 +154,15 @@ class DrawPoses(io.ComfyNode):
 
     @classmethod
     def execute(cls, poses, width, height) -> io.NodeOutput:
-        frames = read_pose_keypoints(poses, "poses")
+        frames = read_pose_keypoints(poses, "poses", (height, width) if width and height else None)
         size = height or frames[0].canvas[0], width or frames[0].canvas[1]
+        require_memory(len(frames), *size, 15, "pictures", "Lower 'width' and 'height', or the canvas of the poses.")
         for frame in frames:
             frame.require_aspect(*size, "poses")
         return io.NodeOutput(to_float(draw_poses(frames, *size, NodeProgress(cls.hidden.unique_id))))
 
 
-class LoadPoseKeypoints(io.ComfyNode):
+class LoadPoseKeypoints(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         folder = folder_paths.get_input_directory()
@@ -169,21 +172,38 @@ class LoadPoseKeypoints(io.ComfyNode):
             display_name="Load Pose Keypoints",
             category=CATEGORY,
             description="Reads poses from a JSON file in the input folder: one frame or a list of frames in OpenPose's "
-            "layout, as 'Save Pose Keypoints' and controlnet_aux write them.",
+            "layout, as 'Save Pose Keypoints', controlnet_aux, pose editors and OpenPose itself (BODY_25) write them.",
             search_aliases=["openpose json", "pose json"],
             inputs=[
                 io.Combo.Input(
                     "file",
                     options=sorted(names),
                     tooltip="JSON file in the input folder; 'name.json [output]' addresses the output folder.",
-                )
+                ),
+                *(
+                    io.Int.Input(
+                        name,
+                        default=0,
+                        min=0,
+                        max=16384,
+                        optional=True,
+                        advanced=True,
+                        tooltip=f"{name.capitalize()} of the picture the poses were found in, where the file does not "
+                        "say it (OpenPose's own program). 0 = as in the file, or that of the key frames.",
+                    )
+                    for name in ("width", "height")
+                ),
             ],
             outputs=[sockets.PoseKeypoint.Output(display_name="poses", tooltip="The frames in the file.")],
         )
 
     @classmethod
     def validate_inputs(cls, file) -> bool | str:
-        return True if folder_paths.exists_annotated_filepath(file) else f"There is no file '{file}'."
+        try:
+            found = folder_paths.exists_annotated_filepath(file)
+        except (TypeError, ValueError):  # a name that leads out of the folder, or no name
+            found = False
+        return True if found else f"There is no file '{file}'."
 
     @classmethod
     def fingerprint_inputs(cls, file):
@@ -191,13 +211,12 @@ class LoadPoseKeypoints(io.ComfyNode):
         return os.stat(folder_paths.get_annotated_filepath(file)).st_mtime_ns if found else None
 
     @classmethod
-    def execute(cls, file) -> io.NodeOutput:
-        value = load_json(folder_paths.get_annotated_filepath(file))
-        read_pose_keypoints(value, file)
-        return io.NodeOutput(value if isinstance(value, list) else [value])
+    def execute(cls, file, width=0, height=0) -> io.NodeOutput:
+        canvas = (height, width) if width and height else None
+        return io.NodeOutput(standard_pose_keypoints(load_json(annotated_path(file)), file, canvas))
 
 
-class SavePoseKeypoints(io.ComfyNode):
+class SavePoseKeypoints(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -10,6 +10,7 @@ from ...fcvg_core.sampling.fusion import Fusion
 from ...fcvg_core.sampling.fusion_methods import FCVG, METHODS, FusionMethod
 from ...fcvg_core.sampling.noise_levels import karras_sigmas
 from .. import sockets
+from ..checked_node import CheckedNode
 from ..host.services.clip_preview import clip_callback
 from ..host.svd.bidirectional_guider import BidirectionalGuider, BidirectionalModel, BidirectionalSettings
 from ..host.svd.fusion_sampler import FusionSampler
@@ -89,7 +90,7 @@ def _settings(min_guidance, max_guidance, weight, guided_below, guided_above, pu
     return BidirectionalSettings(Fusion((min_guidance, max_guidance), weight, interval), published_context)
 
 
-class BidirectionalGuiderNode(io.ComfyNode):
+class BidirectionalGuiderNode(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -136,7 +137,7 @@ class BidirectionalGuiderNode(io.ComfyNode):
         return io.NodeOutput(guider)
 
 
-class BidirectionalModelNode(io.ComfyNode):
+class BidirectionalModelNode(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -182,7 +183,7 @@ class BidirectionalModelNode(io.ComfyNode):
         return io.NodeOutput(BidirectionalModel(settings, positive_backward, negative_backward).attach(model))
 
 
-class FusionSamplerNode(io.ComfyNode):
+class FusionSamplerNode(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -201,7 +202,9 @@ class FusionSamplerNode(io.ComfyNode):
         return io.NodeOutput(FusionSampler(mode["mode"], **sampler_options(mode)))
 
 
-class Inbetween(io.ComfyNode):
+class Inbetween(CheckedNode):
+    number_lists = ("strength",)  # one per condition picture
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

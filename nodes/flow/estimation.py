@@ -10,15 +10,17 @@ from ...common.pictures import rgb_frames
 from ...rerender_core.flow.estimation import DenseInverseSearch, estimate_flow, neighbour_pairs, pairs_from, parse_pairs
 from ...rerender_core.flow.preview import colour_wheel, warp_preview
 from .. import sockets
+from ..checked_node import CheckedNode
 from ..file_inputs import published_file_input
 from ..host.services.flow_models import GMFlowModel, RAFTModel
+from ..host.services.memory import require_memory
 from ..host.services.model_files import model_path, read_weights
 from ..host.services.progress import NodeProgress
 
 CATEGORY = "Betwixt/Flow"
 
 
-class LoadFlowModel(io.ComfyNode):
+class LoadFlowModel(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         weight_free = io.DynamicCombo.Option(
@@ -82,7 +84,7 @@ class LoadFlowModel(io.ComfyNode):
                 return io.NodeOutput(RAFTModel(method["optical_flow"]))
 
 
-class EstimateFlow(io.ComfyNode):
+class EstimateFlow(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         neighbours = io.DynamicCombo.Option("neighbours", [])
@@ -152,6 +154,9 @@ class EstimateFlow(io.ComfyNode):
                 pairs = pairs_from(between["key"], count)
             case _:
                 pairs = parse_pairs(between["pairs"], count)
+        require_memory(
+            len(pairs), *frames.shape[1:3], 41, "flow fields", "Estimate fewer pairs, or the flow of smaller pictures."
+        )
         flow = estimate_flow(frames, pairs, flow_model, NodeProgress(cls.hidden.unique_id))
         return io.NodeOutput(flow, colour_wheel(flow), warp_preview(frames, flow))
 

@@ -18,6 +18,7 @@ from ...fcvg_core.poses.pose import PoseFrame
 from ...fcvg_core.poses.pose_keypoint import read_pose_keypoints
 from ...rerender_core.flow.estimation import Flow
 from .. import sockets
+from ..checked_node import CheckedNode
 from ..host.services.notices import show_notice
 from ..host.services.progress import NodeProgress
 from ..search_words import INBETWEENS
@@ -82,9 +83,9 @@ def poses_of_keys(start_poses: object, end_poses: object, count: int, size: tupl
     """
     if start_poses is None and end_poses is None:
         return None
-    frames = [] if start_poses is None else list(read_pose_keypoints(start_poses, "start_poses"))
+    frames = [] if start_poses is None else list(read_pose_keypoints(start_poses, "start_poses", size))
     if end_poses is not None:
-        frames += read_pose_keypoints(end_poses, "end_poses")
+        frames += read_pose_keypoints(end_poses, "end_poses", size)
     if len(frames) != count:
         raise BetwixtError(
             f"There are {count} key frames, and poses of {len(frames)}.",
@@ -214,7 +215,7 @@ def tell_if_unexplained(node_id: str | None, layers: Sequence[MotionLayers]) -> 
     return torch.stack([unknown_picture(gap) for gap in layers])
 
 
-class FindMotionLayers(io.ComfyNode):
+class FindMotionLayers(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

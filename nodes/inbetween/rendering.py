@@ -17,7 +17,9 @@ from ...fcvg_core.tweening.condition_chain import chain_conditions
 from ...fcvg_core.tweening.tracks import host_tracks
 from ...rerender_core.flow.estimation import Flow
 from .. import sockets
+from ..checked_node import CheckedNode
 from ..fcvg.condition_inputs import fractions_of, hold_input, path_input, paths_of, timing_input
+from ..host.services.memory import require_memory
 from ..host.services.progress import NodeProgress
 from ..search_words import INBETWEENS
 from .layers import (
@@ -35,7 +37,7 @@ from .layers import (
 SEARCHING = 0.6  # share of the work that looking for layers is
 
 
-class InbetweenWithoutModel(io.ComfyNode):
+class InbetweenWithoutModel(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -116,6 +118,13 @@ class InbetweenWithoutModel(io.ComfyNode):
         keys = key_frames(start_image, end_image)
         lengths = parse_numbers(frames_per_gap, "frames_per_gap") or [frame_count]
         plan = gaps(len(keys), loop, lengths, [1.0])
+        require_memory(
+            sum(gap.frames for gap in plan),
+            *keys.shape[1:3],
+            40,
+            "frames",
+            "Lower 'frame_count' or 'frames_per_gap', or take smaller key frames.",
+        )
         fractions = [fractions_of(timing, gap.frames, hold) for gap in plan]
         travel = _travel(path)
         progress = NodeProgress(cls.hidden.unique_id)

@@ -13,6 +13,7 @@ from ...rerender_core.keyframes.constraints import (
     window,
 )
 from .. import sockets
+from ..checked_node import CheckedNode
 from .encode import encoding_inputs
 
 CATEGORY = "Betwixt/Rerender"
@@ -49,7 +50,7 @@ def chained(constraints, constraint) -> io.NodeOutput:
     return io.NodeOutput((constraints or KeyframeConstraints()).added(constraint))
 
 
-class CrossFrameAttention(io.ComfyNode):
+class CrossFrameAttention(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -94,7 +95,7 @@ class CrossFrameAttention(io.ComfyNode):
         return chained(constraints, CrossFrame(window(start, end), loose, update_every, replace_previous))
 
 
-class ShapeAwareFusion(io.ComfyNode):
+class ShapeAwareFusion(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -113,7 +114,7 @@ class ShapeAwareFusion(io.ComfyNode):
         return chained(constraints, ShapeAware(window(start, end)))
 
 
-class PixelAwareFusion(io.ComfyNode):
+class PixelAwareFusion(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -169,7 +170,7 @@ class PixelAwareFusion(io.ComfyNode):
         return chained(constraints, PixelAware(window(start, end), *options))
 
 
-class AdaptiveLatentAdjustment(io.ComfyNode):
+class AdaptiveLatentAdjustment(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

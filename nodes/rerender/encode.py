@@ -6,7 +6,9 @@ from ...common.pictures import rgb_frames, single_frame
 from ...rerender_core.keyframes.constraints import PixelAware
 from ...rerender_core.keyframes.fidelity_encoding import fidelity_encode
 from ...rerender_core.keyframes.round_trips import compare, plot
+from ..checked_node import CheckedNode
 from ..host.rerender.unclamped_vae import UnclampedVAE
+from ..host.services.memory import require_memory
 from ..host.services.progress import NodeProgress
 from ..picture_size import whole_cells
 
@@ -36,7 +38,7 @@ def encoding_inputs() -> list:
     ]
 
 
-class FidelityEncode(io.ComfyNode):
+class FidelityEncode(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -70,7 +72,7 @@ class FidelityEncode(io.ComfyNode):
         return io.NodeOutput({"samples": result.latent}, result.artifacts[:, 0])
 
 
-class CompareRoundTrips(io.ComfyNode):
+class CompareRoundTrips(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -98,6 +100,7 @@ class CompareRoundTrips(io.ComfyNode):
     def execute(cls, image, vae, trips, compensation, error_threshold) -> io.NodeOutput:
         picture = single_frame(image, "image")
         whole_cells(picture, "image")
+        require_memory(2 * trips, *picture.shape[:2], 36, "round trips", "Lower 'trips' or take a smaller picture.")
         unclamped = UnclampedVAE(vae)
         plain, faithful = compare(
             picture.movedim(-1, 0)[None] * 2 - 1,

@@ -15,6 +15,7 @@ from ...rerender_core.keyframes.selection import (
     with_last,
 )
 from .. import sockets
+from ..checked_node import CheckedNode
 from ..host.services.progress import NodeProgress
 from ..search_words import KEY_FRAMES
 
@@ -32,7 +33,7 @@ def _longest() -> io.Int.Input:
     )
 
 
-class SelectKeyframes(io.ComfyNode):
+class SelectKeyframes(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         interval = io.DynamicCombo.Option(

@@ -15,11 +15,13 @@ from ...rerender_core.keyframes.flow_ahead import FlowAhead
 from ...rerender_core.keyframes.rendering import KeyframeSettings
 from ...rerender_core.keyframes.selection import parse_key_numbers
 from .. import sockets
+from ..checked_node import CheckedNode
 from ..host.rerender.frame_conditioning import check_conditioning
 from ..host.rerender.keyframe_job import KeyframeJob
 from ..host.rerender.rendering import HostRendering, is_xl, require_model
 from ..host.rerender.sampler import alphas, published_sigmas
 from ..host.rerender.unclamped_vae import UnclampedVAE
+from ..host.services.masks import usable_mask
 from ..host.services.notices import show_notice
 from ..host.services.partial_results import PartialResults
 from ..host.services.progress import NodeProgress
@@ -54,7 +56,7 @@ def _anchor_input() -> io.DynamicCombo.Input:
     )
 
 
-class RerenderKeyframes(io.ComfyNode):
+class RerenderKeyframes(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -190,7 +192,7 @@ class RerenderKeyframes(io.ComfyNode):
         require_model(model)
         for conditioning, name in ((positive, "positive"), (negative, "negative")):
             check_conditioning(conditioning, frames.shape[0], name)
-        region = None if mask is None else _region(mask, frames, numbers if key_numbers is not None else ())
+        region = _region(mask, frames, numbers if key_numbers is not None else (), cls.hidden.unique_id)
         if sigmas is None:
             sigmas, nominal = published_sigmas(model.get_model_object("model_sampling"), steps), steps
         else:
@@ -258,22 +260,12 @@ def _refresh(anchor: dict, numbers: tuple[int, ...]) -> frozenset[int]:
     return frozenset(numbers.index(number) for number in wanted)
 
 
-def _region(mask: torch.Tensor, frames: torch.Tensor, numbers: tuple[int, ...]) -> torch.Tensor:
+def _region(mask, frames: torch.Tensor, numbers: tuple[int, ...], node_id: str | None) -> torch.Tensor | None:
     """One mask or one per key frame, [1 or N, H, W] in 0..1; of a whole clip's masks those with the ``numbers``."""
-    mask = mask[None] if mask.ndim == 2 else mask
-    count, height, width = frames.shape[:3]
-    if numbers and mask.shape[0] > max(count, numbers[-1]):
+    count = frames.shape[0]
+    if mask is not None and numbers and mask.shape[0] > max(count, numbers[-1]):
         mask = mask[list(numbers)]
-    if mask.shape[0] not in (1, count) or tuple(mask.shape[1:]) != (height, width):
-        raise BetwixtError(
-            f"'mask' holds {mask.shape[0]} masks of {mask.shape[2]}x{mask.shape[1]}.",
-            f"One mask or {count} masks of {width}x{height} are needed, or, with 'key_numbers', one per frame of the "
-            "clip.",
-            "Make the mask from the frames connected to 'key_frames', or from the whole clip in the same size.",
-        )
-    if not bool(torch.isfinite(mask).all()):
-        raise BetwixtError("'mask' contains NaN.", "All values must lie in 0..1.", "Check the node that makes it.")
-    return mask.float().clamp(0, 1)
+    return usable_mask(mask, "mask", frames.shape[1:3], count, node_id)
 
 
 def _checked_sigmas(sigmas: torch.Tensor) -> torch.Tensor:

@@ -7,10 +7,11 @@ from comfy_api.latest import io
 
 from ...common.errors import BetwixtError
 from ...common.number_lists import parse_whole_numbers
-from ...common.pictures import rgb_frames, same_size, single_frame
+from ...common.pictures import rgb_frames, single_frame
 from ...tooncrafter_core import keyframes as preparation
 from ...tooncrafter_core.keyframes import FIT_MODES, SIZE_STEP, TASKS, check_size
 from .. import sockets
+from ..checked_node import CheckedNode
 from ..host.services.notices import show_notice
 from ..host.tooncrafter.conditioning import Keyframes, check_text, condition
 from ..search_words import INBETWEENS
@@ -71,7 +72,7 @@ def _clip_inputs() -> list[io.Input]:
     ]
 
 
-class ToonCrafterConditioning(io.ComfyNode):
+class ToonCrafterConditioning(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -172,23 +173,21 @@ class ToonCrafterConditioning(io.ComfyNode):
         )
 
 
-def _pictures(start_image, end_image, task: str) -> torch.Tensor:
-    """Both key frames [2, H, W, 3]; the first one twice where the task needs one."""
+def _pictures(start_image, end_image, task: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Both key frames [H, W, 3]; the first one twice where the task needs one."""
     start = single_frame(start_image, "start_image")
     if task != TASKS[0]:
-        return torch.stack([start, start])
+        return start, start
     if end_image is None:
         raise BetwixtError(
             "'end_image' is not connected.",
             "Inbetweens need two key frames.",
             "Connect the last key frame, or set 'task' to 'loop' or 'from one picture'.",
         )
-    end = single_frame(end_image, "end_image")
-    same_size(start, end, "start_image", "end_image")
-    return torch.stack([start, end])
+    return start, single_frame(end_image, "end_image")
 
 
-class EncodeWithReferences(io.ComfyNode):
+class EncodeWithReferences(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -202,7 +201,7 @@ class EncodeWithReferences(io.ComfyNode):
             inputs=[
                 sockets.FirstStage.Input("first_stage", tooltip="From 'Load ToonCrafter'."),
                 io.Image.Input("start_image", tooltip="Reference for the first frame."),
-                io.Image.Input("end_image", tooltip="Reference for the last frame, of the same size."),
+                io.Image.Input("end_image", tooltip="Reference for the last frame; may have another size."),
                 *_size_inputs(),
             ],
             outputs=[
@@ -215,11 +214,11 @@ class EncodeWithReferences(io.ComfyNode):
     def execute(cls, first_stage, start_image, end_image, width, height, fit) -> io.NodeOutput:
         check_size(width, height)
         pictures = _pictures(start_image, end_image, TASKS[0])
-        latents, references = first_stage.encode(preparation.fit(pictures, width, height, fit))
+        latents, references = first_stage.encode(preparation.fit_each(pictures, width, height, fit))
         return io.NodeOutput({"samples": latents}, references)
 
 
-class PerGapPrompts(io.ComfyNode):
+class PerGapPrompts(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -260,11 +259,25 @@ class PerGapPrompts(io.ComfyNode):
                     tooltip="Frames, per gap, for 'frame_count' of 'Retime Clip'; the model goes on making 16.",
                 ),
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
     def execute(cls, key_frames, loop, prompts, fs, lengths) -> io.NodeOutput:
-        count = len(rgb_frames(key_frames, "key_frames")) - (0 if loop else 1)
+        frames = len(rgb_frames(key_frames, "key_frames"))
+        if frames < 2:
+            raise BetwixtError(
+                "'key_frames' holds one key frame.",
+                "Prompts belong to the gaps between key frames; at least two are needed.",
+                "Connect the batch that goes into 'Key Frame Pairs'.",
+            )
+        count = frames - (0 if loop else 1)
+        if count > 1 and "|" in prompts and "\n" not in prompts.strip("\n"):
+            show_notice(
+                cls.hidden.unique_id,
+                "'prompts' is one line with '|' in it: it counts as one prompt for all gaps. Write the prompt of each "
+                "gap on a line of its own.",
+            )
         return io.NodeOutput(
             _per_gap(prompts.strip("\n").split("\n"), count, "prompts"),
             _per_gap(_whole_numbers(fs, "fs", range(FASTEST + 1)), count, "fs"),

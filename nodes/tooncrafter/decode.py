@@ -8,14 +8,16 @@ from ...common.clips.retiming import METHODS, held, resampled, without_still_end
 from ...common.errors import BetwixtError
 from ...common.pictures import rgb_frames
 from .. import sockets
+from ..checked_node import CheckedNode
 from ..host.conditioning_keys import CLIP_FRAMES, MODEL_TAG
+from ..host.services.memory import require_memory
 from ..host.services.progress import NodeProgress
 from ..host.tooncrafter.first_stage import latents_of
 
 CATEGORY = "Betwixt/ToonCrafter"
 
 
-class DualReferenceDecode(io.ComfyNode):
+class DualReferenceDecode(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -124,7 +126,7 @@ def _check_references(latents, first_stage, references, needed_for_ends: bool) -
         )
 
 
-class RetimeClip(io.ComfyNode):
+class RetimeClip(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -174,6 +176,8 @@ class RetimeClip(io.ComfyNode):
     @classmethod
     def execute(cls, images, frame_count, method, hold, still_threshold) -> io.NodeOutput:
         frames = rgb_frames(images, "images")
+        count, height, width = max(frame_count, len(frames)), *frames.shape[1:3]
+        require_memory(count, height, width, 24, "frames", "Lower 'frame_count', or retime smaller pictures.")
         frames = without_still_ends(frames, still_threshold)
         return io.NodeOutput(held(resampled(frames, frame_count or len(frames), method), hold))
 

@@ -5,6 +5,7 @@ from comfy_api.latest import io
 
 from ...common.files.published_files import SKETCH_ENCODER, TOONCRAFTER
 from .. import sockets
+from ..checked_node import CheckedNode
 from ..file_inputs import missing_file, published_file_input
 from ..host.services.model_files import model_path
 from ..host.services.notices import show_notice
@@ -18,7 +19,7 @@ FOLDERS = ("checkpoints", "diffusion_models")  # pruned files are kept in either
 TWINS = ("between two pictures (512_Interp)", "from one picture (512)")
 
 
-class LoadToonCrafter(io.ComfyNode):
+class LoadToonCrafter(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -89,7 +90,7 @@ class LoadToonCrafter(io.ComfyNode):
         return io.NodeOutput(loaded.model, loaded.first_stage, loaded.clip, loaded.clip_vision, loaded.report)
 
 
-class LoadSketchEncoder(io.ComfyNode):
+class LoadSketchEncoder(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

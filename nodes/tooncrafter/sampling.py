@@ -3,6 +3,7 @@
 from comfy_api.latest import io
 
 from ...common.errors import BetwixtError
+from ..checked_node import CheckedNode
 from ..host.services.notices import show_notice
 from ..host.tooncrafter.model import require_tooncrafter
 from ..host.tooncrafter.sampling import (
@@ -19,7 +20,7 @@ CATEGORY = "Betwixt/ToonCrafter"
 AS_TRAINED = "as the model was trained"
 
 
-class RescaleGuidance(io.ComfyNode):
+class RescaleGuidance(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -60,7 +61,7 @@ class RescaleGuidance(io.ComfyNode):
         return io.NodeOutput(model)
 
 
-class TrailingSigmas(io.ComfyNode):
+class TrailingSigmas(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -109,7 +110,7 @@ class TrailingSigmas(io.ComfyNode):
         return io.NodeOutput(sampling_sigmas(sampling, spacing, steps, denoise))
 
 
-class ReferenceDDIM(io.ComfyNode):
+class ReferenceDDIM(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -143,7 +144,7 @@ class ReferenceDDIM(io.ComfyNode):
         return io.NodeOutput(reference_ddim(eta, published_ends))
 
 
-class ThreeWayGuiderNode(io.ComfyNode):
+class ThreeWayGuiderNode(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -6,6 +6,7 @@ from ...common.errors import BetwixtError
 from ...common.pictures import rgb_frames
 from ...tooncrafter_core.keyframes import fit
 from ...tooncrafter_core.sketches import edge_sketch, hints, parse_frames
+from ..checked_node import CheckedNode
 from ..host.conditioning_keys import FIT, KEY_LATENTS, PICTURE_SIZE
 from ..host.tooncrafter.sketch_guidance import require_sketch_encoder, with_sketches
 
@@ -14,7 +15,7 @@ DARK, WHITE = "dark on light", "white on black"
 TEXT, TEXT_AND_IMAGE = "text (77 tokens)", "text and image (333 tokens)"
 
 
-class ApplySketches(io.ComfyNode):
+class ApplySketches(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         share = {"min": 0.0, "max": 1.0, "step": 0.001}
@@ -125,7 +126,7 @@ def _check_shape(pictures, key_frames: tuple, clip: tuple) -> None:
         )
 
 
-class EdgeSketch(io.ComfyNode):
+class EdgeSketch(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -181,7 +181,6 @@ class _Clip:
 
     def __init__(self, frames: Tensor):
         self._frames = frames
-        self.pixels = frames.shape[1] * frames.shape[2]
 
     def picture(self, number: int) -> np.ndarray:
         return to_uint8(self._frames[number])

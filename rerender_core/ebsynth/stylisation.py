@@ -11,7 +11,7 @@ from torch import Tensor
 from ...common.errors import BetwixtError
 from ...common.progress import Progress, silent
 from ..flow.estimation import Flow, FlowModel
-from .blending.interval import BlendOptions, blend_interval
+from .blending.interval import BlendOptions, blended_frames
 from .plan import plan_intervals
 from .propagation import PropagatedInterval, PropagationOptions, propagate
 from .stylised_keys import StylisedKeys
@@ -113,10 +113,11 @@ def finish_interval(
     Yields:
         (frame number, frame as :func:`stylise_clip` gives it, bool [H, W] of the pixels from the right key frame).
     """
-    blended = blend_interval(part, options.blend)
     synthesis = options.propagation.synthesis
-    for index, number in enumerate(part.interval.frames):
-        frame = torch.from_numpy(np.ascontiguousarray(blended.frames[index])).float() / 255
+    blended = blended_frames(part, options.blend)
+    for index, (number, (picture, mask)) in enumerate(zip(part.interval.frames, blended, strict=True)):
+        frame = torch.from_numpy(np.ascontiguousarray(picture)).float() / 255
+        from_right = torch.from_numpy(mask)
         if options.keep_precision:
             sides = [(part.left, part.interval.left), (part.right, part.interval.right)]
             lost = [
@@ -132,9 +133,7 @@ def finish_interval(
                 )
                 for side, key in sides
             ]
-            from_right = torch.from_numpy(blended.masks[index])[..., None]
-            frame = frame + torch.where(from_right, lost[1], lost[0])
-        from_right = torch.from_numpy(blended.masks[index])
+            frame = frame + torch.where(from_right[..., None], lost[1], lost[0])
         yield number, _composited(frames, number, frame, region), from_right
 
 

@@ -8,16 +8,33 @@ from betwixt.launcher.graph import FileInput, apply_settings, file_inputs, find_
 
 GRAPH = {
     "1": {"class_type": "LoadImage", "inputs": {"image": "a.png"}, "_meta": {"title": "Start"}},
-    "2": {"class_type": "Blur", "inputs": {"image": ["1", 0], "radius": 3, "name": "7", "codec.quality": 1.5}},
+    "2": {
+        "class_type": "Blur",
+        "inputs": {"image": ["1", 0], "radius": 3, "name": "7", "codec.quality": 1.5, "sharp": True},
+    },
     "2.3": {"class_type": "Blur", "inputs": {"image": ["1", 0], "radius": 3}},
 }
 SCHEMAS = {
     "LoadImage": {"input": {"required": {"image": [["a.png"], {"image_upload": True}]}}},
     "Blur": {
         "input": {
-            "required": {"image": ["IMAGE", {}], "radius": ["INT", {}], "name": ["STRING"]},
+            "required": {
+                "image": ["IMAGE", {}],
+                "radius": ["INT", {}],
+                "name": ["STRING"],
+                "sharp": ["BOOLEAN", {}],
+                "share": ["FLOAT", {}],
+            },
             "optional": {
-                "codec": ["COMFY_DYNAMICCOMBO_V3", {}],
+                "codec": [
+                    "COMFY_DYNAMICCOMBO_V3",
+                    {
+                        "options": [
+                            {"key": "still", "inputs": {"required": {"quality": ["STRING", {}]}}},
+                            {"key": "moving", "inputs": {"optional": {"quality": ["INT", {}]}}},
+                        ]
+                    },
+                ],
                 "pose": ["COMBO", {"options": ["theirs.json"]}],
                 "mode": [["linear", "cubic"]],
                 "sound": ["COMBO", {"audio_upload": True}],
@@ -94,13 +111,13 @@ def test_an_api_workflow_is_read_as_it_is(tmp_path):
     [
         ("2.radius=5", ("2", "radius", 5)),
         ("2.radius=0.5", ("2", "radius", 0.5)),
-        ("2.radius=true", ("2", "radius", True)),
         ("2.3.radius=5", ("2.3", "radius", 5)),  # the longer node id wins
         ("2.name=12", ("2", "name", "12")),  # text stays text
         ("2.codec.quality=2", ("2", "codec.quality", 2)),
         ("Start.image=b = c.png", ("1", "image", "b = c.png")),
         ("LoadImage.image=b.png", ("1", "image", "b.png")),
         ("2.new=plain text", ("2", "new", "plain text")),
+        ("2.sharp=off", ("2", "sharp", False)),  # a boolean stays one
     ],
 )
 def test_settings_name_a_node_an_input_and_a_value(setting, result):
@@ -152,3 +169,47 @@ def test_local_files_are_looked_up_by_name_then_in_the_folders(tmp_path):
     assert find_file("a.png", [], folders) == tmp_path / "first" / "a.png"
     assert find_file("b.png", [], folders) == tmp_path / "second" / "b.png"
     assert find_file("c.png", [], folders) is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        *((f"2.sharp={word}", True) for word in ("true", "True", "YES", "on")),
+        *((f"2.sharp={word}", False) for word in ("False", "false", "no", "OFF")),
+        ("2.radius=05", 5),
+        ("2.share=1", 1.0),
+        ("2.name=true", "true"),
+        ("2.mode=cubic", "cubic"),
+        ("2.mode=12", "12"),  # whether the choice exists is the server's to say
+        ("2.codec=moving", "moving"),
+        ("2.codec.quality=3", "3"),  # no option is chosen: the first that has such an input
+        ("2.pose=3.json", "3.json"),
+    ],
+)
+def test_the_schema_says_what_a_value_is(setting, value):
+    changed = apply_settings(GRAPH, [setting], SCHEMAS.get)
+    found = changed["2"]["inputs"][setting.partition("=")[0].removeprefix("2.")]
+    assert found == value and type(found) is type(value)
+
+
+def test_the_chosen_option_of_a_dynamic_input_decides():
+    changed = apply_settings(GRAPH, ["2.codec=moving", "2.codec.quality=3"], SCHEMAS.get)
+    assert changed["2"]["inputs"]["codec.quality"] == 3
+
+
+@pytest.mark.parametrize(
+    ("setting", "complaint"),
+    [
+        ("2.sharp=maybe", "this input is on or off"),
+        ("2.sharp=", "this input is on or off"),
+        ("2.radius=1.5", "'1.5' is not a whole number"),
+        ("2.radius=²", "'²' is not a whole number"),
+        ("2.radius=" + "9" * 5000, "is not a whole number"),
+        ("2.share=nan", "'nan' is not a finite number"),
+        ("2.share=1e400", "'1e400' is not a finite number"),
+        ("2.share=half", "'half' is not a finite number"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(setting, complaint):
+    with pytest.raises(UsageMistake, match=complaint):
+        apply_settings(GRAPH, [setting], SCHEMAS.get)

@@ -24,6 +24,12 @@ def test_ids_are_unique_and_start_with_betwixt(pack_nodes):
     assert sorted(set(ids)) == sorted(ids)
 
 
+def test_every_node_checks_what_arrives(pack_nodes):
+    from betwixt.nodes.checked_node import CheckedNode
+
+    assert [node.__name__ for node in pack_nodes if not issubclass(node, CheckedNode)] == []
+
+
 def test_names_categories_and_descriptions(pack_nodes):
     for schema in schemas(pack_nodes):
         assert schema.display_name and "Betwixt" not in schema.display_name, schema.node_id

@@ -167,7 +167,7 @@ def test_a_file_in_the_wrong_slot_is_recognised(client, slot, wrong):
 @pytest.mark.parametrize(
     ("poses", "said"),
     [
-        ({"people": []}, ["canvas"]),
+        ({"people": 3}, ["people"]),
         (
             [{"canvas_width": 64, "canvas_height": 64, "people": [{"pose_keypoints_2d": [1.0, 2.0]}]}],
             ["pose_keypoints_2d"],

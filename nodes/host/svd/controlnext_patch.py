@@ -26,14 +26,14 @@ class ConditionVideo:
 
     Attributes:
         pictures: float [F, H, W, 3], 0..1, in forward order.
-        strength: factor on the published scale.
+        strength: factor on the published scale; or one per frame, float [F].
         sigmas: (low, high) noise levels between which the control acts.
         mask: None, or float [1 or F, H, W], 0..1: where it acts.
         stretch: pick pictures by time where the clip has another number of frames, instead of refusing it.
     """
 
     pictures: torch.Tensor
-    strength: float = 1.0
+    strength: float | torch.Tensor = 1.0
     sigmas: tuple[float, float] = (0.0, float("inf"))
     mask: torch.Tensor | None = None
     stretch: bool = False
@@ -103,11 +103,13 @@ class ControlRun:
 
     def weight(self, h: torch.Tensor) -> float | torch.Tensor:
         """Strength, times the mask at the trunk's size where there is one."""
-        mask = self._video.mask
+        mask, strength = self._video.mask, self._video.strength
+        if torch.is_tensor(strength):
+            strength = strength.to(h.device).view(-1, 1, 1, 1)
         if mask is None:
-            return self._video.strength
+            return strength
         small = F.interpolate(mask[:, None].float(), h.shape[-2:], mode="area").to(h.device)
-        return small * self._video.strength
+        return small * strength
 
     def _encode(self, sigma: float, h: torch.Tensor) -> ControlMap:
         time = timestep(torch.tensor([sigma], device=h.device))
@@ -144,7 +146,7 @@ def fitted(video: ConditionVideo, latent_shape) -> ConditionVideo:
         BetwixtError: another number of frames, unless ``stretch``.
     """
     frames, height, width = latent_shape[0], 8 * latent_shape[-2], 8 * latent_shape[-1]
-    pictures, mask = video.pictures, video.mask
+    pictures, mask, strength = video.pictures, video.mask, video.strength
     count = pictures.shape[0]
     if count != frames:
         if not video.stretch:
@@ -157,6 +159,7 @@ def fitted(video: ConditionVideo, latent_shape) -> ConditionVideo:
         nearest = torch.linspace(0, count - 1, frames).round().long()
         pictures = pictures[nearest]
         mask = mask[nearest] if mask is not None and mask.shape[0] == count else mask
+        strength = strength[nearest] if torch.is_tensor(strength) else strength
     if tuple(pictures.shape[1:3]) != (height, width):
         logger.warning(
             "Apply ControlNeXt: the condition pictures are resized from %dx%d to the clip's %dx%d; draw them at that "
@@ -165,4 +168,4 @@ def fitted(video: ConditionVideo, latent_shape) -> ConditionVideo:
         )
         resized = F.interpolate(pictures.movedim(-1, 1), (height, width), mode="bilinear", antialias=True)
         pictures = resized.movedim(1, -1)
-    return ConditionVideo(pictures, video.strength, video.sigmas, mask, video.stretch)
+    return ConditionVideo(pictures, strength, video.sigmas, mask, video.stretch)

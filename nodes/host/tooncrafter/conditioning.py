@@ -7,7 +7,7 @@ import torch
 
 from ....common.errors import BetwixtError
 from ....tooncrafter_core.dual_reference import References
-from ....tooncrafter_core.keyframes import check_size, fit, key_latents
+from ....tooncrafter_core.keyframes import check_size, fit_each, key_latents
 from ..conditioning_keys import CLIP_FRAMES, FIT, FS, IMAGE_TOKENS, KEY_LATENTS, MODEL_TAG, PICTURE_SIZE
 from .first_stage import FirstStage
 from .image_tokens import image_tokens, require_image_encoder, unconditional_image_tokens
@@ -19,13 +19,13 @@ class Keyframes:
     """Both key frames as they come in and what becomes of them.
 
     Attributes:
-        pictures: float [2, H, W, 3], 0..1, any size; the second one is the first where there is no other.
+        pictures: two of float [H, W, 3], 0..1, each of any size; the second one is the first where there is no other.
         size: (width, height) of the clip.
         fit: how pictures of another shape are fitted, of :data:`.key_frames.FIT_MODES`.
         task: of :data:`.key_frames.TASKS`.
     """
 
-    pictures: torch.Tensor
+    pictures: tuple[torch.Tensor, torch.Tensor]
     size: tuple[int, int]
     fit: str
     task: str
@@ -86,17 +86,17 @@ def condition(
     width, height = key_frames.size
     check_size(width, height)
     require_image_encoder(clip_vision, first_stage)
-    fitted = fit(key_frames.pictures, width, height, key_frames.fit)
+    fitted = fit_each(key_frames.pictures, width, height, key_frames.fit)
     latents, references = first_stage.encode(fitted)
     shared = {
         KEY_LATENTS: key_latents(*latents, frames, key_frames.task),
         CLIP_FRAMES: frames,
         FS: fs,
         FIT: key_frames.fit,
-        PICTURE_SIZE: tuple(key_frames.pictures.shape[1:3]),
+        PICTURE_SIZE: tuple(key_frames.pictures[0].shape[:2]),
         MODEL_TAG: first_stage.variant.name,
     }
-    tokens = image_tokens(clip_vision, first_stage, key_frames.pictures[:1])
+    tokens = image_tokens(clip_vision, first_stage, key_frames.pictures[0][None])
     grey = unconditional_image_tokens(clip_vision, first_stage)
     filled = [
         [[text[:, :TEXT_TOKENS], {**entry, **shared, IMAGE_TOKENS: image}] for text, entry in prompts]

@@ -84,8 +84,38 @@ def test_masks_limit_what_is_painted(nodes):
         out, _ = stylise(nodes, frames, [0, 4], mask=mask, mask_use=use)
         torch.testing.assert_close(out[:, :, 40:], frames[:, :, 40:])
         assert float((out[:, :, :40] - painted(frames[:, :, :40])).abs().mean()) < 0.02
-    out, _ = stylise(nodes, frames, [0, 4], mask=torch.zeros(1, *SIZE))
+    out, report = stylise(nodes, frames, [0, 4], mask=torch.zeros(1, *SIZE))
     torch.testing.assert_close(out, frames)
+    assert report.startswith("Colour drift: nothing was stylised.")
+
+
+def test_long_intervals_are_kept_in_a_file_with_the_same_result(nodes, monkeypatch):
+    from betwixt.rerender_core.ebsynth import frame_store
+
+    frames = clip()
+    in_memory, _ = stylise(nodes, frames, [0, 4])
+    files, memmap = [], frame_store.np.memmap
+    monkeypatch.setattr(frame_store, "IN_MEMORY", 0)
+    monkeypatch.setattr(frame_store.np, "memmap", lambda *args, **more: files.append(args) or memmap(*args, **more))
+    on_disk, _ = stylise(nodes, frames, [0, 4])
+    assert len(files) == 9 and torch.equal(in_memory, on_disk)  # two sides of three arrays, the flow's three
+
+
+def test_drift_leaves_out_what_the_mask_leaves_out():
+    from betwixt.rerender_core.ebsynth.colour_drift import colour_drift, drift_report
+    from betwixt.rerender_core.ebsynth.stylised_keys import StylisedKeys
+
+    frames = torch.zeros(3, 8, 8, 3)
+    frames[1] = 1.0  # a flash, but for the painted part
+    frames[:, :, :4] = torch.tensor([0.8, 0.2, 0.1])
+    keys = StylisedKeys.of(frames[[0, 2]], [0, 2])
+    painted = torch.zeros(3, 8, 8, dtype=torch.bool)
+    painted[:, :, :4] = True
+    assert colour_drift(frames, keys).max() > 20 and colour_drift(frames, keys, painted).max() < 1e-6
+    painted[1] = False
+    drift = colour_drift(frames, keys, painted)
+    assert torch.isnan(torch.tensor(drift)).tolist() == [False, True, False]
+    assert drift_report(drift).endswith("\n0.0, -, 0.0")
 
 
 def test_propagation_and_blending_apart_give_the_same(nodes):

@@ -282,8 +282,8 @@ def test_a_notice_is_shown_on_the_node(conditions, monkeypatch):
     ("make", "message"),
     [
         (lambda: {}, "Neither lines nor poses"),
-        (lambda: {"line_matches": matches(), "frame_count": 1}, "frame count is 1"),
-        (lambda: {"line_matches": matches(), "frame_count": -5}, "frame count is -5"),
+        (lambda: {"line_matches": matches(), "frame_count": 1}, "'frame_count' is 1"),
+        (lambda: {"line_matches": matches(), "frame_count": -5}, "'frame_count' is -5"),
         (
             lambda: {"line_matches": matches(), "start_image": picture(height=300)},
             r"matched on 384x288 pictures, the images are 384x300",
@@ -315,7 +315,7 @@ def test_a_notice_is_shown_on_the_node(conditions, monkeypatch):
         ),
         (
             lambda: {"line_matches": matches(), "path": "drawn", "path.tracks": {"track_path": torch.zeros(5, 2)}},
-            r"tracks have the shape \[5, 2\]",
+            r"'tracks' is a tensor of the shape \[5, 2\]",
         ),
     ],
 )

@@ -103,10 +103,21 @@ def test_key_frames_are_fitted(parts):
     assert not start[:, :4].any() and start[:, 5:67].any()
 
 
+def test_key_frames_of_different_sizes_are_both_fitted(parts):
+    small, large = key_frame(1, 100, 60), key_frame(2, 300, 250)
+    start, end, _, _ = run(
+        "BetwixtFitKeyFrames", start_image=small, end_image=large, width=128, height=72, fit="stretch"
+    )
+    assert start.shape == end.shape == (1, 72, 128, 3)
+    for picture, fitted in ((small, start), (large, end)):
+        alone = run("BetwixtFitKeyFrames", start_image=picture, end_image=picture, width=128, height=72, fit="stretch")
+        assert torch.equal(alone[0], fitted)
+    assert encoded(parts, start_image=small, end_image=large)[4]["samples"].shape == (FRAMES, 4, 8, 8)
+
+
 @pytest.mark.parametrize(
     "changes, words",
     [
-        ({"end_image": key_frame(2, 72, 64)}, "'start_image' is 64x64 and 'end_image' is 72x64"),
         ({"width": 100}, "The size is 100x64.*'width' and 'height' to 96 and 64"),
         ({"start_image": torch.rand(2, 64, 64, 3)}, "'start_image' is a batch of 2 frames"),
         ({"start_image": torch.full((1, 64, 64, 3), float("nan"))}, "Frame 0 of 'start_image' contains NaN"),
@@ -146,7 +157,7 @@ def apply(parts, **changes):
         ({"conditions": torch.rand(1, 64, 64, 3)}, "has one picture"),
         ({"conditions": torch.full((3, 64, 64, 3), float("inf"))}, "Frame 0 of 'conditions' contains NaN or infinite"),
         ({"start_percent": 0.5, "end_percent": 0.5}, "'start_percent' is 0.5 and 'end_percent' 0.5"),
-        ({"mask": torch.ones(2, 64, 64)}, r"mask has the shape \[2, 64, 64\] and there are 3"),
+        ({"mask": torch.ones(2, 64, 64)}, "'mask' holds 2 masks of 64x64"),
     ],
 )
 def test_conditions_that_cannot_be_used(parts, nothing_loads, changes, words):
@@ -176,6 +187,25 @@ def test_other_models_and_encoders_are_refused(parts, nothing_loads):
 def test_strength_zero_leaves_the_model_as_it_is(parts):
     assert apply(parts, strength=0.0)[0] is parts[0]
     assert apply(parts)[0] is not parts[0]
+
+
+def test_strengths_may_be_one_per_picture(parts):
+    from betwixt.common.errors import BetwixtError
+
+    patch = apply(parts, strength=[0.0, 0.5, 2.0])[0].model_options["transformer_options"]["patches"]
+    video = patch["input_block_patch_after_skip"][0].video
+    assert video.strength.tolist() == [0.0, 0.5, 2.0]
+    assert apply(parts, strength=[0.0, 0.0, 0.0])[0] is parts[0]
+    with pytest.raises(BetwixtError, match="'strength' holds 2 numbers and there are 3 condition pictures"):
+        apply(parts, strength=[0.0, 0.5])
+    with pytest.raises(BetwixtError, match="'strength' is 9.0. One number from 0 to 5 is allowed"):
+        apply(parts, strength=[0.0, 0.5, 9.0])
+
+
+def test_the_mask_of_an_opaque_picture_does_not_switch_the_conditions_off(parts, caplog):
+    patch = apply(parts, conditions=torch.rand(3, 72, 80, 3), mask=torch.zeros(1, 64, 64))[0]
+    patch = patch.model_options["transformer_options"]["patches"]["input_block_patch_after_skip"][0]
+    assert patch.video.mask is None and "not connected" in caplog.text
 
 
 def test_percents_become_noise_levels(parts):
@@ -250,7 +280,9 @@ def test_fusion_lists_are_checked(parts, fusion, words):
     with pytest.raises(BetwixtError, match=words):
         run(
             "BetwixtBidirectionalGuider",
-            **{name: [] for name in ("positive", "negative", "positive_backward", "negative_backward")},
+            **dict.fromkeys(
+                ("positive", "negative", "positive_backward", "negative_backward"), [[torch.zeros(1, 1, 1024), {}]]
+            ),
             model=parts[0],
             fusion=fusion,
         )

@@ -38,7 +38,7 @@ def frames(pair):
 def run(nodes, start, end, **inputs):
     from comfy_api.latest import io
 
-    matcher = nodes.WeightFreeLineMatcher.execute(600, 0.5, 15.0).result[0]
+    matcher = nodes.WeightFreeLineMatcherNode.execute(600, 0.5, 15.0).result[0]
     values = {"line_matcher": matcher, "max_number": 300, "min_length": 0.0, "min_score": 0.0} | inputs
     nodes.MatchLines.GET_SCHEMA()
     clone = nodes.MatchLines.PREPARE_CLASS_CLONE({"hidden_inputs": {io.Hidden.unique_id: "1"}})
@@ -112,9 +112,9 @@ def test_an_empty_mask_selects_nothing_and_says_so(nodes, frames, caplog):
         (lambda start, end: {"start": start[:0]}, "at least one frame"),
         (lambda start, end: {"end": end * float("nan")}, "Frame 0 of 'end_image' contains NaN"),
         (lambda start, end: {"start": start[..., :2]}, "1, 3 or 4 channels"),
-        (lambda start, end: {"start_mask": torch.ones(1, 64, 64)}, "'start_mask' holds 1 mask.s. of 64x64"),
-        (lambda start, end: {"end_mask": torch.ones(4, *SIZE)}, "'end_mask' holds 4 mask.s. of 640x360"),
-        (lambda start, end: {"end_mask": torch.full(SIZE, float("nan"))}, "not numbers"),
+        (lambda start, end: {"start_mask": torch.ones(1, 64, 64)}, "'start_mask' holds 1 mask of 64x64"),
+        (lambda start, end: {"end_mask": torch.ones(4, *SIZE)}, "'end_mask' holds 4 masks of 640x360"),
+        (lambda start, end: {"end_mask": torch.full(SIZE, float("nan"))}, "contains NaN"),
     ],
 )
 def test_bad_input_is_refused_before_matching(nodes, frames, change, message):

@@ -203,7 +203,7 @@ def test_numpy_values_of_other_packs_are_saved_as_numbers(nodes, folders):
 
 def test_what_cannot_be_saved_leaves_no_file(nodes, folders):
     frame = {"canvas_width": 8, "canvas_height": 4, "people": [], "note": object()}
-    with pytest.raises(AttributeError):
+    with pytest.raises(BetwixtError, match="cannot be written as JSON"):
         run(nodes.SavePoseKeypoints, poses=[frame], filename_prefix="pose")
     assert os.listdir(folders / "output") == []
 
@@ -213,7 +213,7 @@ def test_what_cannot_be_saved_leaves_no_file(nodes, folders):
     [
         ("{not json", "not valid JSON"),
         ("[]", "is empty"),
-        ('{"people": []}', "canvas_width"),
+        ('{"people": 3}', "no list of people"),
         ("\xff", "not valid JSON"),
     ],
 )

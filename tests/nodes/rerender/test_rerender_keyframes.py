@@ -216,7 +216,7 @@ def spoiled(frames):
         ({"key_numbers": ""}, "is empty"),
         ({"key_numbers": "-1, 0, 1"}, "'-1'"),
         ({"sigmas": torch.tensor([1.0, 2.0, 0.0])}, "noise schedule"),
-        ({"sigmas": torch.tensor([])}, "noise schedule"),
+        ({"sigmas": torch.tensor([])}, "one row of finite numbers"),
     ],
 )
 def test_mistakes_are_refused_before_a_model_is_loaded(run, changes, said, monkeypatch):

@@ -20,6 +20,14 @@ def test_conditioning_holds_what_the_model_wants(tooncrafter):
     assert keys[0].any() and keys[-1].any() and not keys[1:-1].any()
 
 
+def test_key_drawings_of_different_sizes_are_both_fitted(tooncrafter):
+    one, other = torch.rand(1, 48, 80, 3), torch.rand(1, 100, 70, 3)
+    pictures = conditioned(tooncrafter, start_image=one, end_image=other)[4].pictures
+    for index, picture in enumerate((one, other)):
+        alone = conditioned(tooncrafter, start_image=picture, end_image=picture)[4].pictures
+        assert torch.equal(alone[index], pictures[index])
+
+
 def test_unconditional_tokens_are_computed_once(tooncrafter, monkeypatch):
     conditioned(tooncrafter)
     calls = []
@@ -43,7 +51,6 @@ def test_long_prompts_are_cut_and_said_once(tooncrafter, caplog):
         ({"end_image": None}, "'end_image' is not connected"),
         ({"start_image": torch.zeros(2, 48, 80, 3)}, "'start_image'.* 2 "),
         ({"end_image": torch.zeros(0, 48, 80, 3)}, "'end_image'"),
-        ({"end_image": torch.zeros(1, 48, 64, 3)}, "same size"),
         ({"start_image": torch.full((1, 48, 80, 3), float("nan"))}, "NaN"),
         ({"width": 500}, "512 and 64"),
         ({"clip_vision": None}, "CLIP-ViT-H-14"),
@@ -77,6 +84,7 @@ def test_prompt_frame_rate_and_length_per_gap():
     pictures = torch.zeros(3, 8, 8, 3)
     two = run(PerGapPrompts, key_frames=pictures, prompts="a\nb", fs="5 20", lengths="24, 12")
     assert two == (["a", "b"], [5, 20], [24, 12])
+    assert run(PerGapPrompts, key_frames=pictures, prompts=["a", "b"], fs=[5, 20.0], lengths=[24, 12]) == two
     assert run(PerGapPrompts, key_frames=pictures, loop=True, prompts="a") == (["a"] * 3, [0] * 3, [0] * 3)
 
 
@@ -115,3 +123,17 @@ def test_gaps_of_different_length_join_without_a_doubled_key_frame():
     assert len(joined) == 24 + 8 - 1
     values = joined[:, 0, 0, 0]
     assert values[[0, 23, 30]].tolist() == [0.0, 0.5, 1.0] and (values[24:] > 0.5).all() and (values[:23] < 0.5).all()
+
+
+def test_several_prompts_on_one_line_are_pointed_out(caplog):
+    from betwixt.nodes.tooncrafter.conditioning import PerGapPrompts
+
+    assert run(PerGapPrompts, key_frames=torch.zeros(3, 8, 8, 3), prompts="a | b")[0] == ["a | b"] * 2
+    assert "a line of its own" in caplog.text
+
+
+def test_prompts_need_a_gap():
+    from betwixt.nodes.tooncrafter.conditioning import PerGapPrompts
+
+    with pytest.raises(BetwixtError, match="'key_frames' holds one key frame"):
+        run(PerGapPrompts, key_frames=torch.zeros(1, 8, 8, 3), prompts="a")

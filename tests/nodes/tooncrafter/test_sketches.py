@@ -48,7 +48,7 @@ def test_hints_of_three_channels_as_the_stock_node_sets_them_work(tooncrafter, s
         ({"sketches": torch.ones(2, 100, 48, 3)}, "48x100"),
         ({"sketches": torch.full((2, 48, 80, 3), float("nan"))}, "NaN"),
         ({"positive": [[torch.zeros(1, 77, 64), {}]]}, "ToonCrafter Conditioning"),
-        ({"control_net": object()}, "other hints"),
+        ({"control_net": object()}, "A ControlNet is needed"),
     ],
 )
 def test_mistakes_with_sketches_are_named(tooncrafter, sketch_encoder, changes, said):
