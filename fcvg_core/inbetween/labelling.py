@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from .depth_order import depth_order
+from .dissolving import dissolve_unknown
 from .guided_filter import GuidedFilter
 from .hypotheses import FREE, Flow, Hypothesis, hypotheses
 from .layers import MotionLayers
@@ -217,7 +218,7 @@ def _finished(pair: _Pair, found: list[Hypothesis], chosen: Sides, fields: Sides
     fields = _fields(found, chosen, pair.grid)
     label = tuple(_labels(found, chosen[side], side, LOOSE * pair.diagonal) for side in (0, 1))
     explained = tuple(_explained(pair, side, label[side], seen, fields) for side in (0, 1))
-    return MotionLayers(
+    layers = MotionLayers(
         pictures=tuple(picture / np.float32(255) for picture in pair.pictures),
         size=pair.pictures[0].shape[:2],
         motions=tuple(motions),
@@ -228,6 +229,8 @@ def _finished(pair: _Pair, found: list[Hypothesis], chosen: Sides, fields: Sides
         light=tuple(pair.light),
         order=depth_order(label, fields, seen, pair.grid, len(motions)),
     )
+    dissolve_unknown(layers)
+    return layers
 
 
 def _labels(found: list[Hypothesis], chosen: np.ndarray, side: int, loose: float) -> np.ndarray:
