@@ -24,6 +24,7 @@ NODE_MODULES = (  # of this package; each lists its node classes in NODES
     "fcvg.decode",
     "inbetween.layers",
     "inbetween.rendering",
+    "inbetween.guides",
     "tooncrafter.models",
     "tooncrafter.conditioning",
     "tooncrafter.sampling",

@@ -22,6 +22,8 @@ SMALL = {
     "BetwixtFitKeyFrames": {"width": 128, "height": 72},
     "BetwixtInbetweenConditioning": {"width": 64, "height": 64, "frame_count": 4},
     "BetwixtInterpolateConditions": {"frame_count": 4},
+    "BetwixtInbetweenWithoutModel": {"frame_count": 4},
+    "BetwixtGuideFrames": {"frame_count": 4},
     "BetwixtKeyFramePairs": {"frame_count": 4, "frames_per_gap": ""},
     "BetwixtInbetween": {"steps": 2},
     "BetwixtDecodeVideoLatents": {"chunk": 3, "overlap": 1},
