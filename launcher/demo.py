@@ -43,6 +43,10 @@ class DemoGraph:
 KEY_FRAMES = ("betwixt_start.png", "betwixt_end.png")
 GRAPHS = (
     DemoGraph(
+        "Inbetweens without a model",
+        (SheetRow("The frames between them, slow at both ends, made without a model", "5"),),
+    ),
+    DemoGraph(
         "FCVG conditions from two pictures",
         (
             SheetRow("Their lines, matched without weights: equal colours belong together", "4", 1),

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from .likeness import fetch
-from .motions import Motion, RigidMotion, pixel_grid
+from .motions import Motion, RigidMotion, lengths, pixel_grid
 
 FREE = -1  # number of the motion of pixels that follow no candidate
 SMALLEST = 16  # px; DIS fails on smaller pictures
@@ -51,7 +51,7 @@ def optical_flow(first: np.ndarray, last: np.ndarray) -> np.ndarray:
 def _disagreement(fields: Flow, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     there, back = fields
     return tuple(
-        np.linalg.norm(own + fetch(other, own, grid), axis=-1).clip(0, 1e4).astype(np.float16)
+        lengths(own + fetch(other, own, grid)).clip(0, 1e4).astype(np.float16)
         for own, other in ((there, back), (back, there))
     )
 

@@ -17,7 +17,7 @@ from .guided_filter import GuidedFilter
 from .hypotheses import FREE, Flow, Hypothesis, hypotheses
 from .layers import MotionLayers
 from .likeness import change_of_light, fetch, gradient, outside, sampling_difference, unlikeness
-from .motions import Motion, pixel_grid
+from .motions import Motion, lengths, pixel_grid
 from .skinning import FigureMotion
 
 RADIUS, LAST_RADIUS = 7, 5  # px of the guided filter, and in the last round
@@ -69,7 +69,7 @@ class _Pair:
         if self.light[side] is not None:
             fetched *= self.light[side]
         unlike = np.minimum(sampling_difference(self.floats[side], fetched) / 30, 1)
-        back = np.linalg.norm(field + fetch(fields[1 - side], field, self.grid), axis=-1)
+        back = lengths(field + fetch(fields[1 - side], field, self.grid))
         seen = np.clip(2 - back / RETURN, 0, 1) * np.clip(2.5 - 3 * unlike, 0, 1) * ~outside(field, self.grid)
         return cv2.blur(seen.astype(np.float32), (3, 3))
 
@@ -87,7 +87,7 @@ def _distance(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def _reluctance(pair: _Pair, hypothesis: Hypothesis, side: int, field: np.ndarray, dominant: np.ndarray) -> np.ndarray:
     """What a displacement costs before anything is compared, float16 (h, w)."""
-    off = np.linalg.norm(field - dominant, axis=-1) / (0.1 * pair.diagonal)
+    off = lengths(field - dominant) / (0.1 * pair.diagonal)
     cost = FAR_FROM_DOMINANT * np.minimum(off, 1)
     if hypothesis.error is not None:
         cost += FLOW + DISAGREEING * np.minimum(hypothesis.error[side].astype(np.float32) / 2, 1)
@@ -149,14 +149,14 @@ def find_layers(
 
     Args:
         pictures: uint8 RGB (h, w, 3) each.
-        motions: candidates, the dominant one first.
+        motions: candidates, the dominant one first; with none all follow the flow.
         flow: optical flow in px in place of DIS.
         tell: called with the share done and what is being done; may raise to cancel.
     """
     pair = _Pair(pictures)
     greys = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in pictures]
     found = hypotheses(greys, motions, flow, lambda share: tell(0.3 * share, "estimating motion"))
-    dominant = [found[1].field(side, pair.grid) for side in (0, 1)]
+    dominant = [found[1 if motions else 0].field(side, pair.grid) for side in (0, 1)]
     filters = [GuidedFilter(picture, RADIUS) for picture in pictures]
     last_filters = [GuidedFilter(picture, LAST_RADIUS) for picture in pictures]
 
@@ -187,7 +187,7 @@ def find_layers(
                     _reluctance(pair, found[number], side, field, dominant[side]),
                 )
             unlike, reluctance = known[side, number]
-            back = np.linalg.norm(field + fetch(fields[1 - side], field, pair.grid, nearest=True), axis=-1)
+            back = lengths(field + fetch(fields[1 - side], field, pair.grid, nearest=True))
             come_back = FIGURE_RETURN if isinstance(found[number].motion, FigureMotion) else RETURN
             agreed = np.clip(1.5 - back / come_back, 0, 1)
             cost = np.where(outside(field, pair.grid), LEAVING, agreed * unlike + (1 - agreed) * HIDDEN)
@@ -239,7 +239,7 @@ def _labels(found: list[Hypothesis], chosen: np.ndarray, side: int, loose: float
     for place in np.unique(chosen):
         own = chosen == place
         if found[place].rest is not None and found[place].motion is not None:
-            own &= np.abs(found[place].rest[side]).max(axis=-1) < loose
+            own &= lengths(found[place].rest[side].astype(np.float32)) < loose
         label[own] = found[place].number
     return label
 

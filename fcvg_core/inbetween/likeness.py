@@ -18,6 +18,12 @@ def fetch(picture: np.ndarray, displacement: np.ndarray, grid: np.ndarray, neare
     return cv2.remap(picture, grid + displacement, None, flags, borderMode=cv2.BORDER_REPLICATE)
 
 
+def channel_mean(planes: np.ndarray) -> np.ndarray:
+    """Mean (H, W) over the channels of float32 (H, W, C)."""
+    count = planes.shape[-1]
+    return cv2.transform(planes, np.full((1, count), 1 / count))
+
+
 def outside(displacement: np.ndarray, grid: np.ndarray) -> np.ndarray:
     """bool (H, W): where a displacement leads out of the picture."""
     x, y = (grid[..., axis] + displacement[..., axis] for axis in (0, 1))
@@ -27,14 +33,14 @@ def outside(displacement: np.ndarray, grid: np.ndarray) -> np.ndarray:
 
 def gradient(picture: np.ndarray) -> np.ndarray:
     """Gradient (H, W, 2) of a float32 RGB picture's brightness, grey levels per px."""
-    grey = picture.mean(axis=-1)
+    grey = channel_mean(picture)
     return np.stack([cv2.Sobel(grey, cv2.CV_32F, *axes, scale=0.25) for axes in ((1, 0), (0, 1))], axis=-1)
 
 
 def sampling_difference(picture: np.ndarray, fetched: np.ndarray) -> np.ndarray:
     """Mean colour difference (H, W) beyond the range of the 3x3 px around the fetched pixel."""
     low, high = cv2.erode(fetched, _BOX), cv2.dilate(fetched, _BOX)
-    return np.maximum(np.maximum(picture - high, low - picture), 0).mean(axis=-1)
+    return channel_mean(np.maximum(np.maximum(picture - high, low - picture), 0))
 
 
 def unlikeness(
@@ -52,9 +58,9 @@ def unlikeness(
     fetched = fetch(other, displacement, grid)
     if light is not None:
         fetched *= light
-    plain = np.abs(picture - fetched).mean(axis=-1)
+    plain = channel_mean(cv2.absdiff(picture, fetched))
     colour = SAMPLING_SHARE * sampling_difference(picture, fetched) + (1 - SAMPLING_SHARE) * plain
-    shape = np.abs(edges - gradient(fetched)).mean(axis=-1)
+    shape = channel_mean(cv2.absdiff(edges, gradient(fetched)))
     cost = (1 - GRADIENT_SHARE) * np.minimum(colour / COLOUR_LIMIT, 1)
     return (cost + GRADIENT_SHARE * np.minimum(shape / GRADIENT_LIMIT, 1)).astype(np.float32)
 

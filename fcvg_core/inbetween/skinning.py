@@ -12,6 +12,7 @@ import numpy as np
 
 from ..poses.pose import SCORE_THRESHOLD, PoseFrame
 from ..tweening.pose_interpolation import pair_people
+from .motions import lengths
 
 NOSE, NECK, HIPS = 0, 1, (8, 11)
 HEAD = (14, 15, 16, 17)  # eyes and ears
@@ -69,8 +70,8 @@ class FigureMotion:
     def _radii(self, side: int) -> np.ndarray:
         """How thick the figure is about each bone, px."""
         spans = [np.linalg.norm(np.subtract(*j[[ROOT, NECK]])) for j in self.joints if 0 in self.bones]
-        lengths = np.linalg.norm(np.subtract(*self.joints[side][self._ends.T]), axis=-1)
-        unit = spans[side] if spans else 1.6 * np.median(lengths)
+        long = lengths(np.subtract(*self.joints[side][self._ends.T]))
+        unit = spans[side] if spans else 1.6 * np.median(long)
         radii = {0: TORSO_RADIUS, TREE.index((NECK, CROWN)): HEAD_RADIUS}
         return unit * np.array([radii.get(bone, LIMB_RADIUS) for bone in self.bones])
 
@@ -81,7 +82,7 @@ class FigureMotion:
         for (a, b), radius in zip(self.joints[side][self._ends].astype(np.float32), self._radii(side), strict=True):
             span = b - a
             along = ((places - a) @ span / max(float(span @ span), 1e-6)).clip(0, 1)
-            distances.append(np.linalg.norm(places - a - along[..., None] * span, axis=-1) / np.float32(radius))
+            distances.append(lengths(places - a - along[..., None] * span) / np.float32(radius))
         return np.stack(distances)
 
     def at(self, time: float) -> np.ndarray:

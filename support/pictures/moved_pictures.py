@@ -147,3 +147,37 @@ def picture_layers(picture: np.ndarray, random: np.random.Generator) -> tuple[li
     backdrop = Layer(picture, np.ones((height, width), np.float32), to_frame)
     front = Layer(np.ascontiguousarray(picture[::-1, ::-1]), cv2.GaussianBlur(shape, (0, 0), 0.7), to_frame)
     return [backdrop, front], size
+
+
+def part_way(matrix: np.ndarray, time: float) -> np.ndarray:
+    """A similarity's share: 3x3 that turns, zooms and shifts ``time`` of the way along its arc."""
+    factor, shift = complex(matrix[0, 0], matrix[1, 0]), complex(matrix[0, 2], matrix[1, 2])
+    if abs(np.log(factor)) < 1e-12:
+        part, moved = 1 + 0j, shift * time
+    else:
+        part = np.exp(time * np.log(factor))
+        moved = shift * (part - 1) / (factor - 1)
+    return np.array([[part.real, -part.imag, moved.real], [part.imag, part.real, moved.imag], [0, 0, 1]])
+
+
+def moved_clip(
+    layers: list[Layer], kind: str, size: tuple[int, int], random: np.random.Generator, times: list[float]
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """First and last frame of a scene moved in one of :data:`KINDS`, with noise of 1.5 grey levels, and the frames at
+    ``times`` between them without noise: every layer on the arc of its motion, light that changes evenly.
+
+    Returns:
+        uint8 RGB (H, W, 3) each.
+    """
+    motion = motions(kind, len(layers), size, random)
+    placed = {
+        time: _render(layers, [part_way(matrix, time) for matrix in motion], size, random)[0] for time in (0, 1, *times)
+    }
+    if kind in ("lighting", "combined"):
+        light = random.bit_generator.state
+        for time, frame in placed.items():
+            random.bit_generator.state = light
+            placed[time] = frame + (_relit(frame, random) - frame) * time
+    noisy = [placed[time] + random.normal(0, 1.5, placed[time].shape) for time in (0, 1)]
+    frames = [np.clip(frame, 0, 255).round().astype(np.uint8) for frame in (*noisy, *(placed[t] for t in times))]
+    return frames[0], frames[1], frames[2:]
