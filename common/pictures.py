@@ -28,9 +28,9 @@ def rgb_frames(images: torch.Tensor, name: str) -> torch.Tensor:
         )
     frames = images[..., :3].expand(-1, -1, -1, 3) if images.shape[-1] == 1 else images[..., :3]
     frames = frames.float()
-    finite = torch.isfinite(frames).flatten(1).all(dim=1)
-    if not bool(finite.all()):
-        bad = int(torch.nonzero(~finite)[0])
+    # frame by frame: a check of a long clip at once takes twice its memory
+    bad = next((number for number, frame in enumerate(frames) if not bool(torch.isfinite(frame).all())), None)
+    if bad is not None:
         raise BetwixtError(
             f"Frame {bad} of '{name}' contains NaN or infinite values.",
             "All pixel values must be finite.",

@@ -1,0 +1,135 @@
+"""PSNR, SSIM and MS-SSIM of two clips, frame by frame.
+
+SSIM and MS-SSIM follow Wang, Bovik, Sheikh and Simoncelli (2004) and Wang, Simoncelli and Bovik (2003) as kornia, piq
+and scikit-image compute them: Gaussian window of 11 pixels and sigma 1.5, no padding, data range 1, mean over pixels
+and channels.
+"""
+
+import math
+
+import cv2
+import numpy as np
+import torch
+
+from ..errors import BetwixtError
+from .measurement import MeanMap, Measurement, mean, pictures
+
+WINDOW, SIGMA = 11, 1.5
+C1, C2 = 0.01**2, 0.03**2
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+SMALLEST_MS_SSIM = WINDOW * 2 ** (len(SCALE_WEIGHTS) - 1)  # pixels of the shorter side
+KERNEL = cv2.getGaussianKernel(WINDOW, SIGMA, cv2.CV_32F)
+
+
+def psnr(first: torch.Tensor, second: torch.Tensor, masks: np.ndarray | None = None) -> Measurement:
+    """Peak signal-to-noise ratio, ``-10 log10(MSE)``.
+
+    Args:
+        first, second: float32 [T, H, W, 3] 0..1, from :func:`.measurement.checked_pair`.
+        masks: bool (1 or T, H, W), pixels that count.
+
+    Returns:
+        dB; the clip's value comes from the mean squared error of all frames (as in torchmetrics), so it is not the mean
+        of ``per_frame``. Infinite for identical pictures.
+    """
+    heat, errors, weights = MeanMap(*first.shape[1:3]), [], []
+    for number, (one, two) in enumerate(zip(pictures(first), pictures(second), strict=True)):
+        squared = np.square(one - two).mean(axis=-1)
+        chosen = None if masks is None else masks[min(number, len(masks) - 1)]
+        part = squared if chosen is None else squared[chosen]
+        errors.append(float(part.mean(dtype=np.float64)))
+        weights.append(part.size)
+        heat.add(squared, chosen)
+    return Measurement(
+        "PSNR",
+        decibels(float(np.average(errors, weights=weights))),
+        tuple(map(decibels, errors)),
+        "dB",
+        True,
+        heat.mean(),
+    )
+
+
+def decibels(mean_squared_error: float) -> float:
+    """PSNR of a mean squared error at data range 1."""
+    return math.inf if mean_squared_error == 0 else -10 * math.log10(mean_squared_error)
+
+
+def _statistics(one: np.ndarray, two: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Luminance term and contrast-structure term, each (H - 10, W - 10, 3)."""
+    # OpenCV's separable filter takes a ninth of the time of a depthwise convolution on the processor
+    inner = slice(WINDOW // 2, -(WINDOW // 2))
+    mean1, mean2, square1, square2, product = (
+        cv2.sepFilter2D(values, -1, KERNEL, KERNEL)[inner, inner]
+        for values in (one, two, one * one, two * two, one * two)
+    )
+    means = mean1 * mean2
+    luminance = (2 * means + C1) / (mean1 * mean1 + mean2 * mean2 + C1)
+    variance1 = np.maximum(square1 - mean1 * mean1, 0)
+    variance2 = np.maximum(square2 - mean2 * mean2, 0)
+    return luminance, (2 * (product - means) + C2) / (variance1 + variance2 + C2)
+
+
+def ssim(first: torch.Tensor, second: torch.Tensor) -> Measurement:
+    """Structural similarity, -1..1; 1 for identical pictures, constant ones included.
+
+    Args:
+        first, second: as for :func:`psnr`, at least 11 pixels in both directions.
+
+    Raises:
+        BetwixtError: smaller frames.
+    """
+    _check_side(first, "SSIM", WINDOW)
+    height, width = first.shape[1:3]
+    heat, values, edge = MeanMap(height, width), [], WINDOW // 2
+    for one, two in zip(pictures(first), pictures(second), strict=True):
+        luminance, structure = _statistics(one, two)
+        similarity = luminance * structure
+        values.append(float(similarity.mean(dtype=np.float64)))
+        heat.add(np.pad(1 - similarity.mean(axis=-1), edge, mode="edge"))
+    return Measurement("SSIM", mean(values), tuple(values), "", True, heat.mean())
+
+
+def ms_ssim(first: torch.Tensor, second: torch.Tensor) -> Measurement:
+    """SSIM over five scales, 0..1: contrast terms of four scales and the SSIM of the coarsest, weighted by powers.
+
+    The product is taken per channel, as in piq; a negative mean counts as 0. The heat map is the finest scale's.
+
+    Args:
+        first, second: as for :func:`psnr`, at least 176 pixels in both directions.
+
+    Raises:
+        BetwixtError: smaller frames.
+    """
+    _check_side(first, "MS-SSIM", SMALLEST_MS_SSIM)
+    height, width = first.shape[1:3]
+    heat, values, edge = MeanMap(height, width), [], WINDOW // 2
+    for one, two in zip(pictures(first), pictures(second), strict=True):
+        value = np.ones(3)
+        for scale, weight in enumerate(SCALE_WEIGHTS):
+            luminance, structure = _statistics(one, two)
+            if scale == 0:
+                heat.add(np.pad(1 - (luminance * structure).mean(axis=-1), edge, mode="edge"))
+            last = scale == len(SCALE_WEIGHTS) - 1
+            term = luminance * structure if last else structure
+            value *= np.maximum(term.mean(axis=(0, 1), dtype=np.float64), 0) ** weight
+            if not last:
+                one, two = _halved(one), _halved(two)
+        values.append(float(value.mean()))
+    return Measurement("MS-SSIM", mean(values), tuple(values), "", True, heat.mean())
+
+
+def _halved(picture: np.ndarray) -> np.ndarray:
+    """Mean of each 2x2 block; an odd last row or column is left out."""
+    height, width = (side // 2 * 2 for side in picture.shape[:2])
+    return cv2.resize(picture[:height, :width], (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+
+
+def _check_side(frames: torch.Tensor, name: str, least: int) -> None:
+    height, width = frames.shape[1:3]
+    if min(height, width) < least:
+        raise BetwixtError(
+            f"The frames are {width}x{height}.",
+            f"{name} needs at least {least} pixels in both directions.",
+            "Measure larger frames or choose another measure.",
+        )
