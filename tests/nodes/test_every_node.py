@@ -107,6 +107,13 @@ def test_every_node_has_a_help_page_that_names_its_inputs_and_outputs(pack_nodes
     assert missing == []
 
 
+def test_the_pictures_of_help_pages_are_there_and_small():
+    docs = ROOT / "web" / "docs"
+    named = {name for page in docs.glob("*.md") for name in re.findall(r"!\[.*?\]\((.+?)\)", page.read_text("utf-8"))}
+    assert named and named == {path.relative_to(docs).as_posix() for path in (docs / "pictures").iterdir()}
+    assert all((docs / name).stat().st_size <= 60_000 for name in named)
+
+
 def test_no_help_page_is_left_of_a_removed_node(pack_nodes):
     ids = {schema.node_id for schema in schemas(pack_nodes)}
     assert {page.stem for page in (ROOT / "web" / "docs").glob("*.md")} - ids == set()
