@@ -47,6 +47,8 @@ def fresh(tmp_path_factory):
 def page(fresh):
     with Frontend(fresh.url) as frontend:
         frontend.page.set_viewport_size(SCREEN)
+        frontend.page.wait_for_timeout(2000)  # whoever comes first is shown the templates
+        frontend.page.keyboard.press("Escape")
         yield frontend
 
 
