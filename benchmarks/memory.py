@@ -1,16 +1,12 @@
-"""Peak memory: of this process or of a card while it works, or of tensors that exist on the meta device alone."""
+"""Peak memory of this process or of a card while it works."""
 
 import ctypes
 import gc
 import threading
-import weakref
-from collections import Counter
 from pathlib import Path
 
 import psutil
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 MEBIBYTE, GIBIBYTE = 2**20, 2**30
 STATUS, FORGET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -89,34 +85,3 @@ def _forget_high_water() -> bool:
 def _high_water() -> int:
     """Bytes."""
     return 1024 * int(STATUS.read_text().split("VmHWM:")[1].split()[0])
-
-
-class CountedMemory(TorchDispatchMode):
-    """The largest sum of the bytes of all storages alive at once that were made inside (``peak``).
-
-    Works on the meta device, so memory of a network of full size is counted without having it.
-    """
-
-    def __init__(self):
-        super().__init__()
-        self.users, self.now, self.peak = Counter(), 0, 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        out = function(*args, **(kwargs or {}))
-        for tensor in tree_leaves(out):
-            if isinstance(tensor, torch.Tensor) and not any(tensor is given for given in tree_leaves(args)):
-                storage = tensor.untyped_storage()
-                self._use(storage._cdata, storage.nbytes())
-                weakref.finalize(tensor, self._leave, storage._cdata, storage.nbytes())
-        return out
-
-    def _use(self, key: int, size: int) -> None:
-        self.users[key] += 1
-        if self.users[key] == 1:
-            self.now += size
-            self.peak = max(self.peak, self.now)
-
-    def _leave(self, key: int, size: int) -> None:
-        self.users[key] -= 1
-        if self.users[key] == 0:
-            self.now -= size

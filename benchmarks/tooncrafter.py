@@ -16,7 +16,8 @@ from betwixt.tooncrafter_core.unet_config import UNetConfig
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.common import Report, in_turns, options
-from benchmarks.memory import GIBIBYTE, CountedMemory
+from benchmarks.memory import GIBIBYTE
+from support.counted_memory import CountedMemory
 from support.models.synthetic_weights import load_manifest, state_dict
 from support.models.tooncrafter_stand_ins import GOLDEN
 

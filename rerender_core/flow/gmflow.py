@@ -181,7 +181,8 @@ class GMFlow(nn.Module):
             indexing="ij",
         )
         grid = torch.stack([x, y], dim=-1).view(1, 1, height * width, 2)
-        query = features.flatten(2).transpose(1, 2)[:, None]
+        # Contiguous: fused attention refuses tokens whose channels are not neighbours, and scores would be stored.
+        query = features.flatten(2).transpose(1, 2).contiguous()[:, None]
         key = torch.cat(query.chunk(2)[::-1])
         expected = attend(query, key, grid.expand(len(query), -1, -1, -1))
         return (expected - grid)[:, 0].transpose(1, 2).unflatten(2, (height, width))

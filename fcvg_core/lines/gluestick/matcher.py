@@ -76,6 +76,8 @@ class GlueStickMatcher:
 
     def activation_bytes(self, height: int, width: int) -> int:
         """Memory for activations at the most: SuperPoint's first stage, or GlueStick's matrices between all nodes."""
-        first_stage = 3 * self.superpoint.conv1a.weight.shape[0] * height * width * 4
+        first_stage = (
+            9 * self.superpoint.conv1a.weight.shape[0] * height * width
+        )  # two activations in float32, and an 8th
         nodes = self.max_points + 2 * self.max_lines
         return max(first_stage, 64 * nodes**2 + 32 * self.gluestick.final_proj.weight.shape[0] * nodes * 4)

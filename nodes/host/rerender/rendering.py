@@ -102,7 +102,7 @@ class HostRendering:
 
     def run(self, frame: int, plan: Pass, attention: CrossFrameAttention | None) -> tuple[torch.Tensor, State | None]:
         shape = plan.start.x.shape
-        self._memory.needed = 1.5 * self._model.memory_required([2 * shape[0], *shape[1:]])  # keys and values double
+        self._memory.needed = self._model.memory_required([2 * shape[0], *shape[1:]])
         guider, controls = comfy.samplers.CFGGuider(self._model), {}
         guider.set_conds(*(of_frame(conditioning, frame, controls) for conditioning in self._conditioning))
         guider.set_cfg(self._cfg)

@@ -15,19 +15,22 @@ class NetworkFlow:
     Args:
         patcher: the network's ModelPatcher; kept here because the host holds it only weakly.
         name: shown to the user.
-        bytes_per_pixel: activation memory of one pair, measured.
     """
 
-    def __init__(self, patcher, name: str, bytes_per_pixel: int):
-        self.patcher, self.name, self._bytes_per_pixel = patcher, name, bytes_per_pixel
+    def __init__(self, patcher, name: str):
+        self.patcher, self.name = patcher, name
 
     def pairs_at_once(self, height: int, width: int) -> int:
         free = management.get_free_memory(self.patcher.load_device)
-        return max(1, min(8, int(0.5 * free / (self._bytes_per_pixel * height * width))))
+        return max(1, min(8, int(0.5 * free / self.bytes(1, height, width))))
+
+    def bytes(self, pairs: int, height: int, width: int) -> int:
+        """Memory of the activations of so many pairs; the sum over pairs is not more than that of single ones."""
+        raise NotImplementedError
 
     def estimate(self, first, second):
         batch, _, height, width = first.shape
-        management.load_models_gpu([self.patcher], memory_required=self._bytes_per_pixel * batch * height * width)
+        management.load_models_gpu([self.patcher], memory_required=self.bytes(batch, height, width))
         device = self.patcher.load_device
         forward, backward = self.run(first.to(device), second.to(device))
         return forward.float().cpu(), backward.float().cpu()
@@ -41,7 +44,11 @@ class GMFlowModel(NetworkFlow):
         patcher = comfy.model_patcher.CoreModelPatcher(
             network, load_device=management.get_torch_device(), offload_device=management.unet_offload_device()
         )
-        super().__init__(patcher, "GMFlow", bytes_per_pixel=4096)
+        super().__init__(patcher, "GMFlow")
+
+    def bytes(self, pairs, height, width):
+        pixels = height * width
+        return 760 * pairs * pixels + pixels**2 // 6000  # the second: the mask of shifted windows
 
     def run(self, first, second):
         return self.patcher.model(first, second)
@@ -54,7 +61,13 @@ class RAFTModel(NetworkFlow):
     SMALLEST = 128  # its correlation pyramid needs a 16x16 feature map
 
     def __init__(self, patcher):
-        super().__init__(patcher, "RAFT", bytes_per_pixel=4096)
+        super().__init__(patcher, "RAFT")
+
+    def bytes(self, pairs, height, width):
+        pixels = max(self.SMALLEST, height) * max(self.SMALLEST, width)
+        volume = pixels**2 // 512  # correlations of all feature cells, both ways
+        # The encoder; the volume beside what is divided by the features' width; its pyramid beside an update.
+        return int(1.1 * pairs * max(1328 * pixels, 2 * volume + 64 * pixels, volume * 4 / 3 + 703 * pixels))
 
     def run(self, first, second):
         height, width = first.shape[-2:]

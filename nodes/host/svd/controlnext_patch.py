@@ -93,6 +93,8 @@ class ControlRun:
         self._stem: list[torch.Tensor] | None = None
         self._made_for: tuple | None = None
         self._control: ControlMap | None = None
+        self._weight: float | torch.Tensor = video.strength
+        self._weighs: tuple | None = None
 
     def control(self, sigma: float, h: torch.Tensor) -> ControlMap:
         """The control maps of all frames for trunk tensors like ``h``, in forward order."""
@@ -104,12 +106,15 @@ class ControlRun:
     def weight(self, h: torch.Tensor) -> float | torch.Tensor:
         """Strength, times the mask at the trunk's size where there is one."""
         mask, strength = self._video.mask, self._video.strength
-        if torch.is_tensor(strength):
-            strength = strength.to(h.device).view(-1, 1, 1, 1)
-        if mask is None:
+        if mask is None and not torch.is_tensor(strength):
             return strength
-        small = F.interpolate(mask[:, None].float(), h.shape[-2:], mode="area").to(h.device)
-        return small * strength
+        if self._weighs != (h.shape[-2:], h.device):  # once per run: resized, and brought to the device
+            if torch.is_tensor(strength):
+                strength = strength.to(h.device).view(-1, 1, 1, 1)
+            if mask is not None:
+                strength = F.interpolate(mask[:, None].float(), h.shape[-2:], mode="area").to(h.device) * strength
+            self._weight, self._weighs = strength, (h.shape[-2:], h.device)
+        return self._weight
 
     def _encode(self, sigma: float, h: torch.Tensor) -> ControlMap:
         time = timestep(torch.tensor([sigma], device=h.device))

@@ -28,6 +28,9 @@ WEIGHT_DTYPES = {  # the choice shown -> stored precision; None = the host decid
     "fp8_e4m3fn_fast": torch.float8_e4m3fn,
     "fp8_e5m2": torch.float8_e5m2,
 }
+MEMORY_USAGE_FACTOR = (
+    0.95  # the host's unit, 0.01 MiB per latent cell and byte of an element; its own 2 is twice the peak
+)
 CHOICES = f"Choose {FCVG_UNET.described}, or {SVD_XT.described}."
 
 
@@ -61,7 +64,9 @@ class SvdUnet:
         svd = comfy.supported_models.SVD_img2vid
         if detected is None or not svd.matches({**detected, "model_channels": svd.unet_config["model_channels"]}):
             return None
-        return svd(detected)
+        found = svd(detected)
+        found.memory_usage_factor = MEMORY_USAGE_FACTOR
+        return found
 
 
 def expected_shapes(config) -> dict[str, torch.Size]:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 import comfy.model_management
 import comfy.model_patcher
 import comfy.ops
+import comfy.patcher_extension
 import torch
-from comfy.ldm.modules.attention import optimized_attention
+from comfy.ldm.modules.attention import SpatialVideoTransformer, optimized_attention
 
 from ....fcvg_core.sampling.backward_motion import BackwardMotionDelta, attend, attention_map, rotated
 
@@ -22,6 +23,8 @@ TRANSFORMERS = (
     ("middle", 0),
     *(("output", i) for i in range(3, 12)),
 )  # the blocks of SVD's UNet that attend
+
+LEVELS = {"input": lambda i: i // 3, "middle": lambda i: 3, "output": lambda i: 3 - i // 3}  # times the size is halved
 
 
 @dataclass
@@ -80,6 +83,18 @@ class PublishedContextOrder:
         return n, swapped, swapped
 
 
+def kept_bytes(unet, shape, element: int) -> int:
+    """Size of the attention maps of one half of guidance for latents of ``shape`` [F, 4, h, w]."""
+    frames, _, height, width = shape
+    sides = {"input": unet.input_blocks, "middle": [unet.middle_block], "output": unet.output_blocks}
+    values = 0
+    for side, number in TRANSFORMERS:
+        transformer = next(layer for layer in sides[side][number] if isinstance(layer, SpatialVideoTransformer))
+        heads, level = transformer.time_stack[0].attn1.heads, LEVELS[side](number)
+        values += heads * -(-height // 2**level) * -(-width // 2**level) * frames**2
+    return values * element
+
+
 class BackwardMotion:
     """GI on a MODEL: the forward evaluation leaves its temporal self-attention maps, the backward one uses them rotated
     by 180 degrees, with fine-tuned value and output projections (docs/methods/svd.md, GI).
@@ -109,7 +124,15 @@ class BackwardMotion:
         patched.set_model_attn1_output_patch(self.after)
         for block, number in TRANSFORMERS:
             patched.set_model_attn1_replace(self.attention, block, number)
+        wrappers = comfy.patcher_extension.WrappersMP
+        patched.add_wrapper_with_key(wrappers.PREPARE_SAMPLING, BACKWARD_MOTION, self._prepare_sampling)
         return patched
+
+    def _prepare_sampling(self, executor, model, noise_shape, *args, **kwargs):
+        """The host estimates memory from this shape and uses it for nothing else: the kept maps count as frames."""
+        own = model.model.memory_required(noise_shape)
+        share = kept_bytes(model.model.diffusion_model, noise_shape, model.model.get_dtype_inference().itemsize) / own
+        return executor(model, [noise_shape[0] * (1 + share), *noise_shape[1:]], *args, **kwargs)
 
     def before(self, n, context, value, options):
         """attn1 patch: notes the projections' input where the fine-tuned ones will be added."""

@@ -6,6 +6,10 @@ from comfy.ldm.modules.temporal_ae import VideoDecoder
 
 from ....common.errors import BetwixtError
 from ....common.files.published_files import SVD_XT
+from ....tooncrafter_core.clip_decoder import decode_clip
+from ..services.clip_decoding import MARGIN, affine, in_pieces, most_at_once, piecewise_bytes, that_fit
+
+WHOLE_CHANNELS = 904  # values per pixel and frame that the host's plain evaluation holds at once, counted
 
 
 def require_temporal_vae(vae, name: str) -> None:
@@ -28,21 +32,52 @@ def encode_pictures(vae, pictures: torch.Tensor) -> torch.Tensor:
 def decode_frames(vae, latents: torch.Tensor) -> torch.Tensor:
     """Pictures [n, H, W, 3], 0..1, of latents [n, 4, h, w] decoded as one clip of n frames.
 
-    ``vae.decode`` would choose the number of frames per call from free memory, and with it the result.
+    ``vae.decode`` would choose the number of frames per call from free memory, and with it the result. Here little
+    memory means that the same clip is evaluated in pieces, which changes nothing but the order of floating-point sums.
 
     Raises:
         BetwixtError: not enough memory for so many frames at once.
     """
-    required = latents.shape[0] * vae.memory_used_decode(latents.shape, vae.vae_dtype)
-    comfy.model_management.load_models_gpu([vae.patcher], memory_required=required)
+    frames, pixels = latents.shape[0], 64 * latents.shape[2] * latents.shape[3]
+    needed = whole_bytes(frames, pixels, comfy.model_management.dtype_size(vae.vae_dtype))
+    comfy.model_management.load_models_gpu([vae.patcher], memory_required=needed)
+    fits = needed <= comfy.model_management.get_free_memory(vae.device)
+    latents = latents.to(vae.device, vae.vae_dtype)
     try:
-        decoded = vae.first_stage_model.decode(latents.to(vae.device, vae.vae_dtype))
+        decoded = _whole(vae, latents) if fits else None
+        if decoded is None:
+            decoded = _in_pieces(vae, latents, pixels)
         pictures = vae.process_output(decoded.to(vae.output_device).float())
     except comfy.model_management.OOM_EXCEPTION as error:
         raise BetwixtError(
-            f"There is not enough memory to decode {latents.shape[0]} frames of "
+            f"There is not enough memory to decode {frames} frames of "
             f"{8 * latents.shape[3]}x{8 * latents.shape[2]} at once.",
             "All frames of a chunk are decoded together.",
             "Lower 'chunk' (2 needs least).",
         ) from error
     return pictures.movedim(1, -1)
+
+
+def whole_bytes(frames: int, pixels: int, element: int) -> int:
+    """Memory of the host's own decoding of frames of ``pixels`` pixels, ``element`` bytes per value."""
+    return int(MARGIN * WHOLE_CHANNELS * element * pixels * frames)
+
+
+def _whole(vae, latents: torch.Tensor) -> torch.Tensor | None:
+    """As the host decodes; None if that took too much memory, what it had made being freed by then."""
+    try:
+        return vae.first_stage_model.decode(latents)
+    except comfy.model_management.OOM_EXCEPTION:
+        return None
+
+
+def _in_pieces(vae, latents: torch.Tensor, pixels: int) -> torch.Tensor:
+    comfy.model_management.soft_empty_cache()
+    decoder, element = vae.first_stage_model.decoder, comfy.model_management.dtype_size(vae.vae_dtype)
+    width, frames = decoder.conv_out.in_channels, len(latents)
+    at_once = that_fit(
+        most_at_once(frames, pixels),
+        lambda count: piecewise_bytes(frames, count, pixels, element, width),
+        comfy.model_management.get_free_memory(vae.device),
+    )
+    return in_pieces(at_once, lambda count: decode_clip(decoder, None, latents, None, count, affine))

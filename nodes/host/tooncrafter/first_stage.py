@@ -21,20 +21,16 @@ from ....tooncrafter_core.dual_reference import (
     encode_with_references,
 )
 from ....tooncrafter_core.resampler import Resampler
+from ..services.clip_decoding import MARGIN, affine, in_pieces, most_at_once, piecewise_bytes, that_fit
 
 PRECISIONS = [torch.float16, torch.bfloat16, torch.float32]  # the published pipeline decodes in float16
 REMEDY = f"Choose {PUBLISHED}."
-# Bytes per output pixel and element of what exists besides two activations of the whole clip, measured.
-WORKING_CHANNELS, CLIP_CHANNELS, ENCODER_CHANNELS = 1400, 300, 1800
+# Values per pixel of the picture that exist at once, counted: per picture encoded, per frame of the plain decoder.
+ENCODER_CHANNELS, DECODER_CHANNELS = 515, 648
 
 
 def attention(q, k, v, heads):
     return comfy.ldm.modules.attention.optimized_attention(q, k, v, heads)
-
-
-def _affine(norm, x):
-    """As :data:`.clip_decoder.Affine`, wherever the host keeps the parameters at the moment."""
-    return comfy.ops.cast_bias_weight(norm, dtype=torch.float32, device=x.device, bias_dtype=torch.float32)
 
 
 class FirstStageNetwork(torch.nn.Module):
@@ -42,7 +38,7 @@ class FirstStageNetwork(torch.nn.Module):
 
     def __init__(self, state_dict: dict[str, torch.Tensor]):
         super().__init__()
-        ch = state_dict["encoder.conv_in.weight"].shape[0]
+        ch = self.width = state_dict["encoder.conv_in.weight"].shape[0]
         shape = {"double_z": True, "resolution": 256, "in_channels": 3, "out_ch": 3, "ch": ch, "num_res_blocks": 2}
         shape |= {"z_channels": state_dict["decoder.conv_in.weight"].shape[1], "attn_resolutions": [], "dropout": 0.0}
         levels = 1 + max(int(key.split(".")[2]) for key in state_dict if key.startswith("encoder.down."))
@@ -117,7 +113,7 @@ class FirstStage:
     def encode(self, pictures: torch.Tensor) -> tuple[torch.Tensor, References]:
         """Unscaled latents (the posterior's mode) [2, 4, H/8, W/8] and references of pictures [2, H, W, 3], 0..1."""
         element = comfy.model_management.dtype_size(self.dtype)
-        self._load(ENCODER_CHANNELS * element * pictures[..., 0].numel())
+        self._load(int(MARGIN * ENCODER_CHANNELS * element * pictures[..., 0].numel()))
         network = self.patcher.model
         x = pictures.movedim(-1, 1).to(self.patcher.load_device, self.dtype) * 2 - 1
         moments, references = encode_with_references(network.encoder, network.quant_conv, x)
@@ -132,26 +128,27 @@ class FirstStage:
         Raises:
             BetwixtError: not even one frame at a time fits into memory.
         """
-        pixels = 64 * latents.shape[-1] * latents.shape[-2]
-        element = comfy.model_management.dtype_size(self.dtype)
-        whole = CLIP_CHANNELS * element * pixels * (len(latents) if self.variant.dual_reference else 0)
-        piece = WORKING_CHANNELS * element * pixels
-        self._load(whole + piece)
+        frames, pixels = len(latents), 64 * latents.shape[-1] * latents.shape[-2]
+        most = most_at_once(frames, pixels)
+        self._load(self.decode_bytes(frames, most, pixels))
         free = comfy.model_management.get_free_memory(self.patcher.load_device)
-        at_once = int(min(len(latents), max(1, (free - whole) // (2 * piece))))
-        while True:
-            try:
-                return self._decode(latents, references, two_passes, at_once, progress)
-            except comfy.model_management.OOM_EXCEPTION as error:
-                comfy.model_management.soft_empty_cache()
-                if at_once == 1:
-                    raise BetwixtError(
-                        f"There is not enough memory to decode {len(latents)} frames of "
-                        f"{8 * latents.shape[-1]}x{8 * latents.shape[-2]}.",
-                        "The whole clip is decoded together.",
-                        "Lower the size or the number of frames, or start ComfyUI with --cpu-vae.",
-                    ) from error
-                at_once = max(1, at_once // 2)
+        at_once = that_fit(most, lambda count: self.decode_bytes(frames, count, pixels), free)
+        try:
+            return in_pieces(at_once, lambda count: self._decode(latents, references, two_passes, count, progress))
+        except comfy.model_management.OOM_EXCEPTION as error:
+            raise BetwixtError(
+                f"There is not enough memory to decode {frames} frames of "
+                f"{8 * latents.shape[-1]}x{8 * latents.shape[-2]}.",
+                "The whole clip is decoded together.",
+                "Lower the size or the number of frames, or start ComfyUI with --cpu-vae.",
+            ) from error
+
+    def decode_bytes(self, frames: int, at_once: int, pixels: int) -> int:
+        """Memory that decoding frames of ``pixels`` pixels takes, so many at a time."""
+        element, width = comfy.model_management.dtype_size(self.dtype), self.patcher.model.width
+        if self.variant.dual_reference:
+            return piecewise_bytes(frames, at_once, pixels, element, width)
+        return int(MARGIN * DECODER_CHANNELS * element * pixels * at_once)
 
     def _decode(self, latents, references, two_passes, at_once, progress) -> torch.Tensor:
         network, device = self.patcher.model, self.patcher.load_device
@@ -174,7 +171,7 @@ class FirstStage:
                 z,
                 references,
                 at_once,
-                _affine,
+                affine,
                 lambda share: progress((done[0] + share) / passes),
             )
             done[0] += 1

@@ -69,7 +69,7 @@ class ToonCrafterConfig(comfy.supported_models_base.BASE):
 
     unet_extra_config = {}
     latent_format = ClipLatents
-    memory_usage_factor = 1.5
+    memory_usage_factor = 1.1
     supported_inference_dtypes = [torch.float16, torch.bfloat16, torch.float32]
 
 

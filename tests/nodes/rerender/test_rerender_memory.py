@@ -62,7 +62,7 @@ def test_the_run_asks_for_what_the_model_needs(run, sd15, monkeypatch):
 
     monkeypatch.setattr(feature_memory.FeatureMemory, "place", place)
     run(key_frames=clip(4))
-    needed = 1.5 * sd15[1].memory_required([2, 4, SIZE // 8, SIZE // 8])
+    needed = sd15[1].memory_required([2, 4, SIZE // 8, SIZE // 8])
     assert {needed} == {value for value, _ in asked}
     anchor = len({id(entry) for entry in asked}) // 2  # the anchor's, and once the previous frame's
     assert len(asked) == 2 * anchor

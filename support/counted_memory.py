@@ -1,0 +1,59 @@
+"""Memory of tensors on the meta device, counted as they come and go: networks of full size without their bytes."""
+
+import weakref
+from collections import Counter
+
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+
+class CountedMemory(TorchDispatchMode):
+    """The largest sum of the bytes of all storages alive at once that were made inside (``peak``).
+
+    Works on the meta device, so memory of a network of full size is counted without having it.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.users, self.now, self.peak = Counter(), 0, 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, torch.Tensor) and not any(tensor is given for given in tree_leaves(args)):
+                storage = tensor.untyped_storage()
+                self._use(storage._cdata, storage.nbytes())
+                weakref.finalize(tensor, self._leave, storage._cdata, storage.nbytes())
+        return out
+
+    def _use(self, key: int, size: int) -> None:
+        self.users[key] += 1
+        if self.users[key] == 1:
+            self.now += size
+            self.peak = max(self.peak, self.now)
+
+    def _leave(self, key: int, size: int) -> None:
+        self.users[key] -= 1
+        if self.users[key] == 0:
+            self.now -= size
+
+
+class FusedAttention(TorchFunctionMode):
+    """Scaled dot product attention as a card's fused kernels have it: only the output exists, the heads of a token
+    side by side, as all of these kernels leave it."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function is not torch.nn.functional.scaled_dot_product_attention:
+            return function(*args, **(kwargs or {}))
+        query, _, value = args[:3]
+        *batch, heads, tokens, _ = query.shape
+        return query.new_empty(*batch, tokens, heads, value.shape[-1]).transpose(-2, -3)
+
+
+def counted_peak(work) -> int:
+    """Bytes at the peak of ``work()``, of all that it makes, with fused attention."""
+    with FusedAttention(), CountedMemory() as memory:
+        work()
+    return memory.peak
