@@ -40,14 +40,40 @@ class CountedMemory(TorchDispatchMode):
             self.now -= size
 
 
+def refusal(query, key, value, mask=None) -> str | None:
+    """Why PyTorch's fused attention kernels for CUDA would not take a call, so that its scores would be stored."""
+    given = (query, key, value)
+    alignment = 8 if query.dtype in (torch.float16, torch.bfloat16) else 4
+    if any(tensor.dim() != 4 for tensor in given):
+        return "not [batch, heads, tokens, width]"
+    if any(tensor.stride(-1) != 1 for tensor in given):
+        return "values of a token that are not neighbours in memory"
+    if any(tensor.shape[-1] % alignment for tensor in given):
+        return f"heads of a width that is no multiple of {alignment}"
+    if mask is not None and mask.dtype not in (query.dtype, torch.bool):
+        return "a mask of another type"
+    return None
+
+
 class FusedAttention(TorchFunctionMode):
     """Scaled dot product attention as a card's fused kernels have it: only the output exists, the heads of a token
-    side by side, as all of these kernels leave it."""
+    side by side, as all of these kernels leave it. Fails where they would refuse a call.
+
+    Attributes:
+        calls: number of calls.
+    """
+
+    calls = 0
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         if function is not torch.nn.functional.scaled_dot_product_attention:
             return function(*args, **(kwargs or {}))
-        query, _, value = args[:3]
+        query, key, value = args[:3]
+        reason = refusal(query, key, value, (kwargs or {}).get("attn_mask"))
+        if reason is not None:
+            shapes = [(tuple(tensor.shape), tensor.stride()) for tensor in (query, key, value)]
+            raise AssertionError(f"{reason}: {shapes}")
+        self.calls += 1
         *batch, heads, tokens, _ = query.shape
         return query.new_empty(*batch, tokens, heads, value.shape[-1]).transpose(-2, -3)
 

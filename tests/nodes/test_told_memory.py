@@ -1,12 +1,12 @@
 """What the host is told about memory: at least the peak of the activations, counted on the meta device at full size,
-and at most a quarter more."""
+and at most a quarter more. Fused attention takes every call on the way, or counting fails."""
 
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from support.counted_memory import counted_peak
+from support.counted_memory import FusedAttention, counted_peak
 from support.golden import STORED
 from support.models.synthetic_weights import load_manifest
 
@@ -243,3 +243,39 @@ def test_interest_points(host):
     sizes.gluestick = SimpleNamespace(final_proj=SimpleNamespace(weight=empty(256)))
     told = GlueStickMatcher.activation_bytes(sizes, *PICTURE)
     assert_told(told, lambda: network(empty(1, 1, *PICTURE, dtype=torch.float32)))
+
+
+@torch.inference_mode()
+def test_image_tokens(host):
+    import comfy.ops
+    from betwixt.nodes.host.tooncrafter.first_stage import attention
+    from betwixt.tooncrafter_core.checkpoint import take_apart
+    from betwixt.tooncrafter_core.resampler import Resampler
+
+    weights = take_apart(published("tooncrafter/full_manifest.json.gz")).resampler
+    network = Resampler.of(weights, 12, attention=attention, operations=comfy.ops.manual_cast, device="meta")
+    with FusedAttention() as attended:
+        network.to(HALF)(empty(1, 257, network.proj_in.in_features))
+    assert attended.calls
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("cross", [False, True])
+def test_matching_of_lines(cross):
+    from betwixt.fcvg_core.lines.gluestick.network import MultiHeadAttention
+
+    network = MultiHeadAttention(256, torch.nn, device=META)
+    with FusedAttention() as attended:
+        network(empty(256, 1500, dtype=torch.float32), 700, cross)
+    assert attended.calls == 2
+
+
+def test_what_fused_attention_refuses():
+    tokens = empty(1, 1, 128, 64)  # channels first
+    for query, said in (
+        (tokens.transpose(2, 3), "neighbours"),
+        (empty(1, 1, 64, 12), "multiple of 8"),
+        (empty(1, 64, 128), "batch"),
+    ):
+        with pytest.raises(AssertionError, match=said), FusedAttention():
+            torch.nn.functional.scaled_dot_product_attention(query, query, query)
