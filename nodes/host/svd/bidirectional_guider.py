@@ -153,7 +153,7 @@ def predict_direction(
     """
     positive, negative = (guider.conds[name] for name in (BACKWARD_CONDS if state.backward else FORWARD_CONDS))
     if guided and model_options[SETTINGS].published_context_order:
-        state.tokens = (positive[0]["cross_attn"], negative[0]["cross_attn"])
+        state.tokens = (_token(positive[0], x.device), _token(negative[0], x.device))
     options = comfy.model_patcher.create_model_options_clone(model_options)
     options["transformer_options"][DIRECTION] = state
     conds = [positive, negative if guided else None]
@@ -163,6 +163,12 @@ def predict_direction(
     else:
         out = comfy.samplers.calc_cond_batch(guider.inner_model, conds, x, timestep, options)
     return out[0], out[1] if guided else None
+
+
+def _token(cond: dict, device: torch.device) -> torch.Tensor:
+    """The context token of a condition of the run; moved at first use, not in every block of every step."""
+    cond["cross_attn"] = cond["cross_attn"].to(device)
+    return cond["cross_attn"]
 
 
 def predict_fused(

@@ -380,3 +380,17 @@ def test_a_fusion_sampler_needs_both_directions(svd, conds):
     guider.set_conds(*conds[:2])
     with pytest.raises(BetwixtError, match="fusion sampler \\(TRF\\) runs under a guider of another kind"):
         sample(guider, sampler=FusionSampler("TRF"))
+
+
+def test_the_mask_of_the_control_is_resized_once_per_run(svd, encoder, conds, monkeypatch):
+    from betwixt.nodes.host.svd import controlnext_patch
+
+    resized, interpolate = [], torch.nn.functional.interpolate
+
+    def count(*args, **kwargs):
+        resized.append(kwargs.get("mode"))
+        return interpolate(*args, **kwargs)
+
+    monkeypatch.setattr(controlnext_patch.F, "interpolate", count)
+    sample(guider_of(controlled(svd, encoder, mask=torch.ones(1, 64, 64)), conds), steps=3)
+    assert resized.count("area") == 1

@@ -301,6 +301,24 @@ def test_decoding_does_not_depend_on_free_memory(parts, monkeypatch):
     assert torch.equal(run("BetwixtDecodeVideoLatents", **inputs)[0], images)
 
 
+@pytest.mark.parametrize("lacking", ["free memory", "memory for the whole"])
+def test_a_clip_decoded_in_pieces_is_the_same_clip(parts, monkeypatch, lacking):
+    import comfy.model_management as management
+
+    latents = torch.randn(5, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    inputs = {"samples": {"samples": latents}, "vae": parts[3], "chunk": 5, "overlap": 0}
+    (whole,) = run("BetwixtDecodeVideoLatents", **inputs)
+
+    def out_of_memory(*_):
+        raise management.OOM_EXCEPTION("none left")
+
+    if lacking == "free memory":
+        monkeypatch.setattr(management, "get_free_memory", lambda *_, **__: 1)
+    monkeypatch.setattr(parts[3].first_stage_model, "decode", out_of_memory)
+    (pieces,) = run("BetwixtDecodeVideoLatents", **inputs)
+    assert float((pieces - whole).abs().max()) < 1e-5
+
+
 def test_exact_ends_and_corrected_colours(parts):
     latents = torch.randn(4, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     inputs = {"samples": {"samples": latents}, "vae": parts[3], "chunk": 4, "overlap": 0}
