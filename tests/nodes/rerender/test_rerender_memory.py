@@ -5,10 +5,11 @@ import gc
 import pytest
 import torch
 from betwixt.rerender_core.flow.estimation import DenseInverseSearch
-from betwixt.rerender_core.keyframes.cross_frame_attention import InPlace
+from betwixt.rerender_core.keyframes.cross_frame_attention import AHEAD, CrossFrameAttention, InPlace, Role
 from betwixt.rerender_core.keyframes.flow_ahead import FlowAhead
 
 from support.runs.rerender_runs import SIZE, clip, rendering
+from support.stream_clocks import Streams
 
 CARD, MAIN = torch.device("meta"), torch.device("cpu")
 GIB = 1024**3
@@ -66,6 +67,59 @@ def test_the_run_asks_for_what_the_model_needs(run, sd15, monkeypatch):
     assert {needed} == {value for value, _ in asked}
     anchor = len({id(entry) for entry in asked}) // 2  # the anchor's, and once the previous frame's
     assert len(asked) == 2 * anchor
+
+
+def test_computation_waits_for_the_slot_at_hand_only(memory, monkeypatch):
+    """On stream clocks: copies ahead are under way, and each slot waits for its own copy."""
+    import comfy.model_management as management
+    from betwixt.nodes.host.rerender import feature_memory
+    from betwixt.rerender_core.keyframes.constraints import CrossFrame
+
+    _, set_free = memory
+    set_free(0)
+    monkeypatch.setattr(management, "device_supports_non_blocking", lambda device: device == CARD)
+    monkeypatch.setattr(feature_memory, "pinned_like", lambda tokens: torch.empty(tokens.shape))
+    monkeypatch.setattr(torch.Tensor, "record_stream", lambda self, stream: None)
+    monkeypatch.setattr(torch.Tensor, "copy_", lambda self, source, non_blocking=False: self)
+    streams = Streams()
+    attention = CrossFrameAttention(CrossFrame(), 1, feature_memory.FeatureMemory(CARD, MAIN, streams))
+    slots, kept_at = [(0, layer, 0) for layer in range(12)], {}
+    attention.begin_pass(Role.RECORD)
+    for slot in slots:
+        attention.context(torch.empty(1, 4, 8, device=CARD), slot)
+        kept_at[slot] = streams.computing.clock[streams.computing]
+        streams.computing.operate()
+    attention.finish_pass()
+    attention.begin_pass(Role.READ)
+    for number, slot in enumerate(slots, start=1):
+        attention.context(torch.empty(1, 4, 8, device=CARD), slot)
+        (copying,) = streams.made
+        assert streams.computing.clock[copying] == number  # its own copy is the last one waited for
+        ahead = min(number + AHEAD, len(slots))
+        assert copying.clock[copying] == ahead  # more are under way
+        assert copying.clock[streams.computing] <= kept_at[slots[ahead - 1]]  # and wait for no later computation
+        streams.computing.operate()
+
+
+def test_page_locked_memory_keeps_to_the_budget_of_the_host(host, monkeypatch):
+    import comfy.model_management as management
+    from betwixt.nodes.host.rerender.feature_memory import pinned_like
+
+    tokens, empty = torch.zeros(1, 16, 8), torch.empty
+    monkeypatch.setattr(torch, "empty", lambda *shape, pin_memory=False, **kwargs: empty(*shape, **kwargs))
+    monkeypatch.setattr(management, "TOTAL_PINNED_MEMORY", 0)
+    monkeypatch.setattr(management, "MAX_PINNED_MEMORY", 1.5 * tokens.nbytes)
+    pinned = pinned_like(tokens)
+    assert pinned.shape == tokens.shape and management.TOTAL_PINNED_MEMORY == tokens.nbytes
+    assert pinned_like(tokens) is None  # the budget is spent
+    del pinned
+    assert management.TOTAL_PINNED_MEMORY == 0
+
+    def refused(*shape, **kwargs):
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr(torch, "empty", refused)
+    assert pinned_like(tokens) is None and management.TOTAL_PINNED_MEMORY == 0
 
 
 class Elsewhere(InPlace):
