@@ -1,4 +1,4 @@
-"""``betwixt.py test``: style, golden cases and all tests; each computes with one thread, files run side by side."""
+"""``betwixt.py test``: style, types, golden cases, all tests, the oldest ComfyUI; each computes with one thread."""
 
 import os
 import subprocess
@@ -36,6 +36,7 @@ def checks(args) -> dict[str, list[str]]:
         "types": ["-m", "tools.check_types"],
         "parity": ["-m", "tests.parity", *golden],
         "pytest": ["-m", "pytest", "tests", *side_by_side, *chosen],
+        "oldest ComfyUI": ["-m", "tools.host_matrix", "--hosts", "floor"],
     }
 
 

@@ -49,7 +49,7 @@ def _checked(execute: Callable) -> Callable:
 
 def _of_input(value: object, entry: io.Input, cls: type[CheckedNode], listed: bool) -> object:
     if value is None and entry.optional:
-        return None
+        return getattr(entry, "default", None)
     if not listed:
         return _of_wire(value, entry, entry.id, cls)
     if not isinstance(value, list) or not value:

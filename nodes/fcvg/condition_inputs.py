@@ -11,7 +11,7 @@ from ...fcvg_core.tweening.coordinate_paths import parse_coordinates
 from ...fcvg_core.tweening.drawn_paths import DrawnPath, paths_from_tracks
 from ...fcvg_core.tweening.easing import EASING_NAMES, cubic_bezier, named_easing
 from ...fcvg_core.tweening.timing import charted_fractions, eased_fractions, held_fractions, published_fractions
-from ..host.services.curves import curve_function, curve_options
+from ..host.services.curves import curve_function, curve_option
 
 
 def _handle(name: str, default: float, tooltip: str) -> io.Float.Input:
@@ -47,7 +47,7 @@ def timing_input(default: str = "published") -> io.DynamicCombo.Input:
         option("even", []),
         option("easing", [easing]),
         option("cubic-bezier", bezier),
-        *curve_options("curve", "Way over time, drawn by hand; left = first key frame, bottom = its position."),
+        curve_option("curve", "Way over time, drawn by hand; left = first key frame, bottom = its position."),
         option("chart", [chart]),
     ]
     return io.DynamicCombo.Input(

@@ -8,7 +8,7 @@ from ...common.errors import BetwixtError
 from ...common.number_lists import parse_numbers
 from ...fcvg_core.sampling.fusion import WeightOfTime, constant_weight, linear_weight
 from ...fcvg_core.sampling.fusion_methods import METHODS, FusionMethod, Setting
-from ..host.services.curves import curve_function, curve_options
+from ..host.services.curves import curve_function, curve_option
 
 PUBLISHED = "Published: {}."
 
@@ -79,7 +79,7 @@ def weights_input() -> io.DynamicCombo.Input:
         options=[
             option("linear", []),
             option("constant", [constant]),
-            *curve_options("curve", "Share of the forward direction over time; left = first frame, top = 1."),
+            curve_option("curve", "Share of the forward direction over time; left = first frame, top = 1."),
             option("list", [weights]),
         ],
         tooltip="How much of each frame comes from the forward direction. linear: from 1 down to 0, as published by "

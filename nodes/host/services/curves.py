@@ -1,21 +1,15 @@
 """The host's CURVE values as functions."""
 
+from comfy_api.input import CurveInput
 from comfy_api.latest import io
 
 from ....common.errors import BetwixtError
 from ....fcvg_core.tweening.easing import Easing
 
-try:
-    from comfy_api.input import CurveInput
-except ImportError:  # ComfyUI before 0.24 has the curve widget, but nothing that evaluates it
-    CurveInput = None
 
-
-def curve_options(key: str, tooltip: str) -> list[io.DynamicCombo.Option]:
-    """The option ``key`` with the curve input ``curve``; nothing where the host cannot evaluate curves."""
-    if CurveInput is None:
-        return []
-    return [io.DynamicCombo.Option(key, [io.Curve.Input("curve", tooltip=tooltip, socketless=False)])]
+def curve_option(key: str, tooltip: str) -> io.DynamicCombo.Option:
+    """The option ``key`` with the curve input ``curve``."""
+    return io.DynamicCombo.Option(key, [io.Curve.Input("curve", tooltip=tooltip, socketless=False)])
 
 
 def curve_function(value) -> Easing:

@@ -104,15 +104,6 @@ def test_a_curve_from_a_node_is_taken(conditions):
     assert path[1] - path[0] == pytest.approx(0.2 * (path[2] - path[0]), abs=1e-4)
 
 
-def test_without_the_hosts_curves_only_that_timing_is_missing(conditions, monkeypatch):
-    from betwixt.nodes.fcvg import condition_inputs
-    from betwixt.nodes.host.services import curves
-
-    all_keys = [option.key for option in condition_inputs.timing_input().options]
-    monkeypatch.setattr(curves, "CurveInput", None)
-    assert [option.key for option in condition_inputs.timing_input().options] == [k for k in all_keys if k != "curve"]
-
-
 @pytest.mark.parametrize("pivot", ["fixed point", "own centre"])
 def test_arcs_are_drawn(conditions, pivot):
     start = matches().start
