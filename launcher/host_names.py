@@ -153,6 +153,7 @@ class HostTree:
         return self.module(f"{module.name}.{rest[0]}") if len(rest) == 1 else None
 
     def _of_class(self, found: Found, rest: list[str], depth: int) -> Found | Module | str | None:
+        assert isinstance(found.node, ast.ClassDef)
         own = defined(found.node.body).get(rest[0])
         if own is not None:
             if len(rest) == 1:
@@ -249,7 +250,8 @@ def uses(path: Path, tree: HostTree) -> Iterator[tuple[int, str, ast.Call | None
 
 def missing_names(host: Path, pack: Path = PACK) -> tuple[list[Missing], int]:
     """What a ComfyUI tree lacks of what the pack's nodes use, and how many different names were looked up."""
-    tree, faults, seen = HostTree(host), {}, set()
+    tree, seen = HostTree(host), set()
+    faults: dict = {}
     for path in sorted((pack / "nodes").rglob("*.py")):
         for line, name, call in uses(path, tree):
             seen.add(name)

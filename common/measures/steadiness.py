@@ -47,7 +47,8 @@ def flicker(frames: torch.Tensor) -> Measurement:
         luma, 0..1; the mean over the inner frames. ``per_frame`` has T entries; the first and last, which have one
         neighbour, are 0. The heat map is the same of each pixel, motion included.
     """
-    heat, levels, window = MeanMap(*frames.shape[1:3]), [], []
+    heat, levels = MeanMap(*frames.shape[1:3]), []
+    window: list[np.ndarray] = []
     for picture in pictures(frames):
         window = [*window[-2:], luma(picture)]
         levels.append(float(window[-1].mean(dtype=np.float64)))

@@ -36,7 +36,7 @@ def standard_frame(entry: Mapping, canvas: tuple[int, int] | None = None) -> Map
     Returns:
         ``entry`` itself where it has that form already. What cannot be made out stays as it is.
     """
-    changed = {}
+    changed: dict[str, object] = {}
     for index, (key, other) in enumerate(SIZE_KEYS):
         if entry.get(key) is None:
             size = entry.get(other, None if canvas is None else canvas[index])
@@ -67,8 +67,10 @@ def _standard_person(person: Mapping) -> Mapping:
             changed |= {key: points[first + shift : end + shift] for key, (first, end) in WHOLE_BODY.items()}
         changed[BODY] = _reordered(points, ORDERS[len(points)])
     for key, value in parts.items():
-        absent = None if value is None else (value == (-1, -1, 0)).all(axis=1)
-        if absent is not None and absent.any() and key not in changed:
+        if value is None or key in changed:
+            continue
+        absent = np.asarray((value == (-1, -1, 0)).all(axis=1))
+        if absent.any():
             changed[key] = np.where(absent[:, None], 0, value)
     return {**person, **{key: value.reshape(-1).tolist() for key, value in changed.items()}} if changed else person
 
@@ -90,7 +92,7 @@ def _points(values: object, without_scores: bool) -> np.ndarray | None:
     if not without_scores:
         return row.reshape(-1, 3)
     places = row.reshape(-1, 2)
-    seen = (places > 0).any(axis=1)
+    seen = np.asarray((places > 0).any(axis=1))
     return np.column_stack([np.where(seen[:, None], places, 0), seen])
 
 

@@ -52,7 +52,7 @@ def parse_coordinates(text: str) -> list[np.ndarray]:
     Raises:
         BetwixtError: names the character where the JSON breaks, or the path and point that is wrong.
     """
-    paths = []
+    paths: list[list] = []
     for value in _values(text.replace("'", '"')):
         if not isinstance(value, list) or not value:
             raise _refuse(f"The coordinates are {json.dumps(value)[:40]}, not a list of points.")
