@@ -19,6 +19,10 @@ def main() -> int:
     chosen.out.mkdir(parents=True, exist_ok=True)
     path = chosen.out.resolve() / "card.json"
     if chosen.measure:
+        if chosen.measure == "dynamic":  # its library is to be there before the host's modules look for it
+            import comfy_aimdo.control
+
+            comfy_aimdo.control.init(nvml_pressure=True)
         from benchmarks.card import worker
 
         worker.work(chosen, Results(path))

@@ -5,6 +5,7 @@ import math
 
 import torch
 
+from benchmarks.card.ebsynth import engines_of
 from benchmarks.card.measuring import Card
 from support.golden import STORED, Case
 from tests.parity import precision
@@ -21,7 +22,7 @@ def goldens(card: Card) -> None:
                 _row(card, probe, name)
     finally:
         torch.backends.cudnn.allow_tf32 = tf32
-    for check in statistics(Case(STORED / "ebsynth" / "stat_texture.safetensors"), card.device, ("torch",)):
+    for check in statistics(Case(STORED / "ebsynth" / "stat_texture.safetensors"), card.device, engines_of(card)):
         values = {"value": check.error, "tolerated": check.tolerance, "ok": check.ok}
         card.results.add("correctness", job=f"EbSynth, {check.name}", **values)
 

@@ -49,14 +49,13 @@ def work(chosen, results: Results) -> None:
 
 def _use_dynamic_memory() -> None:
     """As the host's main program does where it finds an NVIDIA card: weights are paged in as layers are called."""
-    import comfy_aimdo.control
-
-    comfy_aimdo.control.init(nvml_pressure=True)
     import comfy.memory_management
     import comfy.model_patcher
+    import comfy_aimdo.control
 
     if not comfy_aimdo.control.init_devices((device.index, 0) for device in management.get_all_torch_devices()):
         raise RuntimeError("comfy-aimdo does not work on this machine")
+    comfy_aimdo.control.set_log_error()
     comfy.model_patcher.CoreModelPatcher = comfy.model_patcher.ModelPatcherDynamic
     comfy.memory_management.aimdo_enabled = True
 

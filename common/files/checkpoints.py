@@ -108,6 +108,22 @@ def describe_state_dict(names) -> str:
     return f"{len(names)} tensors of an unknown kind ('{names[0]}', ...)"
 
 
+def expected_tensors(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """What a network's state dict will hold once it is loaded, by name; only shapes and types count.
+
+    ComfyUI's dynamic memory makes linear layers without weights, which come into being when they are loaded.
+    """
+    expected = dict(network.state_dict())
+    for name, layer in network.named_modules():
+        if isinstance(layer, torch.nn.Linear) and layer.weight is None:
+            prefix, dtype = f"{name}." if name else "", getattr(layer, "weight_comfy_model_dtype", None)
+            shape = layer.out_features, layer.in_features
+            expected[f"{prefix}weight"] = torch.empty(shape, dtype=dtype, device="meta")
+            if getattr(layer, "comfy_need_lazy_init_bias", False):
+                expected[f"{prefix}bias"] = torch.empty(shape[:1], dtype=dtype, device="meta")
+    return expected
+
+
 def load_strict(
     network: torch.nn.Module,
     state_dict: Mapping[str, torch.Tensor],
@@ -129,7 +145,7 @@ def load_strict(
     Raises:
         BetwixtError: something is missing, left over or of another shape; says what the weights are instead.
     """
-    expected = network.state_dict()
+    expected, there = expected_tensors(network), network.state_dict()
     # Counters of batch norm are not used for inference and are lost in some conversions; torch fills them in.
     missing = [name for name in expected if name not in state_dict and not name.endswith("num_batches_tracked")]
     surplus = [name for name in state_dict if name not in expected]
@@ -139,7 +155,14 @@ def load_strict(
         raise wrong_weights(state_dict, wanted, remedy, file, report)
     for line in non_finite_report({name: state_dict[name] for name in expected if name in state_dict}):
         logger.warning("Betwixt: %s, %s: %s", file, wanted, line)
-    network.load_state_dict(dict(state_dict), assign=assign)
+    # A layer that comes into being now takes the file's precision: give it the network's.
+    network.load_state_dict(
+        {
+            name: value if name in there or name not in expected else value.to(expected[name].dtype)
+            for name, value in state_dict.items()
+        },
+        assign=assign,
+    )
 
 
 def non_finite_report(state_dict: Mapping[str, torch.Tensor]) -> list[str]:

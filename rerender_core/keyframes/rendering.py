@@ -23,7 +23,13 @@ from .step_windows import injection_step
 
 
 class KeyframeHost(Protocol):
-    """What the renderer needs from where it runs. Latents are in the model's scale."""
+    """What the renderer needs from where it runs. Latents are in the model's scale.
+
+    Attributes:
+        device: where pictures of earlier frames are moved and joined; all else is wherever the host leaves it.
+    """
+
+    device: torch.device
 
     def encode(self, pictures: Tensor) -> Tensor:
         """[B, 3, H, W] around -1..1 to [B, C, h, w], the posterior's mean."""
@@ -213,7 +219,7 @@ class KeyframeRenderer:
         constraints, steps = self.settings.constraints, self.settings.fusion_steps
         shape = None
         if constraints.shape_aware is not None:
-            seen = self.correspondence(anchor.position, position)
+            seen = self._seen(anchor.position, position)
             mask = latent_mask(1 - softened(seen.occluded))
             shape = ShapeFusion(constraints.shape_aware, latent_flow(seen.flow), mask)
         control = self._controlled(anchor, shape, trace)
@@ -233,20 +239,25 @@ class KeyframeRenderer:
 
     def _fusion(self, position: int, anchor: _Earlier, previous: _Earlier, rough: Tensor) -> PixelFusionTrace:
         """Steps 3 to 6 of docs/methods/rerender.md, Pixel-aware fusion."""
-        options = self.settings.constraints.pixel_aware
+        options, device = self.settings.constraints.pixel_aware, self.host.device
         assert options is not None, "only this constraint fuses pixels"
-        from_anchor, from_previous = (self.correspondence(frame.position, position) for frame in (anchor, previous))
-        rough_picture = self._composed(position, self.host.decode(rough))
+
+        def encode(picture: Tensor) -> Tensor:
+            return self.host.encode(picture).to(device)
+
+        def decode(latent: Tensor) -> Tensor:
+            return self.host.decode(latent).to(device)
+
+        from_anchor, from_previous = (self._seen(frame.position, position) for frame in (anchor, previous))
+        rough_picture = self._composed(position, decode(rough))
         reference = pixel_reference(
-            warp(anchor.picture, from_anchor.flow),
-            warp(previous.picture, from_previous.flow),
+            warp(anchor.picture.to(device), from_anchor.flow),
+            warp(previous.picture.to(device), from_previous.flow),
             rough_picture,
             softened(from_anchor.occluded),
             softened(from_previous.occluded),
         )
-        encoding = fidelity_encode(
-            reference, self.host.encode, self.host.decode, options.compensation, options.error_threshold
-        )
+        encoding = fidelity_encode(reference, encode, decode, options.compensation, options.error_threshold)
         keep = keep_mask(from_anchor.occluded, from_previous.occluded)
         flat = flat_region(keep) if options.smooth_boundary else torch.ones_like(keep)
         target = PixelTarget(
@@ -257,6 +268,10 @@ class KeyframeRenderer:
             inner=options.inner_strength,
         )
         return PixelFusionTrace(rough, rough_picture, reference, encoding, target)
+
+    def _seen(self, earlier: int, later: int) -> Correspondence:
+        found = self.correspondence(earlier, later)
+        return Correspondence(found.flow.to(self.host.device), found.occluded.to(self.host.device))
 
     def _run(self, position: int, plan: Pass, role: Role, update_before: int | None = None):
         if self.attention is None:

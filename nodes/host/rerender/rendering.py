@@ -69,6 +69,7 @@ class HostRendering:
             self._patch = CrossFramePatch(decoder_layers(model.model.diffusion_model, cross_frame.loose))
             model = self._patch.attach(model)
         self._model = model
+        self.device = model.load_device
         self._memory = FeatureMemory(model.load_device, model.offload_device)
 
     def renderer(

@@ -14,7 +14,7 @@ import comfy.utils
 import torch
 
 from ....common.errors import BetwixtError
-from ....common.files.checkpoints import describe_state_dict, non_finite_report, unwrap_state_dict
+from ....common.files.checkpoints import describe_state_dict, expected_tensors, non_finite_report, unwrap_state_dict
 from ....common.files.published_files import FCVG_UNET, SVD_XT
 from ....fcvg_core.sampling.keys import is_diffusers, to_ldm
 from ..services.model_files import read_weights
@@ -74,7 +74,7 @@ def expected_shapes(config) -> dict[str, torch.Size]:
     unet = comfy.ldm.modules.diffusionmodules.openaimodel.UNetModel(
         **config.unet_config, device="meta", operations=comfy.ops.disable_weight_init
     )
-    return {key: value.shape for key, value in unet.state_dict().items()}
+    return {key: value.shape for key, value in expected_tensors(unet).items()}
 
 
 def model_from(contents: dict, name: str, weight_dtype: str = "default", base=None, disable_dynamic: bool = False):

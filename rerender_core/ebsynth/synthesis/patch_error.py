@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 VALUES_AT_A_TIME = 1 << 20  # few large operations: many small ones crawl where other work shares the cores
+DEVICE_VALUES = 1 << 26  # an accelerator waits for launches: fewer still
 
 
 def replicate(picture: Tensor, margin: int) -> Tensor:
@@ -57,7 +58,8 @@ def patch_error(
     first_source = batch * (hs * ws) + match[:, 1] * ws + match[:, 0]  # top left corners, in the padded pictures
     first_target = batch * (target.shape[1] * wide) + y * wide + x
     error = torch.zeros(len(y), device=target.device)
-    rows_at_a_time = max(VALUES_AT_A_TIME // source_rows.shape[1], 1)
+    values = VALUES_AT_A_TIME if target.device.type == "cpu" else DEVICE_VALUES
+    rows_at_a_time = max(values // source_rows.shape[1], 1)
     for start in range(0, len(y), rows_at_a_time):
         part = slice(start, start + rows_at_a_time)
         for row in range(patch):
