@@ -57,7 +57,8 @@ def _provenance(table: dict) -> str:
     machine = table["machine"]
     threads = "1 thread" if machine["threads"] == 1 else f"{machine['threads']} threads"
     load = "" if machine["load_average"] is None else f", load average {machine['load_average']:g}"
-    where = f"{machine['processor']}, {machine['cores']} cores{load}"
+    card = f", {machine['card']}" if "card" in machine else ""
+    where = f"{machine['processor']}, {machine['cores']} cores{load}{card}"
     return f"`{table['command']}`, {table['taken']}, {threads}, PyTorch {table['versions']['torch']}, {where}"
 
 
@@ -69,6 +70,11 @@ RESULTS = {
     "tooncrafter decode": Shown("tooncrafter", ("decode",)),
     "tooncrafter work": Shown("tooncrafter", ("encode", "step")),
     "tooncrafter loading": Shown("tooncrafter_loading", ("loading",)),
+    "card": Shown(
+        "card",
+        ("speed",),
+        ("job", "host's memory", "s", "s per step", "limit, s", "times the limit", "GiB allocated", "note"),
+    ),
 }
 
 

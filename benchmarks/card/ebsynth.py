@@ -43,14 +43,14 @@ def ebsynth(card: Card) -> None:
         result, taken = measured(run)
         seconds = repeated(run, 1 if card.tiny or taken.seconds > 3 else 3)
         quality = energy(on_processor, options, Solution(*(values.cpu() for values in result)))
-        job = f"{width}x{height}, one synthesis, {engine}, {name}"
+        job = f"EbSynth {width}x{height}, one synthesis, {engine}, {name}"
         card.row(job, seconds=seconds, note=f"total {quality.total:.0f}", **taken.peaks())
     card.profile("ebsynth_synthesis", lambda: synthesise(problem, SynthesisOptions(vote_iterations=2), engines[0]))
     frames, painted = to_float(moving(scene, count)), to_float(scene.style[None])
     flow = estimate_flow(frames, neighbour_pairs(count), DenseInverseSearch("fast"))
     engine = engines[0]
     for name, options in SETTINGS.items():
-        job = f"{width}x{height}, one pass, {engine}, {name}"
+        job = f"EbSynth {width}x{height}, one pass, {engine}, {name}"
         pass_row(card, job, frames, painted, flow, PropagationOptions(synthesis=options, engine=engine))
 
 

@@ -123,7 +123,7 @@ def decode_row(card: Card, job: str, clip: Loaded, latents: torch.Tensor) -> Non
 
 def fcvg(card: Card) -> None:
     clip = loaded(card.tiny)
-    size = f"{clip.frames}x{clip.width}x{clip.height}"
+    size = f"FCVG {clip.frames}x{clip.width}x{clip.height}"
     steps = card.steps(STEPS)
     latents = step_row(card, f"{size}, {steps} steps", clip, clip.controlled, steps)
     decode_row(card, f"{size}, decode", clip, latents)
@@ -135,12 +135,13 @@ def fcvg_variants(card: Card) -> None:
     keys = {key: value for key, value in clip.weights.items() if "temporal_transformer_blocks.0.attn1.to_" in key}
     deltas = {key: 0.1 * value for key, value in keys.items() if "to_v" in key or "to_out" in key}
     gi = BackwardMotion(delta_weights(deltas, None, "delta")).attach(clip.model)
-    step_row(card, "without conditions", clip, clip.model, steps)
-    step_row(card, "unguided step", clip, clip.controlled, steps, Fusion(guidance=(1.0, 1.0)))
-    step_row(card, "GI attention", clip, gi, steps)
+    step_row(card, "FCVG without conditions", clip, clip.model, steps)
+    step_row(card, "FCVG unguided step", clip, clip.controlled, steps, Fusion(guidance=(1.0, 1.0)))
+    step_row(card, "FCVG with GI attention", clip, gi, steps)
     management.unload_all_models()
     published = model_from({key: value.float() for key, value in clip.weights.items()}, "unet", "fp32")[0]
-    step_row(card, "as published, fp32", clip, PublishedInjection(clip.encoder, clip.pictures).attach(published), 2)
+    controlled = PublishedInjection(clip.encoder, clip.pictures).attach(published)
+    step_row(card, "FCVG as published, fp32", clip, controlled, 2)
 
 
 RUN = {"fcvg": fcvg, "fcvg_variants": fcvg_variants}

@@ -21,7 +21,8 @@ def gmflow(card: Card) -> None:
     flops = counted(lambda: network(*frames))
     seconds = repeated(lambda: network(*frames), 2 if card.tiny else 20)
     _, taken = measured(lambda: network(*frames))
-    card.row(f"{width}x{height}, both directions, fp32", seconds=seconds, **shares(flops, seconds), **taken.peaks())
+    job = f"GMFlow {width}x{height}, both directions, fp32"
+    card.row(job, seconds=seconds, **shares(flops, seconds), **taken.peaks())
     card.profile("gmflow", lambda: network(*frames))
 
 

@@ -18,7 +18,7 @@ def goldens(card: Card) -> None:
     probes = ("GMFlow", "ToonCrafter UNet") if card.tiny else precision.PROBES
     try:
         for probe in probes:
-            for name in ("fp32",) if card.tiny else precision.DTYPES:
+            for name in ("fp32",) if card.tiny or probe in precision.ALWAYS_FLOAT32 else precision.DTYPES:
                 _row(card, probe, name)
     finally:
         torch.backends.cudnn.allow_tf32 = tf32

@@ -114,7 +114,7 @@ def key_frame_flops(card: Card, height: int, width: int) -> float:
 
 def rerender(card: Card) -> None:
     height, width, frames = (64, 64, 3) if card.tiny else (512, 512, 5)
-    key_frame_row(card, f"key frame {width}x{height}", height, width, frames)
+    key_frame_row(card, f"Rerender key frame {width}x{height}", height, width, frames)
     job = iter(Job(card.tiny, height, width, 3).renderer.render())
     next(job), next(job)
     card.profile("rerender", lambda: next(job))
@@ -122,8 +122,9 @@ def rerender(card: Card) -> None:
 
 def rerender_wide(card: Card) -> None:
     height, width, frames = (64, 96, 3) if card.tiny else (512, 768, 5)
-    key_frame_row(card, f"key frame {width}x{height}", height, width, frames)
-    key_frame_row(card, f"key frame {width}x{height}, every step as published", height, width, frames - 1, True)
+    job = f"Rerender key frame {width}x{height}"
+    key_frame_row(card, job, height, width, frames)
+    key_frame_row(card, f"{job}, every step as published", height, width, frames - 1, True)
 
 
 RUN = {"rerender": rerender, "rerender_wide": rerender_wide}

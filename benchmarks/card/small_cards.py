@@ -30,6 +30,8 @@ def small_cards(card: Card) -> None:
                 run(card, job)
             except management.OOM_EXCEPTION:
                 card.row(job, note="out of memory")
+            except Exception as error:  # the others may fit
+                card.row(job, note=f"{type(error).__name__}: {error}"[:200])
         torch.cuda.empty_cache()
 
 

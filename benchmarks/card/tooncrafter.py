@@ -66,7 +66,7 @@ def clip_rows(card: Card, height: int, width: int, steps: int = STEPS) -> None:
     steps = card.steps(steps)
     model, first_stage = loaded(card.tiny)
     pictures, size = torch.rand(2, height, width, 3), (height, width)
-    name = f"{FRAMES}x{width}x{height}"
+    name = f"ToonCrafter {FRAMES}x{width}x{height}"
 
     def encoded():
         latents, references = first_stage.encode(pictures)

@@ -27,12 +27,13 @@ TOLERANCES = {
     "FCVG loop": (1e-4, 5e-3, 4e-2),
     "ToonCrafter UNet": (1e-4, 5e-3, 4e-2),
     "ToonCrafter loop": (1e-4, 5e-3, 4e-2),
-    "ToonCrafter first stage": (1e-4, 5e-3, 4e-2),
+    "ToonCrafter first stage": (1e-4, 1e-2, 8e-2),
     "Rerender key frames": (1e-3, 2e-2, 1e-1),
     "GMFlow": (1e-4, 5e-2, 3e-1),
     "SuperPoint": (1e-4, 5e-3, 4e-2),
     "GlueStick": (1e-4, 5e-3, 4e-2),
 }
+ALWAYS_FLOAT32 = ("GMFlow",)  # docs/methods/flow.md, Cost and precision
 
 
 def distance(actual: Tensor, expected: Tensor) -> float:

@@ -23,7 +23,7 @@ def test_the_card_command_runs_in_miniature(tmp_path):
     rows = found["tables"]["correctness"]["rows"]
     assert {row[0] for row in rows} >= {"GMFlow", "ToonCrafter UNet"} and all(row[4] for row in rows)
     speed = found["tables"]["speed"]
-    step = next(row for row in speed["rows"] if row[0] == "3x128x64, 2 steps")
+    step = next(row for row in speed["rows"] if row[0] == "FCVG 3x128x64, 2 steps")
     assert step[speed["columns"].index("s per step")] > 0
     assert step[speed["columns"].index("TFLOP")] == pytest.approx(0.01584, rel=1e-3)
 
