@@ -7,13 +7,14 @@ from ...common.errors import BetwixtError
 from ...common.number_lists import parse_whole_numbers
 from ...common.pictures import rgb_frames
 from ...fcvg_core.inbetween.guide_frames import guide_numbers, latent_mask, place_guides
+from ..checked_node import CheckedNode
 from .layers import CATEGORY
 
 STRIDES = {"1 (SVD)": 1, "4 (Wan)": 4, "8 (LTX)": 8}
 CELLS = {"1 (SVD)": 8, "4 (Wan)": 8, "8 (LTX)": 32}  # pixels per latent cell
 
 
-class GuideFrames(io.ComfyNode):
+class GuideFrames(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
