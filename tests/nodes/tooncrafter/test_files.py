@@ -78,7 +78,8 @@ def test_other_controlnets_are_not_sketch_encoders(tooncrafter_files):
 
 
 def test_a_pickled_file_is_not_held_twice(tooncrafter_files):
-    """Loaded in half precision: half of it is made, the rest are pages of the file, which the system may drop."""
+    """Loaded in half precision: half of it is made, the rest are pages of the file, which the system may drop; all of
+    them are touched, because weights are tested for values that are not finite. 16 MiB are for what is no weight."""
     path = tooncrafter_files / "model.ckpt"
     command = [sys.executable, "-m", "benchmarks.tooncrafter_loading", "--job"]
     command.append(json.dumps({"path": str(path), "weight_dtype": "fp16"}))
@@ -86,4 +87,4 @@ def test_a_pickled_file_is_not_held_twice(tooncrafter_files):
     peak = json.loads(done.stdout.splitlines()[-1])
     size = path.stat().st_size / 2**20
     assert peak["variant"] == "ToonCrafter"
-    assert peak["unmapped"] < 0.75 * size and peak["all"] < 1.5 * size
+    assert peak["unmapped"] < 0.75 * size and peak["all"] < 1.5 * size + 16
