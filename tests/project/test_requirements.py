@@ -11,7 +11,7 @@ from .test_layering import HOST, ROOT, pack_imports
 
 PARTS = ("__init__.py", "common", "fcvg_core", "nodes", "rerender_core", "tooncrafter_core")
 MODULES = {"opencv-python-headless": "cv2", "pillow": "PIL", "pyyaml": "yaml"}  # where it differs from the package
-OPTIONAL = {"onnxruntime", "torch_directml"}  # used where they are installed, required nowhere
+OPTIONAL = {"onnxruntime", "torch_directml", "triton"}  # used where they are installed, required nowhere
 
 
 def packages(lines: list[str]) -> set[str]:
