@@ -206,7 +206,7 @@ class LoadPoseKeypoints(CheckedNode):
         return True if found else f"There is no file '{file}'."
 
     @classmethod
-    def fingerprint_inputs(cls, file):
+    def fingerprint_inputs(cls, file, **canvas):
         found = folder_paths.exists_annotated_filepath(file)
         return os.stat(folder_paths.get_annotated_filepath(file)).st_mtime_ns if found else None
 
