@@ -26,9 +26,9 @@ import torch
 from betwixt.demo.scene import draw_frame, draw_matte
 from betwixt.demo.walker import pose_keypoint
 from betwixt.fcvg_core.inbetween.clip import render_clip
+from betwixt.fcvg_core.inbetween.finding.labelling import find_layers
 from betwixt.fcvg_core.inbetween.key_frames import layers_of_pair
-from betwixt.fcvg_core.inbetween.labelling import find_layers
-from betwixt.fcvg_core.inbetween.rendering import LayerRenderer
+from betwixt.fcvg_core.inbetween.rendering.layer_renderer import LayerRenderer
 from betwixt.fcvg_core.lines.weight_free.matcher import WeightFreeLineMatcher
 from betwixt.fcvg_core.poses.pose_keypoint import read_pose_keypoints
 

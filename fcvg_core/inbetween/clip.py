@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from .layers import MotionLayers
-from .motions import pixel_grid
-from .rendering import LayerRenderer
-from .travel import Travel
+from .motion.motions import pixel_grid
+from .rendering.layer_renderer import LayerRenderer
+from .rendering.travel import Travel
 
 TRACK_COLUMNS = 16  # of the grid of tracked points
 
@@ -55,7 +55,7 @@ def render_clip(
     for index, fraction in enumerate(fractions):
         if fraction in made:
             frames[index], confidence[index] = frames[made[fraction]], confidence[made[fraction]]
-        elif held:
+        elif renderer is None:
             frames[index], confidence[index] = torch.from_numpy(layers.pictures[0]), 1.0
         else:
             picture, sure = renderer.frame(fraction)
@@ -73,7 +73,7 @@ def grid_tracks(layers: MotionLayers, fractions: Sequence[float], travel: Travel
     rows, columns = slice(min(step // 2, height - 1), None, step), slice(min(step // 2, width - 1), None, step)
     start = pixel_grid(height, width)[rows, columns].reshape(-1, 2)
     way = layers.displacement[0][rows, columns].reshape(-1, 2)
-    scale = np.float32(layers.pictures[0].shape[1::-1]) / np.float32([width, height])
+    scale = np.divide(layers.pictures[0].shape[1::-1], (width, height), dtype=np.float32)
     places = []
     for fraction in fractions:
         place = start + way * np.float32(fraction)

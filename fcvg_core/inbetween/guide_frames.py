@@ -77,7 +77,7 @@ def place_guides(
     height, width = keys.shape[1:3]
     video = torch.full((frame_count, height, width, 3), FREE_GREY) if conditions is None else conditions.clone()
     mask = torch.ones(frame_count, height, width)
-    if inbetweens is not None:
+    if inbetweens is not None and confidence is not None:
         for number in range(0, frame_count, every):
             held = confidence[number] >= least
             mask[number][held] = 0.0

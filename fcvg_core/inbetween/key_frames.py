@@ -9,12 +9,12 @@ import numpy as np
 from ..lines.matches import LineMatches
 from ..lines.weight_free.matcher import WeightFreeLineMatcher
 from ..poses.pose import PoseFrame
-from .candidates import rigid_candidates
-from .hypotheses import SMALLEST, Flow
-from .labelling import find_layers
+from .finding.hypotheses import SMALLEST, Flow
+from .finding.labelling import find_layers
 from .layers import MotionLayers
-from .motions import Motion, RigidMotion
-from .skinning import figures
+from .motion.candidates import rigid_candidates
+from .motion.motions import Motion, RigidMotion, both
+from .motion.skinning import figures
 
 DETAIL = {"quick": 512, "full": 1024}  # longer side, px, of the pictures that layers are found on
 HALF_PIXEL = 0.5  # matched lines count from the corners of pixels, motions from their centres
@@ -46,17 +46,19 @@ def layers_of_pair(
     """
     height, width = pictures[0].shape[:2]
     size = solved_size(height, width, detail)
-    small = tuple(_small(picture, size) for picture in pictures)
+    small = both(lambda side: _small(pictures[side], size))
     if matches is None:
-        matches = WeightFreeLineMatcher().match(*small, progress=lambda share, text: tell(0.3 * share, text))
+        matching = WeightFreeLineMatcher()
+        matches = matching.match(small[0], small[1], lambda share, text="", *_: tell(0.3 * share, text))
     motions = _motions(small, matches)
     if poses is not None:
         motions += figures(*poses, size)
     if flow is not None:
-        scale = np.float32([size[1] / width, size[0] / height])
-        flow = tuple(cv2.resize(field, size[::-1], interpolation=cv2.INTER_AREA) * scale for field in flow)
+        scale = np.divide(size[::-1], (width, height), dtype=np.float32)
+        fields = flow
+        flow = both(lambda side: cv2.resize(fields[side], size[::-1], interpolation=cv2.INTER_AREA) * scale)
     layers = find_layers(small, motions, flow, tell=lambda share, text: tell(0.35 + 0.65 * share, text))
-    return replace(layers, pictures=tuple(np.ascontiguousarray(picture, np.float32) for picture in pictures))
+    return replace(layers, pictures=both(lambda side: np.ascontiguousarray(pictures[side], np.float32)))
 
 
 def _small(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -72,5 +74,6 @@ def _motions(small: Sequence[np.ndarray], matches: LineMatches) -> list[Motion]:
         nowhere = np.zeros((0, 2))
         return [RigidMotion(np.eye(3), (nowhere, nowhere), size)]
     scale = np.array([size[1] / matches.canvas[1], size[0] / matches.canvas[0]])
-    lines = tuple(side * scale - HALF_PIXEL for side in (matches.start, matches.end))
-    return rigid_candidates(*(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in small), lines)
+    lines = matches.start * scale - HALF_PIXEL, matches.end * scale - HALF_PIXEL
+    first, last = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in small)
+    return list(rigid_candidates(first, last, lines))

@@ -6,17 +6,18 @@ import cv2
 import numpy as np
 import torch
 
-from .hypotheses import FREE
-from .layers import MotionLayers
+from .layers import FREE, MotionLayers
 
-UNKNOWN = np.float32([1.0, 0.0, 0.25])
+UNKNOWN = np.array([1.0, 0.0, 0.25], np.float32)
 
 
 def layer_picture(layers: MotionLayers) -> torch.Tensor:
     """Both key frames side by side, tinted by layer, optical flow grey; float32 RGB [H, 2 W, 3], 0..1."""
     numbers = sorted({int(n) for side in layers.label for n in np.unique(side)} - {FREE})
-    tints = {n: np.float32(colorsys.hsv_to_rgb(0.618 * place % 1, 0.75, 1)) for place, n in enumerate(numbers)}
-    tints[FREE] = np.float32([0.5, 0.5, 0.5])
+    tints = {
+        n: np.array(colorsys.hsv_to_rgb(0.618 * place % 1, 0.75, 1), np.float32) for place, n in enumerate(numbers)
+    }
+    tints[FREE] = np.full(3, 0.5, np.float32)
     sides = []
     for side in (0, 1):
         tint = np.zeros((*layers.size, 3), np.float32)

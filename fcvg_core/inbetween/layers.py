@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .hypotheses import FREE
-from .motions import Motion, pixel_grid
-from .skinning import FigureMotion
+from .motion.motions import Motion, pixel_grid
+from .motion.skinning import FigureMotion
 
+FREE = -1  # number of the motion of pixels that follow no candidate
 PARTS = 16  # a figure's own parts may have
 UNEXPLAINED_SHARE = 0.3  # of the pixels, above which the user is told
 
@@ -20,7 +20,7 @@ class MotionLayers:
         pictures: float32 RGB (H, W, 3) each, 0..1.
         size: (height, width) at which the layers were found; everything below has this size and its pixels as unit.
         motions: rigid ones and those of posed figures.
-        label: int16 (h, w) each, number of the motion followed, :data:`.hypotheses.FREE` = optical flow.
+        label: int16 (h, w) each, number of the motion followed, :data:`FREE` = optical flow.
         displacement: float32 (h, w, 2) each, px, into the other key frame.
         seen: float32 (h, w) each, 0..1: found again in the other key frame, and alike there.
         explained: float32 (h, w) each, 0..1: seen, or hidden in the other key frame by something that is.

@@ -12,7 +12,7 @@ from ...common.errors import BetwixtError
 from ...common.number_lists import parse_numbers
 from ...fcvg_core.inbetween.clip import InbetweenClip, render_clip
 from ...fcvg_core.inbetween.layers import MotionLayers
-from ...fcvg_core.inbetween.travel import Travel
+from ...fcvg_core.inbetween.rendering.travel import Travel
 from ...fcvg_core.tweening.condition_chain import chain_conditions
 from ...fcvg_core.tweening.tracks import host_tracks
 from ...rerender_core.flow.estimation import Flow

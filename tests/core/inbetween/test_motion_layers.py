@@ -3,15 +3,15 @@
 import cv2
 import numpy as np
 import pytest
-from betwixt.fcvg_core.inbetween import splatting
-from betwixt.fcvg_core.inbetween.candidates import repeats, rigid_candidates
 from betwixt.fcvg_core.inbetween.clip import render_clip
-from betwixt.fcvg_core.inbetween.guided_filter import GuidedFilter
+from betwixt.fcvg_core.inbetween.finding.guided_filter import GuidedFilter
+from betwixt.fcvg_core.inbetween.finding.labelling import find_layers
 from betwixt.fcvg_core.inbetween.key_frames import DETAIL, layers_of_pair, solved_size
-from betwixt.fcvg_core.inbetween.labelling import find_layers
-from betwixt.fcvg_core.inbetween.motions import RigidMotion, similarity_matrix, transformed
-from betwixt.fcvg_core.inbetween.rendering import LayerRenderer
-from betwixt.fcvg_core.inbetween.splatting import Splatter, with_nearest
+from betwixt.fcvg_core.inbetween.motion.candidates import repeats, rigid_candidates
+from betwixt.fcvg_core.inbetween.motion.motions import RigidMotion, similarity_matrix, transformed
+from betwixt.fcvg_core.inbetween.rendering import splatting
+from betwixt.fcvg_core.inbetween.rendering.layer_renderer import LayerRenderer
+from betwixt.fcvg_core.inbetween.rendering.splatting import Splatter, with_nearest
 
 from support.pictures.drawn_scenes import drawn_layers
 from support.pictures.moved_pictures import moved_clip, part_way, similarity

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from betwixt.demo.walker import joints, pose_keypoint
-from betwixt.fcvg_core.inbetween.skinning import NECK, ROOT, TREE, figures
+from betwixt.fcvg_core.inbetween.motion.skinning import NECK, ROOT, TREE, figures
 from betwixt.fcvg_core.poses.pose import PoseFrame
 from betwixt.fcvg_core.poses.pose_keypoint import read_pose_keypoints
 

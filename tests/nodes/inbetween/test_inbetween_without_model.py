@@ -188,7 +188,7 @@ def test_cancel_stops_within_a_frame(nodes, keys, monkeypatch):
     import comfy.model_management as management
 
     layers = run(nodes[0], start_image=keys[:1], end_image=keys[1:2])[0]
-    from betwixt.fcvg_core.inbetween.rendering import LayerRenderer
+    from betwixt.fcvg_core.inbetween.rendering.layer_renderer import LayerRenderer
 
     made, render = [], LayerRenderer.frame
 

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from ...common.compiled_kernels import compiled, numba_available
+from ....common.compiled_kernels import compiled, numba_available
 from . import splat_kernels
 
 LEAST = 0.35  # weight that a depth must gather on a pixel to cover it

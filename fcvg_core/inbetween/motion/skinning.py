@@ -10,9 +10,9 @@ from functools import cached_property
 
 import numpy as np
 
-from ..poses.pose import SCORE_THRESHOLD, PoseFrame
-from ..tweening.pose_interpolation import pair_people
-from .motions import lengths
+from ...poses.pose import SCORE_THRESHOLD, PoseFrame
+from ...tweening.pose_interpolation import pair_people
+from .motions import Sides, both, lengths
 
 NOSE, NECK, HIPS = 0, 1, (8, 11)
 HEAD = (14, 15, 16, 17)  # eyes and ears
@@ -28,7 +28,7 @@ DEPTH = (9, 1, 2, 3, 4, 5, 6, 7, 8, 8, 10, 11, 12, 13)  # of the bones: right li
 TORSO_RADIUS, LIMB_RADIUS, HEAD_RADIUS = 0.24, 0.13, 0.34  # of the distance from neck to hips
 SHARPNESS = 6.0  # power of the distance with which a bone's hold falls
 REACH = 2.2  # radii within which a pixel may belong to the figure
-BONUS, PENALTY, NEVER = 0.15, 0.4, 4.0  # costs, as in :mod:`.labelling`
+BONUS, PENALTY, NEVER = 0.15, 0.4, 4.0  # costs, as in :mod:`..finding.labelling`
 FEWEST_BONES = 4
 
 
@@ -55,12 +55,12 @@ class FigureMotion:
         bones: numbers in :data:`TREE` of the bones that both key frames show, parents first.
     """
 
-    joints: tuple[np.ndarray, np.ndarray]
+    joints: Sides
     bones: tuple[int, ...]
 
     def scaled(self, factor: float) -> "FigureMotion":
         """The same figure in a picture ``factor`` times as large."""
-        return FigureMotion(tuple(side * factor + (0.5 * factor - 0.5) for side in self.joints), self.bones)
+        return FigureMotion(both(lambda side: self.joints[side] * factor + (0.5 * factor - 0.5)), self.bones)
 
     @cached_property
     def _ends(self) -> np.ndarray:

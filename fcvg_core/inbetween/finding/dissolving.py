@@ -6,8 +6,7 @@ Pieces of it that found a likeness by chance, islands among pixels whose motion 
 import cv2
 import numpy as np
 
-from .hypotheses import FREE
-from .layers import MotionLayers
+from ..layers import FREE, MotionLayers
 
 UNKNOWN = 0.35  # explained by less than this
 ISLAND = 0.02  # share of the picture below which a part may be an island

@@ -10,8 +10,8 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from .layers import PARTS, MotionLayers
-from .motions import pixel_grid
+from ..layers import PARTS, MotionLayers
+from ..motion.motions import pixel_grid
 from .splatting import Splatter, with_nearest
 from .travel import Travel
 
@@ -30,7 +30,7 @@ class LayerRenderer:
     """Renders any number of frames of one pair of key frames.
 
     Args:
-        layers: from :func:`.labelling.find_layers`.
+        layers: from :func:`..finding.labelling.find_layers`.
         travel: on which ways the layers go.
     """
 
@@ -136,7 +136,7 @@ class _Side:
         """Displacements in pixels of the new size; at the borders between motions nothing is mixed."""
         if self._size == self._solved:
             return field
-        scale = np.float32([self._size[1] / self._solved[1], self._size[0] / self._solved[0]])
+        scale = np.divide(self._size[::-1], self._solved[::-1], dtype=np.float32)
         smooth = cv2.resize(field, self._size[::-1]) * scale
         sharp = cv2.resize(field, self._size[::-1], interpolation=cv2.INTER_NEAREST) * scale
         apart = np.abs(smooth - sharp).max(axis=-1, keepdims=True) > 1.0
@@ -168,7 +168,7 @@ class _Side:
     def colours(self, offset: np.ndarray, passed: float) -> np.ndarray:
         """Sampled ``offset`` (H, W, 2) px of the splatted size beside each pixel, in the light of that time."""
         height, width = self._picture.shape[:2]
-        places = self._full_grid + offset * np.float32([width / self._size[1], height / self._size[0]])
+        places = self._full_grid + offset * np.divide((width, height), self._size[::-1], dtype=np.float32)
         colours = cv2.remap(self._picture, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         if self._light is None:
             return colours

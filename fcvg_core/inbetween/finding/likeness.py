@@ -52,7 +52,7 @@ def unlikeness(
         picture, other: float32 RGB 0..255 (H, W, 3), this key frame and the other one.
         edges: :func:`gradient` of ``picture``.
         displacement: (H, W, 2), px, into the other key frame.
-        grid: :func:`.motions.pixel_grid`.
+        grid: :func:`..motion.motions.pixel_grid`.
         light: (H, W, 3) this frame's light over the other one's, or None.
     """
     fetched = fetch(other, displacement, grid)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .hypotheses import FREE
+from ..layers import FREE
 from .likeness import fetch, outside
 
 
@@ -10,7 +10,7 @@ def depth_order(label, displacement, seen, grid: np.ndarray, motions: int) -> np
     """Places from back to front, int (motions + 1,), free flow first.
 
     Args:
-        label, displacement, seen: of both sides, as in :class:`.layers.MotionLayers`.
+        label, displacement, seen: of both sides, as in :class:`..layers.MotionLayers`.
     """
     count = motions + 1
     votes = np.zeros((count, count), int)

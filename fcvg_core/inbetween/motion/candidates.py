@@ -1,13 +1,14 @@
 """The rigid motions that parts of two key frames may follow: of the whole picture, and of groups of lines and features.
 
-Candidates only propose; :mod:`.labelling` decides pixel by pixel. So a wrong one costs time, a missing one a layer.
+Candidates only propose; :mod:`..finding.labelling` decides pixel by pixel. So a wrong one costs time, a missing one a
+layer.
 """
 
 import cv2
 import numpy as np
 
-from ..lines.weight_free.motion_hypotheses import feature_matches, global_motions
-from ..tweening.rigid_groups import find_groups, fit_similarity
+from ...lines.weight_free.motion_hypotheses import feature_matches, global_motions
+from ...tweening.rigid_groups import find_groups, fit_similarity
 from .motions import RigidMotion, similarity_matrix, transformed
 
 MAX_TURN = np.radians(100)  # of a group; larger ones come from chance more often than from motion
@@ -89,7 +90,7 @@ def _groups(features, lines, diagonal: float, size: tuple[int, int]) -> list[Rig
             factor, shift = fit_similarity(*(side[near] for side in middles))
         if not np.isfinite(factor) or abs(np.angle(factor)) > MAX_TURN or not 1 / MAX_ZOOM < abs(factor) < MAX_ZOOM:
             continue
-        points = tuple(side[own].reshape(-1, 2) for side in (start, end))
+        points = start[own].reshape(-1, 2), end[own].reshape(-1, 2)
         found.append(RigidMotion(similarity_matrix(factor, shift), points, size))
     return found
 
@@ -105,7 +106,7 @@ def repeats(picture: np.ndarray) -> list[complex]:
     shift = z[second] - z[first]
     ahead = (shift.real > 1) | ((np.abs(shift.real) <= 1) & (shift.imag > 0))  # one of each pair of opposites
     shift = shift[ahead & (np.abs(shift) > SHORTEST_PERIOD)]
-    found = []
+    found: list[complex] = []
     while len(shift) >= FEWEST_REPEATS and len(found) < 3:
         tried = shift[:: max(1, len(shift) // 300)]
         near = np.abs(shift[:, None] - tried[None]) < 1.5

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from ..layers import FREE
+from ..motion.motions import Motion, RigidMotion, Sides, both, lengths, pixel_grid
 from .likeness import fetch
-from .motions import Motion, RigidMotion, lengths, pixel_grid
 
-FREE = -1  # number of the motion of pixels that follow no candidate
 SMALLEST = 16  # px; DIS fails on smaller pictures
 
-Flow = tuple[np.ndarray, np.ndarray]  # forward and backward, float32 (H, W, 2) px
+Flow = Sides  # forward and backward, float32 (H, W, 2) px
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Hypothesis:
 
     number: int
     motion: Motion | None
-    rest: tuple[np.ndarray, np.ndarray] | None
-    error: tuple[np.ndarray, np.ndarray] | None
+    rest: Sides | None
+    error: Sides | None
 
     def field(self, side: int, grid: np.ndarray) -> np.ndarray:
         """float32 (H, W, 2), px, from key frame ``side`` into the other one."""
@@ -48,19 +48,19 @@ def optical_flow(first: np.ndarray, last: np.ndarray) -> np.ndarray:
     return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(first, last, None)
 
 
-def _disagreement(fields: Flow, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    there, back = fields
-    return tuple(
-        lengths(own + fetch(other, own, grid)).clip(0, 1e4).astype(np.float16)
-        for own, other in ((there, back), (back, there))
-    )
+def _disagreement(fields: Flow, grid: np.ndarray) -> Sides:
+    def apart(side: int) -> np.ndarray:
+        own, other = fields[side], fields[1 - side]
+        return lengths(own + fetch(other, own, grid)).clip(0, 1e4).astype(np.float16)
+
+    return both(apart)
 
 
 def _flow_on_top(motion: RigidMotion, number: int, greys: Sequence[np.ndarray], grid: np.ndarray) -> Hypothesis:
     """A motion and the flow that remains after it."""
     height, width = greys[0].shape
-    fields = []
-    for side in (0, 1):
+
+    def whole(side: int) -> np.ndarray:
         own, other = greys[side], greys[1 - side]
         aligned = cv2.warpPerspective(
             other,
@@ -70,9 +70,11 @@ def _flow_on_top(motion: RigidMotion, number: int, greys: Sequence[np.ndarray], 
             borderMode=cv2.BORDER_REPLICATE,
         )
         rest = optical_flow(own, aligned)
-        fields.append(motion.displacement(side, grid + rest) + rest)
-    rests = tuple((field - motion.displacement(side, grid)).astype(np.float16) for side, field in enumerate(fields))
-    return Hypothesis(number, motion, rests, _disagreement(tuple(fields), grid))
+        return motion.displacement(side, grid + rest) + rest
+
+    fields = both(whole)
+    rests = both(lambda side: (fields[side] - motion.displacement(side, grid)).astype(np.float16))
+    return Hypothesis(number, motion, rests, _disagreement(fields, grid))
 
 
 def hypotheses(

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from ..layers import FREE, MotionLayers
+from ..motion.motions import Motion, RigidMotion, Sides, both, lengths, pixel_grid
+from ..motion.skinning import FigureMotion
 from .depth_order import depth_order
 from .dissolving import dissolve_unknown
 from .guided_filter import GuidedFilter
-from .hypotheses import FREE, Flow, Hypothesis, hypotheses
-from .layers import MotionLayers
+from .hypotheses import Flow, Hypothesis, hypotheses
 from .likeness import change_of_light, fetch, gradient, outside, sampling_difference, unlikeness
-from .motions import Motion, lengths, pixel_grid
-from .skinning import FigureMotion
 
 RADIUS, LAST_RADIUS = 7, 5  # px of the guided filter, and in the last round
 ROUNDS = 2
@@ -34,8 +34,6 @@ RETURN = 1.5  # px within which a pixel counts as come back
 FIGURE_RETURN = 6.0  # px, where a body bends
 LOOSE = 0.01  # of the diagonal: farther off its motion, a pixel counts as free
 RARE = 0.0005  # share of pixels below which a displacement is given up after the first choice
-
-Sides = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass
@@ -95,7 +93,7 @@ def _reluctance(pair: _Pair, hypothesis: Hypothesis, side: int, field: np.ndarra
         cost += UNLED
     elif isinstance(hypothesis.motion, FigureMotion):
         cost = hypothesis.motion.reluctance(side, pair.grid)  # people go where they want
-    else:
+    elif isinstance(hypothesis.motion, RigidMotion):
         away = _distance(hypothesis.motion.points[side], field.shape[:2]) / (0.15 * pair.diagonal)
         cost += FAR_FROM_POINTS * np.minimum(away, 1)
     return cost.astype(np.float16)
@@ -103,8 +101,8 @@ def _reluctance(pair: _Pair, hypothesis: Hypothesis, side: int, field: np.ndarra
 
 def _choose(filters: Sequence[GuidedFilter], count: int, cost: Callable[[int, int], np.ndarray]) -> Sides:
     """Number of the cheapest of ``count`` displacements, int16 (h, w), for each side; ``cost(side, number)`` (h, w)."""
-    chosen = []
-    for side in (0, 1):
+
+    def chosen(side: int) -> np.ndarray:
         for number in range(count):
             filtered = filters[side](cost(side, number).astype(np.float32))
             if number == 0:
@@ -112,20 +110,22 @@ def _choose(filters: Sequence[GuidedFilter], count: int, cost: Callable[[int, in
                 continue
             better = filtered < least
             least[better], best[better] = filtered[better], number
-        chosen.append(cv2.medianBlur(best, 5).astype(np.int16))
-    return tuple(chosen)
+        return cv2.medianBlur(best, 5).astype(np.int16)
+
+    return both(chosen)
 
 
 def _fields(found: Sequence[Hypothesis], chosen: Sides, grid: np.ndarray) -> Sides:
     """The displacement (h, w, 2) chosen at each pixel of each side."""
-    fields = []
-    for side in (0, 1):
+
+    def field_of(side: int) -> np.ndarray:
         field = np.empty_like(grid)
         for number in np.unique(chosen[side]):
             own = chosen[side] == number
             field[own] = found[number].field(side, grid)[own]
-        fields.append(field)
-    return tuple(fields)
+        return field
+
+    return both(field_of)
 
 
 def _flooded(picture: np.ndarray, chosen: np.ndarray, seen: np.ndarray, simpler: np.ndarray) -> np.ndarray:
@@ -202,31 +202,31 @@ def find_layers(
 
 def _without_rare(found: list[Hypothesis], chosen: Sides) -> tuple[list[Hypothesis], Sides]:
     """Drops displacements that next to no pixel chose; their pixels choose again in the next round."""
-    counts = sum(np.bincount(side.ravel(), minlength=len(found)) for side in chosen)
+    counts = np.bincount(np.concatenate([side.ravel() for side in chosen]), minlength=len(found))
     kept = [number for number, count in enumerate(counts) if count >= RARE * 2 * chosen[0].size or number == 0]
     place = np.zeros(len(found), np.int16)
     place[kept] = np.arange(len(kept))
-    return [found[number] for number in kept], tuple(place[side] for side in chosen)
+    return [found[number] for number in kept], both(lambda side: place[chosen[side]])
 
 
 def _finished(pair: _Pair, found: list[Hypothesis], chosen: Sides, fields: Sides, motions) -> MotionLayers:
     """Hidden pixels flooded, everything put together."""
-    seen = tuple(pair.seen(side, fields) for side in (0, 1))
+    seen = both(lambda side: pair.seen(side, fields))
     alone = {h.number: place for place, h in enumerate(found) if h.rest is None}
     simpler = np.array([alone.get(h.number, place) for place, h in enumerate(found)])
-    chosen = tuple(_flooded(pair.pictures[side], chosen[side], seen[side], simpler) for side in (0, 1))
-    fields = _fields(found, chosen, pair.grid)
-    label = tuple(_labels(found, chosen[side], side, LOOSE * pair.diagonal) for side in (0, 1))
-    explained = tuple(_explained(pair, side, label[side], seen, fields) for side in (0, 1))
+    flooded = both(lambda side: _flooded(pair.pictures[side], chosen[side], seen[side], simpler))
+    fields = _fields(found, flooded, pair.grid)
+    label = both(lambda side: _labels(found, flooded[side], side, LOOSE * pair.diagonal))
+    explained = both(lambda side: _explained(pair, side, label[side], seen, fields))
     layers = MotionLayers(
-        pictures=tuple(picture / np.float32(255) for picture in pair.pictures),
+        pictures=both(lambda side: pair.pictures[side] / np.float32(255)),
         size=pair.pictures[0].shape[:2],
         motions=tuple(motions),
         label=label,
         displacement=fields,
         seen=seen,
         explained=explained,
-        light=tuple(pair.light),
+        light=(pair.light[0], pair.light[1]),
         order=depth_order(label, fields, seen, pair.grid, len(motions)),
     )
     dissolve_unknown(layers)

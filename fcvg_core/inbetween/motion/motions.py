@@ -4,15 +4,22 @@ Points are pixels (x, y) counted from centres. Time is the share of the way, 0 =
 0..1 a motion goes on along the same arc.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
-from ..tweening.rigid_groups import fit_similarity
+from ...tweening.rigid_groups import fit_similarity
 
 Matrix = np.ndarray  # float64 (3, 3)
+Sides = tuple[np.ndarray, np.ndarray]  # of the first and of the last key frame
+
+
+def both(made: Callable[[int], np.ndarray]) -> Sides:
+    """What is made for key frame 0 and for key frame 1."""
+    return made(0), made(1)
 
 
 def pixel_grid(height: int, width: int) -> np.ndarray:
@@ -78,11 +85,11 @@ class RigidMotion:
     """
 
     matrix: Matrix
-    points: tuple[np.ndarray, np.ndarray]
+    points: Sides
     size: tuple[int, int]
 
     @cached_property
-    def _sides(self) -> tuple[Matrix, Matrix]:
+    def _sides(self) -> Sides:
         return self.matrix, np.linalg.inv(self.matrix)
 
     def from_side(self, side: int) -> Matrix:
@@ -121,5 +128,5 @@ class RigidMotion:
         zoom = np.diag([factor, factor, 1.0])
         zoom[:2, 2] = 0.5 * factor - 0.5
         size = round(self.size[0] * factor), round(self.size[1] * factor)
-        points = tuple(side * factor + (0.5 * factor - 0.5) for side in self.points)
+        points = both(lambda side: self.points[side] * factor + (0.5 * factor - 0.5))
         return RigidMotion(zoom @ self.matrix @ np.linalg.inv(zoom), points, size)

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from ..tweening.drawn_paths import DrawnPath, reach
-from .hypotheses import FREE
-from .layers import MotionLayers
-from .motions import pixel_grid
+from ...tweening.drawn_paths import DrawnPath, reach
+from ..layers import FREE, MotionLayers
+from ..motion.motions import pixel_grid
 
 WHOLE = 0.25  # share of the picture below which a connected part of one motion is pulled as a whole
 

@@ -1,0 +1,1 @@
+"""Which motion each pixel of two key frames follows."""

@@ -1,0 +1,1 @@
+"""Frames from motion layers: ways, splatting, colours."""
