@@ -31,6 +31,8 @@ NODE_MODULES = (  # of this package; each lists its node classes in NODES
     "tooncrafter.decode",
     "tooncrafter.sketches",
     "flow.estimation",
+    "measures.clip",
+    "measures.comparison",
     "ebsynth.painting",
     "clips.frame_preparation",
     "rerender.keyframe_selection",

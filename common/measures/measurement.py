@@ -11,6 +11,8 @@ import torch
 from ..errors import BetwixtError
 from ..pictures import rgb_frames, same_size
 
+BRIGHTEST = 1000.0  # far beyond any picture, and small enough for squares in float32
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -19,11 +21,12 @@ class Measurement:
     Attributes:
         name: as the field calls it.
         value: the number for the whole clip; may be infinite (PSNR of identical clips).
-        per_frame: one number per frame or, where ``between_frames``, per pair of neighbours.
+        per_frame: one number per frame or per pair of neighbours, as the measure says; NaN where it is not defined.
         unit: of all these numbers, "" where they have none.
         higher_is_better: None where neither direction is better.
         heat: float32 (H, W), where the measure sees most (always: more = worse), mean over the clip; None where the
             measure has no place in the picture.
+        note: what a reader of the numbers must know, a clause without a full stop, or "".
     """
 
     name: str
@@ -32,6 +35,7 @@ class Measurement:
     unit: str
     higher_is_better: bool | None
     heat: np.ndarray | None = None
+    note: str = ""
 
 
 class MeanMap:
@@ -62,9 +66,17 @@ def checked_clip(frames: torch.Tensor, name: str, least: int = 1) -> torch.Tenso
         least: frames that the measure needs.
 
     Raises:
-        BetwixtError: as :func:`.pictures.rgb_frames`; fewer frames than ``least``.
+        BetwixtError: as :func:`.pictures.rgb_frames`; values whose squares are no measure of anything; fewer frames
+            than ``least``.
     """
     frames = rgb_frames(frames, name)
+    far = next((number for number, frame in enumerate(frames) if float(frame.abs().amax()) > BRIGHTEST), None)
+    if far is not None:
+        raise BetwixtError(
+            f"Frame {far} of '{name}' holds values beyond {BRIGHTEST:g}.",
+            "Pictures hold values from 0 to 1.",
+            f"Bring '{name}' into that range first.",
+        )
     if frames.shape[0] < least:
         raise BetwixtError(
             f"'{name}' holds {frames.shape[0]} frame{'s' if frames.shape[0] > 1 else ''}.",

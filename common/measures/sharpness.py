@@ -5,6 +5,8 @@ share of edges for which it is at most 63 %, its value at the just noticeable wi
 ``w <= w_jnb``.
 """
 
+import math
+
 import cv2
 import numpy as np
 import torch
@@ -88,13 +90,16 @@ def frame_cpbd(grey: np.ndarray) -> tuple[float, np.ndarray]:
 
 
 def cpbd(frames: torch.Tensor) -> Measurement:
-    """CPBD of each frame and its mean.
+    """CPBD of each frame, and the mean of those that have edges.
 
     Args:
         frames: float32 [T, H, W, 3] 0..1, at least 64 pixels in both directions.
 
+    Returns:
+        0..1; ``per_frame`` is NaN for a frame without edges, whose sharpness is not defined, and ``note`` names them.
+
     Raises:
-        BetwixtError: smaller frames; a frame without edges, whose sharpness is not defined.
+        BetwixtError: smaller frames; no frame with edges.
     """
     height, width = frames.shape[1:3]
     if min(height, width) < BLOCK:
@@ -104,14 +109,18 @@ def cpbd(frames: torch.Tensor) -> Measurement:
             "Measure larger frames or choose another measure.",
         )
     heat, values = MeanMap(height, width), []
-    for number, frame in enumerate(frames):
+    for frame in frames:
         value, blurred = frame_cpbd(cv2.cvtColor(to_uint8(frame), cv2.COLOR_RGB2GRAY))
-        if np.isnan(value):
-            raise BetwixtError(
-                f"Frame {number} has no edges.",
-                "CPBD is the share of sharp edges and is not defined without any.",
-                "Leave such frames out or choose another measure.",
-            )
         values.append(value)
         heat.add(blurred)
-    return Measurement("CPBD", mean(values), tuple(values), "", True, heat.mean())
+    empty = [number for number, value in enumerate(values) if math.isnan(value)]
+    if len(empty) == len(values):
+        raise BetwixtError(
+            "No frame has edges.",
+            "CPBD is the share of sharp edges and is not defined without any.",
+            "Choose another measure.",
+        )
+    named = ", ".join(map(str, empty[:8])) + (" and more" if len(empty) > 8 else "")
+    note = f"not defined for {len(empty)} of {len(values)} frames, which have no edges: {named}" if empty else ""
+    defined = [value for value in values if not math.isnan(value)]
+    return Measurement("CPBD", mean(defined), tuple(values), "", True, heat.mean(), note)

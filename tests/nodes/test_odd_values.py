@@ -140,7 +140,8 @@ class Bench:
         value = self.values.get((family(node), kind), self.values.get(("", kind)))
         if value is None and not entry.optional:
             raise Lacking(f"{node.GET_SCHEMA().node_id} needs {kind}")
-        return value[:1] if kind == "IMAGE" and entry.id in ONE_PICTURE else value
+        one = kind == "IMAGE" and entry.id in ONE_PICTURE and family(node) != "Measures"  # there a clip is compared
+        return value[:1] if one else value
 
     def option(self, node, entry, option) -> dict:
         return {entry.id: option.key} | {inner.id: self.sound(node, inner) for inner in option.inputs}

@@ -153,8 +153,12 @@ def test_blur_lowers_cpbd_of_a_picture():
 
 
 def test_sharpness_without_edges_is_not_defined():
-    with pytest.raises(BetwixtError, match="Frame 0 has no edges.*not\\s+defined"):
+    with pytest.raises(BetwixtError, match="No frame has edges.*not\\s+defined"):
         cpbd(torch.full((2, 64, 64, 3), 0.5))
+    drawn = torch.from_numpy(edges(2)[:64, :64]).float()[..., None].expand(-1, -1, 3) / 255
+    partly = cpbd(torch.stack([torch.full((64, 64, 3), 0.5), drawn]))
+    assert partly.value == partly.per_frame[1] == 1 and np.isnan(partly.per_frame[0])
+    assert partly.note == "not defined for 1 of 2 frames, which have no edges: 0"
     with pytest.raises(BetwixtError, match="at least 64 pixels"):
         cpbd(torch.zeros(1, 63, 200, 3))
 

@@ -129,6 +129,8 @@ def test_clips_that_do_not_match_are_refused():
     broken[1, 0, 0, 0] = math.nan
     with pytest.raises(BetwixtError, match="Frame 1 of 'b' contains NaN"):
         checked_pair(clip, broken, "a", "b")
+    with pytest.raises(BetwixtError, match="Frame 0 of 'b' holds values beyond 1000"):
+        checked_pair(clip, clip + 1e30, "a", "b")
 
 
 @pytest.mark.parametrize(("measure", "least"), [(ssim, 11), (ms_ssim, 176)])
