@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..common.card_choices import GIB, choices
 from ..common.files.published_files import MODEL_FOLDERS, PUBLISHED_FILES, PublishedFile
 from .console import say
 from .failures import SetupFailed, UsageMistake
@@ -18,6 +19,17 @@ from .setup import base_directory, builds_environments, installation_python, own
 
 SHOWN = ("torch", "torchvision", "torchaudio", "numpy", "kornia", "opencv-python-headless", "numba", "onnxruntime")
 MODEL_SUFFIX = re.compile(r"^[^/\n:]+(/[^/\n:]+)*\.(safetensors|sft|ckpt|pth|pt|bin|onnx|gguf)$")
+# Name and bytes of the accelerator that ComfyUI takes first.
+PROBE_CARD = """
+import torch
+if torch.cuda.is_available():
+    found = torch.cuda.get_device_properties(0)
+elif hasattr(torch, "xpu") and torch.xpu.is_available():
+    found = torch.xpu.get_device_properties(0)
+else:
+    raise SystemExit(3)
+print(found.name, found.total_memory, sep="\\t")
+"""
 # ComfyUI's own reading of the model folders that the user added in extra_model_paths.yaml.
 EXTRA_PATHS = """
 import json, os, sys
@@ -47,7 +59,7 @@ def doctor(args) -> int:
         _row("ComfyUI", f"{host.version} in {host.path} (found by: {host.origin})")
     healthy, python = _report_environment(host)
     if python:
-        _row("Computes on", "the accelerator" if has_accelerator(python) else "the CPU")
+        _report_device(python)
     if (PACK / "tests").is_dir():
         from .browser import find_browser
 
@@ -77,6 +89,27 @@ def _report_names(host: Path) -> int:
 
 def _row(name: str, value: str) -> None:
     say(f"{name + ':':<16}{value}")
+
+
+def _report_device(python: str) -> None:
+    """Print what computes, and what a card should choose."""
+    if not has_accelerator(python):
+        _row("Computes on", "the CPU")
+        return
+    answer = subprocess.run([python, "-c", PROBE_CARD], capture_output=True, text=True, check=False)
+    if answer.returncode != 0 or not answer.stdout.strip():  # Metal shares the system's memory
+        _row("Computes on", "the accelerator")
+        return
+    name, size = answer.stdout.strip().splitlines()[-1].split("\t")
+    report_card(name, int(size))
+
+
+def report_card(name: str, size: int) -> None:
+    """Print a card of ``size`` bytes and what it should choose for every system."""
+    _row("Computes on", f"{name}, {size / GIB:.1f} GiB")
+    say("This card should choose (computed; the host keeps to guidance and weights by itself):")
+    for choice in choices(size):
+        say(f"  {choice}")
 
 
 def _report_environment(host: Host | None) -> tuple[bool, str | None]:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from betwixt.common.card_choices import CARDS, CHOOSERS, GIB, settings
 from betwixt.common.files.published_files import PUBLISHED_FILES, files_named_in
 from betwixt.launcher.failures import EXIT_MEANINGS
 
@@ -116,10 +117,41 @@ def exit_codes() -> str:
     return markdown(["exit code", "means"], [[code, meaning] for code, meaning in EXIT_MEANINGS.items()])
 
 
+def cards() -> str:
+    """What cards should choose; under it what every setting holds, computed, and measured where the card benchmark
+    ran just that."""
+    chosen = [[f"{gib} GB", *(choose(gib * GIB).short() for choose in CHOOSERS.values())] for gib in CARDS]
+    speed = stored_tables("card")["speed"]
+    columns = [speed["columns"].index(name) for name in ("job", "host's memory", "s", "s per step", "GiB allocated")]
+    measured = {}
+    for job, memory, *values in ([row[column] for column in columns] for row in speed["rows"]):
+        if memory == "plain":
+            measured[job] = values
+    rows = []
+    for setting in settings():
+        seconds, per_step, allocated = measured.get(setting.measured, (None, None, None))
+        if "as a card" in setting.measured:
+            seconds = None  # of a few steps only
+        parts = setting.weights / GIB, setting.peak / GIB
+        rows.append([setting.system, setting.setting, *parts, sum(parts), allocated, seconds, per_step])
+    card = speed["machine"]["card"]
+    names = ["system", "setting", "weights, GiB, *computed*", "activations, GiB, *computed*", "sum, GiB, *computed*"]
+    names += [f"{what}, *measured on {card}*" for what in ("GiB", "s", "s per step")]
+    first = markdown(["card", *(f"{system}, *computed*" for system in CHOOSERS)], chosen)
+    return f"{first}\n\n{markdown(names, rows)}\n\n<sub>Measured: {_provenance(speed)}</sub>"
+
+
 def parts() -> dict[str, Callable[[], str]]:
     """What makes each part, by name."""
     results = {f"results {name}": shown.__str__ for name, shown in RESULTS.items()}
-    return {"models": models, "nodes": nodes, "workflows": workflows, "exit codes": exit_codes, **results}
+    return {
+        "models": models,
+        "nodes": nodes,
+        "workflows": workflows,
+        "exit codes": exit_codes,
+        "cards": cards,
+        **results,
+    }
 
 
 def renewed(text: str) -> str:

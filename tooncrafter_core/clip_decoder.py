@@ -28,20 +28,6 @@ def stored_affine(norm: nn.GroupNorm, x: Tensor) -> tuple[Tensor, Tensor]:
     return norm.weight.float(), norm.bias.float()
 
 
-def peak_channels(frames: int, at_once: int, width: int) -> int:
-    """Most values per pixel of the picture that :func:`decode_clip` holds at once.
-
-    Args:
-        frames: of the clip.
-        at_once: frames evaluated at a time.
-        width: channels of the decoder's last level, 128 as published.
-    """
-    if at_once >= frames:
-        return 6 * frames * width
-    # Two activations of the clip beside the work on a piece; or one and a half, while a piece is enlarged.
-    return int(width * max(2 * frames + 4 * at_once, 1.5 * frames + 6 * at_once))
-
-
 def frame_parts(frames: int, at_once: int) -> list[slice]:
     return [slice(begin, min(begin + at_once, frames)) for begin in range(0, frames, at_once)]
 

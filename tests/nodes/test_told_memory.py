@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from betwixt.common.memory_model import SD15_FACTOR, SD15_FEATURES
 
 from support.counted_memory import FusedAttention, counted_peak
 from support.golden import STORED
@@ -176,8 +177,7 @@ def test_encoding_of_key_frames(first_stage, monkeypatch):
 
 @pytest.mark.parametrize("frames, at_once", [(8, None), (25, None), (8, 1), (25, 1), (25, 4)])
 def test_decoding_of_svd(host, frames, at_once):
-    from betwixt.nodes.host.services.clip_decoding import piecewise_bytes
-    from betwixt.nodes.host.svd.vae import whole_bytes
+    from betwixt.common.memory_model import piecewise_bytes, whole_bytes
     from betwixt.tooncrafter_core.clip_decoder import decode_clip, stored_affine
     from comfy.ldm.modules.temporal_ae import VideoDecoder
 
@@ -225,12 +225,18 @@ def test_key_frames_that_attend_to_two_others(host, cells):
     config |= {"num_heads": 8, "num_head_channels": -1}
     model = built(comfy.supported_models.SD15(config), weights, prefix)
 
+    read = []
+
     def twice(n, context, value, options):
+        if options["block"][0] == "output" and n.shape[-1] < 1280:
+            read.append(n[0].numel())
         return (n, *[torch.cat([context] * 2, dim=1)] * 2) if options["block"][0] == "output" else (n, context, value)
 
     given = {"transformer_options": {"patches": {"attn1_patch": [twice]}}, "c_crossattn": empty(2, 77, 768)}
     x, t = empty(2, 4, *cells, dtype=torch.float32), empty(2, dtype=torch.float32)
     assert_told(model.memory_required([2, 4, *cells]), lambda: model.apply_model(x, t, **given))
+    assert sum(read) == SD15_FEATURES * cells[0] * cells[1]
+    assert model.model_config.memory_usage_factor == SD15_FACTOR
 
 
 def test_interest_points(host):

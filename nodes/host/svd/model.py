@@ -16,6 +16,7 @@ import torch
 from ....common.errors import BetwixtError
 from ....common.files.checkpoints import describe_state_dict, expected_tensors, non_finite_report, unwrap_state_dict
 from ....common.files.published_files import FCVG_UNET, SVD_XT
+from ....common.memory_model import SVD_FACTOR
 from ....fcvg_core.sampling.keys import is_diffusers, to_ldm
 from ..services.model_files import read_weights
 
@@ -28,9 +29,6 @@ WEIGHT_DTYPES = {  # the choice shown -> stored precision; None = the host decid
     "fp8_e4m3fn_fast": torch.float8_e4m3fn,
     "fp8_e5m2": torch.float8_e5m2,
 }
-MEMORY_USAGE_FACTOR = (
-    0.95  # the host's unit, 0.01 MiB per latent cell and byte of an element; its own 2 is twice the peak
-)
 CHOICES = f"Choose {FCVG_UNET.described}, or {SVD_XT.described}."
 
 
@@ -65,7 +63,7 @@ class SvdUnet:
         if detected is None or not svd.matches({**detected, "model_channels": svd.unet_config["model_channels"]}):
             return None
         found = svd(detected)
-        found.memory_usage_factor = MEMORY_USAGE_FACTOR
+        found.memory_usage_factor = SVD_FACTOR
         return found
 
 

@@ -6,10 +6,9 @@ from comfy.ldm.modules.temporal_ae import VideoDecoder
 
 from ....common.errors import BetwixtError
 from ....common.files.published_files import SVD_XT
+from ....common.memory_model import most_at_once, piecewise_bytes, that_fit, whole_bytes
 from ....tooncrafter_core.clip_decoder import decode_clip
-from ..services.clip_decoding import MARGIN, affine, in_pieces, most_at_once, piecewise_bytes, that_fit
-
-WHOLE_CHANNELS = 904  # values per pixel and frame that the host's plain evaluation holds at once, counted
+from ..services.clip_decoding import affine, in_pieces
 
 
 def require_temporal_vae(vae, name: str) -> None:
@@ -56,11 +55,6 @@ def decode_frames(vae, latents: torch.Tensor) -> torch.Tensor:
             "Lower 'chunk' (2 needs least).",
         ) from error
     return pictures.movedim(1, -1)
-
-
-def whole_bytes(frames: int, pixels: int, element: int) -> int:
-    """Memory of the host's own decoding of frames of ``pixels`` pixels, ``element`` bytes per value."""
-    return int(MARGIN * WHOLE_CHANNELS * element * pixels * frames)
 
 
 def _whole(vae, latents: torch.Tensor) -> torch.Tensor | None:

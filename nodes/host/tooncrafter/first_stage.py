@@ -12,6 +12,14 @@ from comfy.ldm.modules.temporal_ae import VideoDecoder
 
 from ....common.errors import BetwixtError
 from ....common.files.checkpoints import describe_state_dict, load_strict
+from ....common.memory_model import (
+    DECODER_CHANNELS,
+    ENCODER_CHANNELS,
+    MARGIN,
+    most_at_once,
+    piecewise_bytes,
+    that_fit,
+)
 from ....tooncrafter_core.checkpoint import PUBLISHED, Variant
 from ....tooncrafter_core.clip_decoder import decode_clip
 from ....tooncrafter_core.dual_reference import (
@@ -21,12 +29,10 @@ from ....tooncrafter_core.dual_reference import (
     encode_with_references,
 )
 from ....tooncrafter_core.resampler import Resampler
-from ..services.clip_decoding import MARGIN, affine, in_pieces, most_at_once, piecewise_bytes, that_fit
+from ..services.clip_decoding import affine, in_pieces
 
 PRECISIONS = [torch.float16, torch.bfloat16, torch.float32]  # the published pipeline decodes in float16
 REMEDY = f"Choose {PUBLISHED}."
-# Values per pixel of the picture that exist at once, counted: per picture encoded, per frame of the plain decoder.
-ENCODER_CHANNELS, DECODER_CHANNELS = 515, 648
 
 
 def attention(q, k, v, heads):

@@ -13,6 +13,7 @@ from comfy_execution.utils import get_executing_context
 
 from ....common.errors import BetwixtError
 from ....common.files.checkpoints import describe_state_dict, load_strict, wrong_weights
+from ....common.memory_model import TOONCRAFTER_FACTOR
 from ....tooncrafter_core.checkpoint import PUBLISHED, Variant
 from ....tooncrafter_core.keyframes import frame_tokens
 from ....tooncrafter_core.schedule import Schedule
@@ -69,7 +70,7 @@ class ToonCrafterConfig(comfy.supported_models_base.BASE):
 
     unet_extra_config = {}
     latent_format = ClipLatents
-    memory_usage_factor = 1.1
+    memory_usage_factor = TOONCRAFTER_FACTOR
     supported_inference_dtypes = [torch.float16, torch.bfloat16, torch.float32]
 
 
