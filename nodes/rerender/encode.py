@@ -50,7 +50,7 @@ class FidelityEncode(CheckedNode):
             search_aliases=["vae encode", "lossless encode", "zero-loss", "round trip"],
             inputs=[
                 io.Image.Input("pixels", tooltip="Pictures; width and height in multiples of 8."),
-                io.Vae.Input("vae", tooltip="A VAE of Stable Diffusion 1.x, 2.x or XL; best in float32 (--fp32-vae)."),
+                io.Vae.Input("vae", tooltip="A VAE of Stable Diffusion 1.x, 2.x or XL; evaluated in float32."),
                 *encoding_inputs(),
             ],
             outputs=[

@@ -69,16 +69,11 @@ def control_net(weights: dict, heads: int = 8, dtype=torch.float32):
 
 
 def vae(weights: dict, dtype=None):
-    """VAE from weights under :data:`VAE`; channels and number of blocks are taken from the shapes."""
+    """VAE from weights under :data:`VAE`, of any width and depth."""
+    from betwixt.nodes.host.rerender.unclamped_vae import picture_vae_config
+
     weights = part(weights, VAE)
-    channels = weights["encoder.conv_in.weight"].shape[0]
-    levels = 1 + max(int(key.split(".")[2]) for key in weights if key.startswith("encoder.down."))
-    widths = [weights[f"encoder.down.{level}.block.0.conv2.weight"].shape[0] for level in range(levels)]
-    blocks = 1 + max(int(key.split(".")[4]) for key in weights if key.startswith("encoder.down.0.block."))
-    params = {"double_z": True, "z_channels": 4, "resolution": 256, "in_channels": 3, "out_ch": 3, "ch": channels}
-    params |= {"ch_mult": [width // channels for width in widths], "num_res_blocks": blocks}
-    params |= {"attn_resolutions": [], "dropout": 0.0}
-    return comfy.sd.VAE(sd=weights, config={"params": {"ddconfig": params, "embed_dim": 4}}, dtype=dtype)
+    return comfy.sd.VAE(sd=weights, config=picture_vae_config(weights), dtype=dtype)
 
 
 def weights() -> dict:

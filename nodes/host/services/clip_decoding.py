@@ -24,7 +24,8 @@ def in_pieces(at_once: int, evaluate: Callable[[int], torch.Tensor]) -> torch.Te
     while True:
         try:
             return evaluate(at_once)
-        except management.OOM_EXCEPTION:
+        except Exception as error:
+            management.raise_non_oom(error)
             if at_once == 1:
                 raise
         # Here, not in the handler: the exception's traceback keeps the failed tensors.

@@ -47,7 +47,8 @@ def decode_frames(vae, latents: torch.Tensor) -> torch.Tensor:
         if decoded is None:
             decoded = _in_pieces(vae, latents, pixels)
         pictures = vae.process_output(decoded.to(vae.output_device).float())
-    except comfy.model_management.OOM_EXCEPTION as error:
+    except Exception as error:
+        comfy.model_management.raise_non_oom(error)
         raise BetwixtError(
             f"There is not enough memory to decode {frames} frames of "
             f"{8 * latents.shape[3]}x{8 * latents.shape[2]} at once.",
@@ -61,7 +62,8 @@ def _whole(vae, latents: torch.Tensor) -> torch.Tensor | None:
     """As the host decodes; None if that took too much memory, what it had made being freed by then."""
     try:
         return vae.first_stage_model.decode(latents)
-    except comfy.model_management.OOM_EXCEPTION:
+    except Exception as error:
+        comfy.model_management.raise_non_oom(error)
         return None
 
 

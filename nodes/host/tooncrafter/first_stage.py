@@ -141,7 +141,8 @@ class FirstStage:
         at_once = that_fit(most, lambda count: self.decode_bytes(frames, count, pixels), free)
         try:
             return in_pieces(at_once, lambda count: self._decode(latents, references, two_passes, count, progress))
-        except comfy.model_management.OOM_EXCEPTION as error:
+        except Exception as error:
+            comfy.model_management.raise_non_oom(error)
             raise BetwixtError(
                 f"There is not enough memory to decode {frames} frames of "
                 f"{8 * latents.shape[-1]}x{8 * latents.shape[-2]}.",

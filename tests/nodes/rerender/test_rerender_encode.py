@@ -62,6 +62,21 @@ def test_decoded_pictures_are_not_clamped_and_the_connected_vae_still_clamps(sd1
     assert torch.allclose(((free + 1) / 2).clamp(0, 1).movedim(1, -1), clamped.float(), atol=1e-6)
 
 
+def test_a_vae_in_half_precision_is_evaluated_in_float32(sd15):
+    from betwixt.nodes.host.rerender.unclamped_vae import UnclampedVAE
+
+    from support.models import tiny_sd15
+
+    rounded = {key: value.bfloat16() for key, value in sd15[0].items() if key.startswith(tiny_sd15.VAE)}
+    half, whole = tiny_sd15.vae(rounded, torch.bfloat16), tiny_sd15.vae({k: v.float() for k, v in rounded.items()})
+    pictures = clip(1).movedim(-1, 1) * 2 - 1
+    with torch.inference_mode():
+        expected = UnclampedVAE(whole).encode(pictures)
+        assert torch.equal(UnclampedVAE(half).encode(pictures), expected)
+        assert (half.encode(clip(1)) - expected).abs().max() > 1e-3  # the VAE on the wire keeps its precision
+    assert {value.dtype for value in half.get_sd().values()} == {torch.bfloat16}
+
+
 def test_round_trips_are_compared(nodes, sd15):
     with torch.inference_mode():
         plot, plain, faithful = nodes.CompareRoundTrips.execute(clip(1), sd15[3], 3, 1.0, 0.25).args
