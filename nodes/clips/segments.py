@@ -10,6 +10,7 @@ from ..checked_node import CheckedNode
 from ..fcvg.conditioning import LONGEST
 from ..host.services.memory import require_memory
 from ..search_words import KEY_FRAMES
+from ..shared_inputs import frame_count_input, strength_input
 
 CATEGORY = "Betwixt/FCVG"
 
@@ -29,21 +30,8 @@ class KeyframePairs(CheckedNode):
             inputs=[
                 io.Image.Input("key_frames", tooltip="Two or more key frames in order, as a batch."),
                 io.Boolean.Input("loop", default=False, tooltip="Also go from the last key frame back to the first."),
-                io.Int.Input(
-                    "frame_count",
-                    default=25,
-                    min=2,
-                    max=LONGEST,
-                    tooltip="Frames of each gap's clip, both key frames included.",
-                ),
-                io.Float.Input(
-                    "strength",
-                    default=1.0,
-                    min=0.0,
-                    max=5.0,
-                    step=0.01,
-                    tooltip="Strength of the conditions in each gap, for 'Apply ControlNeXt'.",
-                ),
+                frame_count_input("Frames of each gap's clip, both key frames included.", longest=LONGEST),
+                strength_input("Strength of the conditions in each gap, for 'Apply ControlNeXt'."),
                 io.String.Input(
                     "frames_per_gap",
                     default="",

@@ -10,6 +10,7 @@ from ...rerender_core.ebsynth.synthesis.solver import SynthesisOptions
 from ...rerender_core.ebsynth.synthesis.voting import VOTINGS
 from .. import sockets
 from ..checked_node import CheckedNode
+from ..shared_inputs import seed_input
 
 CATEGORY = "Betwixt/EbSynth"
 
@@ -121,14 +122,7 @@ def propagation_inputs() -> list[io.Input]:
             tooltip="'torch' runs on the host's device, 'numba' on the processor if numba is installed. 'auto' takes "
             "the quickest one; on CUDA cards it uses Triton where that is installed.",
         ),
-        io.Int.Input(
-            "seed",
-            default=0,
-            min=0,
-            max=0xFFFFFFFF,
-            control_after_generate=io.ControlAfterGenerate.fixed,
-            tooltip="Of the random search. Another seed changes details only.",
-        ),
+        seed_input("Of the random search. Another seed changes details only.", largest=0xFFFFFFFF),
     ]
 
 

@@ -24,6 +24,7 @@ from ..host.services.notices import show_notice
 from ..host.services.partial_results import PartialResults, what_ended_it
 from ..host.services.progress import NodeProgress
 from ..search_words import STYLED_VIDEO
+from ..shared_inputs import KEEP_FINISHED, on_cancel_input
 from .inputs import (
     CATEGORY,
     PatchSynthesisSettings,
@@ -138,12 +139,9 @@ class StyliseClip(CheckedNode):
             inputs=[
                 *_clip_inputs(),
                 blend_mode_input(),
-                io.Combo.Input(
-                    "on_cancel",
-                    options=["keep finished frames", "stop"],
-                    default="keep finished frames",
-                    tooltip="Cancel, or a frame that fails: go on with the frames that are finished and the clip's own "
-                    "for the rest, or stop the graph.",
+                on_cancel_input(
+                    "Cancel, or a frame that fails: go on with the frames that are finished and the clip's own "
+                    "for the rest, or stop the graph."
                 ),
                 *optional_inputs(),
             ],
@@ -185,7 +183,7 @@ class StyliseClip(CheckedNode):
                 out[number] = frame
                 finished += 1
         except (management.InterruptProcessingException, Exception) as error:  # whatever fails, finished work is kept
-            if on_cancel == "stop" or finished <= len(keys.numbers):
+            if on_cancel != KEEP_FINISHED or finished <= len(keys.numbers):
                 raise
             PARTIAL.note(cls.hidden.unique_id)
             show_notice(

@@ -17,6 +17,7 @@ from ..host.services.notices import show_notice
 from ..host.svd.keyframe_latents import KeyframeLatents
 from ..host.svd.vae import encode_pictures, require_temporal_vae
 from ..search_words import INBETWEENS
+from ..shared_inputs import fraction_input, frame_count_input, seed_input
 
 CATEGORY = "Betwixt/FCVG"
 EMBEDDING_WIDTH = 1024  # of the CLIP image embedding that SVD attends to
@@ -68,23 +69,13 @@ def _training_inputs() -> list[io.Input]:
             max=1023,
             tooltip="Amount of motion the model is told: 127 as published, 30 = little, 200 = much.",
         ),
-        io.Float.Input(
+        fraction_input(
             "augmentation",
-            default=0.02,
-            min=0.0,
-            max=1.0,
-            step=0.01,
-            tooltip="Noise added to the key frames before encoding: 0.02 as published. 0 = none; high values "
+            0.02,
+            "Noise added to the key frames before encoding: 0.02 as published. 0 = none; high values "
             "let the model leave the key frames.",
         ),
-        io.Int.Input(
-            "seed",
-            default=0,
-            min=0,
-            max=0xFFFFFFFFFFFFFFFF,
-            control_after_generate=io.ControlAfterGenerate.fixed,
-            tooltip="Of that noise, which both key frames share.",
-        ),
+        seed_input("Of that noise, which both key frames share."),
     ]
 
 
@@ -140,13 +131,10 @@ class InbetweenConditioningNode(CheckedNode):
                 io.Vae.Input("vae", tooltip="SVD's temporal VAE, from the same loader."),
                 *_key_frame_inputs(),
                 *_size_inputs(),
-                io.Int.Input(
-                    "frame_count",
-                    default=25,
-                    min=2,
-                    max=LONGEST,
-                    tooltip="Frames of the clip, both key frames included. The models were trained on 14 to 25; longer "
+                frame_count_input(
+                    "Frames of the clip, both key frames included. The models were trained on 14 to 25; longer "
                     "clips hold together less well.",
+                    longest=LONGEST,
                 ),
                 *_training_inputs(),
             ],

@@ -26,6 +26,7 @@ from ..host.services.memory import require_memory
 from ..host.services.notices import show_notice
 from ..host.services.progress import NodeProgress
 from ..search_words import INBETWEENS
+from ..shared_inputs import fraction_input, frame_count_input, seed_input
 from .condition_inputs import fractions_of, hold_input, path_input, paths_of, timing_input
 
 CATEGORY = "Betwixt/FCVG"
@@ -34,13 +35,7 @@ KeyPoses = tuple[PoseFrame, PoseFrame]
 
 
 def _frame_count_input() -> io.Int.Input:
-    return io.Int.Input(
-        "frame_count",
-        default=25,
-        min=2,
-        max=1000,
-        tooltip="Frames of the clip, both key frames included. FCVG was trained on 25; 14 to 25 work.",
-    )
+    return frame_count_input("Frames of the clip, both key frames included. FCVG was trained on 25; 14 to 25 work.")
 
 
 def _drawing_inputs() -> list[io.Input]:
@@ -52,23 +47,15 @@ def _drawing_inputs() -> list[io.Input]:
             max=16,
             tooltip="Width of the lines in pixels. FCVG was trained on 1; wider ones are for other models.",
         ),
-        io.Int.Input(
-            "seed",
-            default=0,
-            min=0,
-            max=0xFFFFFFFFFFFFFFFF,
-            control_after_generate=io.ControlAfterGenerate.fixed,
-            tooltip="Shuffles the colours among the lines. Only a line's constancy over the frames matters.",
+        seed_input(
+            "Shuffles the colours among the lines. Only a line's constancy over the frames matters.",
         ),
-        io.Float.Input(
+        fraction_input(
             "joint_threshold",
-            default=0.0,
-            min=0.0,
-            max=1.0,
-            step=0.01,
-            advanced=True,
-            tooltip="Between the key frames, joints with at most this score get no dot. 0: all get one, dim where the "
+            0.0,
+            "Between the key frames, joints with at most this score get no dot. 0: all get one, dim where the "
             "joint was not seen, as published; 0.3 hides what the key frames hide.",
+            advanced=True,
         ),
         io.Boolean.Input(
             "published_hands",

@@ -10,6 +10,7 @@ from ...fcvg_core.sampling.decode import decode, plan
 from ..checked_node import CheckedNode
 from ..host.services.progress import NodeProgress
 from ..host.svd.vae import decode_frames, require_temporal_vae
+from ..shared_inputs import fraction_input
 
 CATEGORY = "Betwixt/FCVG"
 SMALLEST = 2  # latent cells; the VAE's norms have nothing to work on in a single one
@@ -43,13 +44,10 @@ class DecodeVideoLatents(CheckedNode):
                     max=999,
                     tooltip="Frames that neighbouring chunks share and fade over. 0 = hard joints, quickest.",
                 ),
-                io.Float.Input(
+                fraction_input(
                     "drift_correction",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="How far colours and contrast are drawn to the key frames at both ends, linearly between. "
+                    0.0,
+                    "How far colours and contrast are drawn to the key frames at both ends, linearly between. "
                     "0 = not at all.",
                 ),
                 io.Boolean.Input(

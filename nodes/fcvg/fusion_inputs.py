@@ -9,6 +9,7 @@ from ...common.number_lists import parse_numbers
 from ...fcvg_core.sampling.fusion import WeightOfTime, constant_weight, linear_weight
 from ...fcvg_core.sampling.fusion_methods import METHODS, FusionMethod, Setting
 from ..host.services.curves import curve_function, curve_option
+from ..shared_inputs import fraction_input
 
 PUBLISHED = "Published: {}."
 
@@ -60,13 +61,8 @@ def sampler_options(mode: Mapping) -> dict:
 def weights_input() -> io.DynamicCombo.Input:
     """The widget ``fusion``."""
     option = io.DynamicCombo.Option
-    constant = io.Float.Input(
-        "weight",
-        default=0.5,
-        min=0.0,
-        max=1.0,
-        step=0.01,
-        tooltip="Share of the forward direction in every frame. 0.5 as in GI; 1 = forward alone.",
+    constant = fraction_input(
+        "weight", 0.5, "Share of the forward direction in every frame. 0.5 as in GI; 1 = forward alone."
     )
     weights = io.String.Input(
         "weights",

@@ -10,6 +10,7 @@ from ..checked_node import CheckedNode
 from ..file_inputs import missing_file, published_file_input
 from ..host.services.line_matchers import managed_gluestick_matcher
 from ..host.services.model_files import model_path, read_weights
+from ..shared_inputs import fraction_input
 
 CATEGORY = "Betwixt/FCVG"
 
@@ -63,13 +64,10 @@ class LoadGlueStick(CheckedNode):
                     advanced=True,
                     tooltip="Shortest line segment in pixels. Lower values let in noise, higher ones lose detail.",
                 ),
-                io.Float.Input(
+                fraction_input(
                     "threshold",
-                    default=0.2,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="A match must score more than this. 0 takes every mutual best pair, 0.9 only certain ones.",
+                    0.2,
+                    "A match must score more than this. 0 takes every mutual best pair, 0.9 only certain ones.",
                 ),
             ],
             outputs=[sockets.LineMatcher.Output(display_name="line_matcher", tooltip="For 'Match Lines'.")],

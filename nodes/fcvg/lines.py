@@ -12,6 +12,7 @@ from ..checked_node import CheckedNode
 from ..host.services.masks import usable_mask
 from ..host.services.notices import show_notice
 from ..host.services.progress import NodeProgress
+from ..shared_inputs import fraction_input
 
 CATEGORY = "Betwixt/FCVG"
 
@@ -35,13 +36,10 @@ class WeightFreeLineMatcherNode(CheckedNode):
                     tooltip="Line segments considered in each frame, the longest and cleanest first. Fewer are quicker "
                     "and leave out fine detail.",
                 ),
-                io.Float.Input(
+                fraction_input(
                     "min_confidence",
-                    default=0.5,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Estimated probability that a match is true, at least. 0 keeps doubtful ones, 0.9 only "
+                    0.5,
+                    "Estimated probability that a match is true, at least. 0 keeps doubtful ones, 0.9 only "
                     "certain ones.",
                 ),
                 io.Float.Input(
@@ -80,13 +78,8 @@ def _limits() -> list[io.Input]:
             tooltip="Drop matches that are shorter in either frame, in pixels. 0 keeps all that the matcher finds; 40 "
             "keeps only the frame of the scene.",
         ),
-        io.Float.Input(
-            "min_score",
-            default=0.0,
-            min=0.0,
-            max=1.0,
-            step=0.01,
-            tooltip="Drop matches with a lower score, 0 to 1. Raise it if the preview shows wrong ones.",
+        fraction_input(
+            "min_score", 0.0, "Drop matches with a lower score, 0 to 1. Raise it if the preview shows wrong ones."
         ),
     ]
 

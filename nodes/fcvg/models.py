@@ -15,8 +15,9 @@ from ..host.services.masks import usable_mask
 from ..host.services.model_files import model_path, read_weights
 from ..host.svd.controlnext_model import controlnext_from
 from ..host.svd.controlnext_patch import ConditionVideo, ControlNeXtPatch
-from ..host.svd.model import WEIGHT_DTYPES, load_model, require_svd
+from ..host.svd.model import load_model, require_svd
 from ..host.svd.temporal_attention import BackwardMotion
+from ..shared_inputs import fraction_input, strength_input, weight_dtype_input
 
 CATEGORY = "Betwixt/FCVG"
 DIFFERENCE_ALONE = "none (the file is the difference)"
@@ -38,13 +39,9 @@ class LoadFCVGModel(CheckedNode):
                 published_file_input(
                     "file", FCVG_UNET, "unet.safetensors of FCVG (6.1 GB), in models/diffusion_models."
                 ),
-                io.Combo.Input(
-                    "weight_dtype",
-                    options=list(WEIGHT_DTYPES),
-                    default="default",
-                    advanced=True,
-                    tooltip="Precision the weights are kept in. default: the host decides (fp16 on most cards); fp8 "
-                    "halves the memory of the weights again at some loss of quality; fp32 is the published one.",
+                weight_dtype_input(
+                    "Precision the weights are kept in. default: the host decides (fp16 on most cards); fp8 "
+                    "halves the memory of the weights again at some loss of quality; fp32 is the published one."
                 ),
                 io.Model.Input(
                     "base",
@@ -105,7 +102,7 @@ class ApplyControlNeXt(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         def percent(name: str, default: float, tooltip: str) -> io.Float.Input:
-            return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.001, advanced=True, tooltip=tooltip)
+            return fraction_input(name, default, tooltip, step=0.001, advanced=True)
 
         return io.Schema(
             node_id="BetwixtApplyControlNeXt",
@@ -122,14 +119,7 @@ class ApplyControlNeXt(CheckedNode):
                     tooltip="One picture per frame, from 'Interpolate Conditions'. Pictures of another size than the "
                     "clip are resized.",
                 ),
-                io.Float.Input(
-                    "strength",
-                    default=1.0,
-                    min=0.0,
-                    max=5.0,
-                    step=0.01,
-                    tooltip="1 = as trained. 0 switches the conditions off at no cost; above 2 colours burn.",
-                ),
+                strength_input("1 = as trained. 0 switches the conditions off at no cost; above 2 colours burn."),
                 percent("start_percent", 0.0, "Share of the noise schedule after which the conditions begin to act."),
                 percent("end_percent", 1.0, "Share of the noise schedule after which they no longer act."),
                 io.Combo.Input(

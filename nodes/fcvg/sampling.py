@@ -16,6 +16,7 @@ from ..host.svd.bidirectional_guider import BidirectionalGuider, BidirectionalMo
 from ..host.svd.fusion_sampler import FusionSampler
 from ..host.svd.model import require_svd
 from ..search_words import INBETWEENS
+from ..shared_inputs import seed_input, strength_input
 from .fusion_inputs import mode_input, published_guidances, published_steps, sampler_options, weight_of, weights_input
 from .models import controlled
 
@@ -219,17 +220,8 @@ class Inbetween(CheckedNode):
                 sockets.InbetweenConditioning.Input("conditionings", tooltip="From 'Inbetween Conditioning'."),
                 mode_input(_guidance_of),
                 io.Int.Input("steps", default=FCVG.steps, min=1, max=200, tooltip=published_steps()),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=True,
-                    tooltip="Of the initial noise and of what the modes add.",
-                ),
-                io.Float.Input(
-                    "strength", default=1.0, min=0.0, max=5.0, step=0.01, tooltip="Strength of the conditions."
-                ),
+                seed_input("Of the initial noise and of what the modes add.", after_generate=True),
+                strength_input("Strength of the conditions."),
                 io.Image.Input(
                     "conditions",
                     optional=True,

@@ -8,6 +8,7 @@ from ...common.number_lists import parse_whole_numbers
 from ...common.pictures import rgb_frames
 from ...fcvg_core.inbetween.guide_frames import guide_numbers, latent_mask, place_guides
 from ..checked_node import CheckedNode
+from ..shared_inputs import fraction_input, frame_count_input
 from .layers import CATEGORY
 
 STRIDES = {"1 (SVD)": 1, "4 (Wan)": 4, "8 (LTX)": 8}
@@ -26,22 +27,17 @@ class GuideFrames(CheckedNode):
             search_aliases=["vace", "control video", "keyframes", "ltx guide", "noise mask", "inpaint video"],
             inputs=[
                 io.Image.Input("key_frames", tooltip="Key frames in order, as a batch, of the video's size."),
-                io.Int.Input(
-                    "frame_count", default=81, min=2, max=1000, tooltip="Frames of the video: 81 for Wan, 25 for SVD."
-                ),
+                frame_count_input("Frames of the video: 81 for Wan, 25 for SVD.", default=81),
                 io.String.Input(
                     "frame_numbers",
                     default="",
                     tooltip="Frame of each key frame, from 0; negative ones count from the end, e.g. '0, 40, -1'. "
                     "Empty: spread evenly from the first frame to the last.",
                 ),
-                io.Float.Input(
+                fraction_input(
                     "confidence_from",
-                    default=0.9,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Inbetween pixels at least this sure are held; 1 holds next to nothing, 0 everything.",
+                    0.9,
+                    "Inbetween pixels at least this sure are held; 1 holds next to nothing, 0 everything.",
                 ),
                 io.Int.Input(
                     "every",

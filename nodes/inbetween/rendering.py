@@ -22,6 +22,7 @@ from ..fcvg.condition_inputs import fractions_of, hold_input, path_input, paths_
 from ..host.services.memory import require_memory
 from ..host.services.progress import NodeProgress
 from ..search_words import INBETWEENS
+from ..shared_inputs import frame_count_input
 from .layers import (
     CATEGORY,
     detail_input,
@@ -50,13 +51,7 @@ class InbetweenWithoutModel(CheckedNode):
             search_aliases=["animatic", "timing chart", "warp", "slow motion", *INBETWEENS],
             inputs=[
                 *key_frame_inputs(),
-                io.Int.Input(
-                    "frame_count",
-                    default=25,
-                    min=2,
-                    max=1000,
-                    tooltip="Frames from one key frame to the next, both included.",
-                ),
+                frame_count_input("Frames from one key frame to the next, both included."),
                 timing_input("even"),
                 hold_input(),
                 path_input("arc"),

@@ -14,6 +14,7 @@ from ...rerender_core.keyframes.constraints import (
 )
 from .. import sockets
 from ..checked_node import CheckedNode
+from ..shared_inputs import fraction_input
 from .encode import encoding_inputs
 
 CATEGORY = "Betwixt/Rerender"
@@ -22,13 +23,8 @@ CATEGORY = "Betwixt/Rerender"
 def window_inputs(constraint: type[Constraint], acts: str) -> list:
     """The share of the sampling steps at which a constraint acts."""
     return [
-        io.Float.Input(
-            name,
-            default=default,
-            min=0.0,
-            max=1.0,
-            step=0.01,
-            tooltip=f"{side} of the window in which {acts}, as a share of all steps: 0 = first step, 1 = end.",
+        fraction_input(
+            name, default, f"{side} of the window in which {acts}, as a share of all steps: 0 = first step, 1 = end."
         )
         for name, side, default in zip(("start", "end"), ("Beginning", "End"), constraint.window, strict=True)
     ]
@@ -126,22 +122,16 @@ class PixelAwareFusion(CheckedNode):
             search_aliases=["rerender", "temporal consistency"],
             inputs=[
                 *window_inputs(PixelAware, "pixels are fused (steps at its very ends excluded)"),
-                io.Float.Input(
+                fraction_input(
                     "mask_strength",
-                    default=PixelAware.mask_strength,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Weight of what is known from earlier frames: 0 = none, 1 = copied. High values "
+                    PixelAware.mask_strength,
+                    "Weight of what is known from earlier frames: 0 = none, 1 = copied. High values "
                     "accumulate errors over long clips.",
                 ),
-                io.Float.Input(
+                fraction_input(
                     "inner_strength",
-                    default=PixelAware.inner_strength,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="How far the noise that mixing takes away is given back: low values blur, 1 keeps all.",
+                    PixelAware.inner_strength,
+                    "How far the noise that mixing takes away is given back: low values blur, 1 keeps all.",
                 ),
                 io.Boolean.Input(
                     "smooth_boundary",

@@ -27,6 +27,7 @@ from ..host.services.partial_results import PartialResults
 from ..host.services.progress import NodeProgress
 from ..picture_size import whole_cells
 from ..search_words import STYLED_VIDEO
+from ..shared_inputs import KEEP_FINISHED, on_cancel_input, seed_input
 
 FLOW_SHARE = 0.05  # of the progress bar
 PARTIAL = PartialResults()
@@ -96,14 +97,7 @@ class RerenderKeyframes(CheckedNode):
                     tooltip="SDEdit amount: 0.05 hardly changes the frames, 0.75 keeps their layout, above 1 begins "
                     "with pure noise. Below about 0.9 Shape-Aware Fusion comes too early to act.",
                 ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=2**64 - 1,
-                    control_after_generate=True,
-                    tooltip="The noise, the same for all frames.",
-                ),
+                seed_input("The noise, the same for all frames.", after_generate=True),
                 io.Boolean.Input(
                     "first_frame_only",
                     default=False,
@@ -116,11 +110,8 @@ class RerenderKeyframes(CheckedNode):
                     tooltip="On: begins with the frames' own colours. Off: renders the first frame from pure noise "
                     "once and gives all frames its colours before they are stylised.",
                 ),
-                io.Combo.Input(
-                    "on_cancel",
-                    options=["keep finished frames", "stop"],
-                    default="keep finished frames",
-                    tooltip="Cancel, or a key frame that fails: go on with the finished key frames, or stop the graph.",
+                on_cancel_input(
+                    "Cancel, or a key frame that fails: go on with the finished key frames, or stop the graph."
                 ),
                 sockets.KeyframeConstraints.Input(
                     "constraints",
@@ -215,7 +206,7 @@ class RerenderKeyframes(CheckedNode):
             model, unclamped, positive, negative, cfg, sigmas, seed, constraints.cross_frame, job.report
         )
         renderer = host.renderer(frames, between, settings, region)
-        reason = job.collect(renderer.render(count), on_cancel == "keep finished frames")
+        reason = job.collect(renderer.render(count), on_cancel == KEEP_FINISHED)
         if reason is not None:
             PARTIAL.note(node_id)
             show_notice(node_id, f"{reason}. {job.finished} of {count} key frames are finished and go on.")

@@ -15,6 +15,7 @@ from ..checked_node import CheckedNode
 from ..host.services.notices import show_notice
 from ..host.tooncrafter.conditioning import Keyframes, check_text, condition
 from ..search_words import INBETWEENS
+from ..shared_inputs import frame_count_input
 
 CATEGORY = "Betwixt/ToonCrafter"
 AS_TRAINED = "as the model was trained"
@@ -46,13 +47,11 @@ def _size_inputs() -> list[io.Input]:
 
 def _clip_inputs() -> list[io.Input]:
     return [
-        io.Int.Input(
-            "frame_count",
-            default=TRAINED_FRAMES,
-            min=2,
-            max=LONGEST,
-            tooltip="Frames of the clip, both key frames included. Trained on 16: with any other number every frame "
+        frame_count_input(
+            "Frames of the clip, both key frames included. Trained on 16: with any other number every frame "
             "sees the same picture tokens. For other lengths generate 16 and use 'Retime Clip'.",
+            default=TRAINED_FRAMES,
+            longest=LONGEST,
         ),
         io.Int.Input(
             "fs",

@@ -13,6 +13,7 @@ from ..host.conditioning_keys import CLIP_FRAMES, MODEL_TAG
 from ..host.services.memory import require_memory
 from ..host.services.progress import NodeProgress
 from ..host.tooncrafter.first_stage import latents_of
+from ..shared_inputs import fraction_input
 
 CATEGORY = "Betwixt/ToonCrafter"
 
@@ -36,13 +37,10 @@ class DualReferenceDecode(CheckedNode):
                     tooltip="Take the middle frames from a second decode without the frames next to the ends, as "
                     "published. Off: half the time, a slight jump in detail in the middle.",
                 ),
-                io.Float.Input(
+                fraction_input(
                     "drift_correction",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="How far colours and contrast are drawn to the key frames at both ends, linearly between. "
+                    0.0,
+                    "How far colours and contrast are drawn to the key frames at both ends, linearly between. "
                     "0 = not at all, as published.",
                 ),
                 io.Boolean.Input(

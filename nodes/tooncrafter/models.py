@@ -9,10 +9,10 @@ from ..checked_node import CheckedNode
 from ..file_inputs import missing_file, published_file_input
 from ..host.services.model_files import model_path
 from ..host.services.notices import show_notice
-from ..host.svd.model import WEIGHT_DTYPES
 from ..host.tooncrafter.files import load_checkpoint
 from ..host.tooncrafter.sketch_guidance import load_sketch_encoder
 from ..search_words import INBETWEENS
+from ..shared_inputs import weight_dtype_input
 
 CATEGORY = "Betwixt/ToonCrafter"
 FOLDERS = ("checkpoints", "diffusion_models")  # pruned files are kept in either
@@ -44,13 +44,9 @@ class LoadToonCrafter(CheckedNode):
                     "models/diffusion_models. Which model it is is told from its tensors.",
                     folders=FOLDERS,
                 ),
-                io.Combo.Input(
-                    "weight_dtype",
-                    options=list(WEIGHT_DTYPES),
-                    default="default",
-                    advanced=True,
-                    tooltip="Precision the UNet is kept in. default: the host decides (fp16 on most cards); fp8 halves "
-                    "its memory again at some loss of quality; fp32 is the published one.",
+                weight_dtype_input(
+                    "Precision the UNet is kept in. default: the host decides (fp16 on most cards); fp8 halves "
+                    "its memory again at some loss of quality; fp32 is the published one."
                 ),
                 io.Combo.Input(
                     "dynamicrafter_512",

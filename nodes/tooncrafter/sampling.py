@@ -15,6 +15,7 @@ from ..host.tooncrafter.sampling import (
     rescales_frame_by_frame,
     sampling_sigmas,
 )
+from ..shared_inputs import fraction_input
 
 CATEGORY = "Betwixt/ToonCrafter"
 AS_TRAINED = "as the model was trained"
@@ -32,13 +33,10 @@ class RescaleGuidance(CheckedNode):
             search_aliases=["rescalecfg", "guidance rescale", "cfg rescale"],
             inputs=[
                 io.Model.Input("model", tooltip="From 'Load ToonCrafter'."),
-                io.Float.Input(
+                fraction_input(
                     "amount",
-                    default=0.7,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="0.7 as published; 0 = off (strong contrast at high cfg), 1 = fully (flat). DynamiCrafter "
+                    0.7,
+                    "0.7 as published; 0 = off (strong contrast at high cfg), 1 = fully (flat). DynamiCrafter "
                     "256 was published without.",
                 ),
             ],
@@ -121,14 +119,7 @@ class ReferenceDDIM(CheckedNode):
             "counts. Stock samplers work as well; this one adds exactly the published noise.",
             search_aliases=["ddim", "tooncrafter sampler", "eta"],
             inputs=[
-                io.Float.Input(
-                    "eta",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Share of fresh noise in every step: 1 as published, 0 = deterministic.",
-                ),
+                fraction_input("eta", 1.0, "Share of fresh noise in every step: 1 as published, 0 = deterministic."),
                 io.Boolean.Input(
                     "published_ends",
                     default=False,
@@ -175,9 +166,7 @@ class ThreeWayGuiderNode(CheckedNode):
                     step=0.1,
                     tooltip="Guidance to the text. Equal to cfg_pictures: the same as ordinary guidance.",
                 ),
-                io.Float.Input(
-                    "rescale", default=0.7, min=0.0, max=1.0, step=0.01, tooltip="Guidance rescale: 0.7 as published."
-                ),
+                fraction_input("rescale", 0.7, "Guidance rescale: 0.7 as published."),
             ],
             outputs=[io.Guider.Output(display_name="guider", tooltip="For 'SamplerCustomAdvanced'.")],
         )

@@ -9,6 +9,7 @@ from ...tooncrafter_core.sketches import edge_sketch, hints, parse_frames
 from ..checked_node import CheckedNode
 from ..host.conditioning_keys import FIT, KEY_LATENTS, PICTURE_SIZE
 from ..host.tooncrafter.sketch_guidance import require_sketch_encoder, with_sketches
+from ..shared_inputs import fraction_input
 
 CATEGORY = "Betwixt/ToonCrafter"
 DARK, WHITE = "dark on light", "white on black"
@@ -18,7 +19,6 @@ TEXT, TEXT_AND_IMAGE = "text (77 tokens)", "text and image (333 tokens)"
 class ApplySketches(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        share = {"min": 0.0, "max": 1.0, "step": 0.001}
         return io.Schema(
             node_id="BetwixtApplySketches",
             display_name="Apply Sketches",
@@ -52,10 +52,8 @@ class ApplySketches(CheckedNode):
                     step=0.01,
                     tooltip="0.6 as in the known reproduction; 0 = off, above 1 lines are followed rigidly.",
                 ),
-                io.Float.Input("start_percent", default=0.0, **share, tooltip="Begin of the guidance, 0 = at once."),
-                io.Float.Input(
-                    "end_percent", default=1.0, **share, tooltip="End of the guidance; 0.6 lets the last steps refine."
-                ),
+                fraction_input("start_percent", 0.0, "Begin of the guidance, 0 = at once.", 0.001),
+                fraction_input("end_percent", 1.0, "End of the guidance; 0.6 lets the last steps refine.", 0.001),
                 io.Combo.Input(
                     "context",
                     options=[TEXT, TEXT_AND_IMAGE],
@@ -154,14 +152,7 @@ class EdgeSketch(CheckedNode):
                     step=1.0,
                     tooltip="Larger draws fainter edges as well; 20 suits drawings, 5 noisy photographs.",
                 ),
-                io.Float.Input(
-                    "threshold",
-                    default=0.6,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Larger draws more and darker lines; 1 draws every shade.",
-                ),
+                fraction_input("threshold", 0.6, "Larger draws more and darker lines; 1 draws every shade."),
             ],
             outputs=[io.Image.Output(display_name="sketches", tooltip="Dark lines on white.")],
         )
