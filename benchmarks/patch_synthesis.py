@@ -12,7 +12,6 @@ import json
 
 import numpy as np
 import torch
-from betwixt.rerender_core.ebsynth.synthesis.packed_guides import pack_guides
 from betwixt.rerender_core.ebsynth.synthesis.problem import SynthesisOptions, SynthesisProblem
 from betwixt.rerender_core.ebsynth.synthesis.search_level import Solution
 from betwixt.rerender_core.ebsynth.synthesis.solver import synthesise
@@ -32,7 +31,7 @@ SETTINGS = {
 
 
 def problem_of(scene: PaintedScene, device: str, copies: int) -> SynthesisProblem:
-    source, target, weights = pack_guides(scene.guides())
+    source, target, weights, _ = scene.packed_guides()
     y, x = np.mgrid[: scene.key.shape[0], : scene.key.shape[1]]
     start = torch.from_numpy(np.rint(np.stack([x, y], axis=-1) + scene.flow)).int().clamp(min=0)[None]
     pictures = (torch.from_numpy(scene.style)[None], source, target, start)

@@ -24,7 +24,7 @@ class Card:
     Attributes:
         memory: "plain" or "dynamic", how the host places weights.
         tiny: miniatures instead; quick: fewer steps.
-        until: of :func:`time.monotonic`, when to have finished.
+        until: of ``time.monotonic``, when to have finished.
         profiles: file that profiles are added to, or None.
     """
 

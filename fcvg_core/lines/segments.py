@@ -48,14 +48,14 @@ def detect_segments(
 
 
 def quick_lsd(grey: np.ndarray, scale: float) -> np.ndarray:
-    """OpenCV's LSD brought as close to :func:`.lsd.lsd` as its parameters allow
+    """OpenCV's LSD brought as close to :func:`.lsd.detector.lsd` as its parameters allow
     (docs/methods/lines.md, The quick detector).
 
     At scale 1 its segments are moved by the half pixel by which the conventions differ. Below, the picture is sampled
     as the exact detector does it and, because OpenCV takes 8 bits only, rounded after its contrast has been stretched
     to 0..255; the gradient threshold is stretched along.
 
-    Arguments and result as for :func:`.lsd.lsd`, endpoint order included; the order of segments is OpenCV's.
+    Arguments and result as for :func:`.lsd.detector.lsd`, endpoint order included; the order of segments is OpenCV's.
     """
     stretch = 1.0
     picture = np.ascontiguousarray(grey)

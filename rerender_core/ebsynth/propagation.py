@@ -2,7 +2,7 @@
 (docs/methods/ebsynth.md, Propagation)."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import torch
@@ -16,9 +16,10 @@ from .frame_store import belongs_on_disk, frame_store
 from .guides import carried, edge_guide, filled, position_guide
 from .plan import Interval
 from .stylised_keys import StylisedKeys
-from .synthesis.packed_guides import Guide, channel_count, pack_guides
+from .synthesis.packed_guides import PackedGuides, SourceGuides
 from .synthesis.solver import EngineName, SynthesisOptions, SynthesisProblem, synthesise
 
+CARRIED = (False, False, True, True)  # which guides, in the order of GuideWeights, move with the flow
 FILL_RADIUS = {"fill": 10, "ignore": 3}  # pixels; published: 30, whose cost rivals that of the synthesis
 
 
@@ -86,26 +87,11 @@ class PropagatedInterval:
 class _Walk:
     """One key frame's way through an interval: keeps what is carried from frame to frame."""
 
-    def __init__(
-        self,
-        key: int,
-        picture: np.ndarray,
-        order: Sequence[int],
-        clip: "_Clip",
-        options: PropagationOptions,
-        device: torch.device | str,
-    ):
-        self.key, self.order, self.clip, self.options, self.device = key, order, clip, options, device
-        self.output, self.position = picture, position_guide(*picture.shape[:2])
-        source = clip.picture(key)
-        self.style = _batch(picture, device)
-        self.sources = (
-            _batch(source, device),
-            _batch(edge_guide(source), device),
-            self.style,
-            _batch(self.position, device),
-        )
+    def __init__(self, key: int, picture: np.ndarray, order: Sequence[int], clip: "_Clip", options: PropagationOptions):
+        self.key, self.order, self.clip, self.options = key, order, clip, options
         height, width = picture.shape[:2]
+        self.style = self.output = picture
+        self.position = position_guide(height, width)
         y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
         self.origin = torch.stack([x, y], dim=-1).float()  # where in the key frame each pixel comes from
         on_disk = belongs_on_disk(len(order), height * width)
@@ -115,30 +101,24 @@ class _Walk:
             frame_store((len(order), height, width, 2), np.int16, on_disk),
         )
 
-    def guides(self, step: int, flow: np.ndarray, occluded: np.ndarray) -> tuple[list[tuple[Guide, bool]], np.ndarray]:
-        """The guides of frame ``order[step]``, each with whether it counts for nothing where the motion is hidden, and
-        where that is, bool [H, W]; moves the carried state on."""
-        frame, weights = self.order[step], self.options.weights
-        target = self.clip.picture(frame)
+    def source_guides(self) -> tuple[np.ndarray, ...]:
+        """The guides of the key frame, uint8 [H, W, 3], in the order of :class:`GuideWeights`."""
+        source = self.clip.picture(self.key)
+        return source, edge_guide(source), self.style, position_guide(*source.shape[:2])
+
+    def target_guides(
+        self, step: int, flow: np.ndarray, occluded: np.ndarray
+    ) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+        """The same of frame ``order[step]``, and where its motion is hidden, bool [H, W]; what is carried moves on."""
+        target = self.clip.picture(self.order[step])
         hidden = occluded | self._outside(flow)
-        fill, radius = self.options.occlusion == "fill", FILL_RADIUS[self.options.occlusion]
+        radius = FILL_RADIUS[self.options.occlusion]
         temporal = carried(self.output, flow)
         self.position = filled(carried(self.position, flow), hidden, radius)
-        if fill:
+        if self.options.occlusion == "fill":
             temporal = filled(temporal, hidden, radius)
         self._move_origin(flow, hidden)
-        targets = (
-            (target, weights.colour, False),
-            (edge_guide(target), weights.edge, False),
-            (temporal, weights.temporal, True),
-            (self.position, weights.position, True),
-        )
-        guides = [
-            (Guide(source, _batch(picture, self.device), weight), moved and not fill)
-            for source, (picture, weight, moved) in zip(self.sources, targets, strict=True)
-            if weight > 0
-        ]
-        return guides, hidden
+        return (target, edge_guide(target), temporal, self.position), hidden
 
     @staticmethod
     def _outside(flow: np.ndarray) -> np.ndarray:
@@ -167,8 +147,8 @@ class _Walk:
         return Side(*(values[::-1] for values in (self.side.pictures, self.side.errors, self.side.matches)))
 
 
-def _batch(picture: np.ndarray, device: torch.device | str) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(picture))[None].to(device)
+def _batch(pictures: Sequence[np.ndarray], device: torch.device | str) -> Tensor:
+    return torch.from_numpy(np.stack(pictures)).to(device)
 
 
 def needed_pairs(intervals: Sequence[Interval]) -> list[tuple[int, int]]:
@@ -218,12 +198,14 @@ def propagate(
         group = intervals[begin : begin + together]
         at = part_of(progress, done / total, 0.0)
         motions = [_Motion(frames, interval, flow, at) for interval in group]
-        walks = [_walks(interval, keys, clip, options, device) for interval in group]
+        walks = [_walks(interval, keys, clip, options) for interval in group]
         flat = [(walk, motion) for pair, motion in zip(walks, motions, strict=True) for walk in pair if walk]
+        front = _Front(flat, options, device)
         for step in range(max(len(walk.order) for walk, _ in flat)):
             active = [(walk, motion) for walk, motion in flat if step < len(walk.order)]
-            tell = part_of(progress, done / total, len(active) / total)
-            _advance(active, step, options, device, masks, tell)
+            if len(active) < len(front.walks):
+                front = _Front(active, options, device)
+            front.advance(step, masks, part_of(progress, done / total, len(active) / total))
             done += len(active)
             progress(done / total, "", active[0][0].output)
         for interval, motion, (left, right) in zip(group, motions, walks, strict=True):
@@ -232,15 +214,13 @@ def propagate(
             )
 
 
-def _walks(
-    interval: Interval, keys: StylisedKeys, clip: _Clip, options: PropagationOptions, device: torch.device | str
-) -> tuple:
+def _walks(interval: Interval, keys: StylisedKeys, clip: _Clip, options: PropagationOptions) -> tuple:
     """The way from the left and from the right key frame; None for a side without one."""
 
     def walk(key: int | None, order: Sequence[int]) -> _Walk | None:
         if key is None:
             return None
-        return _Walk(key, to_uint8(keys.frames[keys.numbers.index(key)]), order, clip, options, device)
+        return _Walk(key, to_uint8(keys.frames[keys.numbers.index(key)]), order, clip, options)
 
     return walk(interval.left, interval.frames), walk(interval.right, interval.frames[::-1])
 
@@ -279,50 +259,51 @@ class _Motion:
         ]
 
 
-def _advance(active, step: int, options: PropagationOptions, device, masks: Tensor | None, tell: Progress) -> None:
-    """Make the next frame of every walk, all of them in one batch."""
-    made, hidden = [], []
-    for walk, motion in active:
-        frame = walk.order[step]
-        neighbour = walk.key if step == 0 else walk.order[step - 1]
-        guides, lost = walk.guides(step, *motion.into(frame, neighbour))
-        made.append(guides)
-        hidden.append(lost)
-    stacked = [
-        Guide(
-            torch.cat([guides[i][0].source for guides in made]),
-            torch.cat([guides[i][0].target for guides in made]),
-            g.weight,
-        )
-        for i, (g, _) in enumerate(made[0])
-    ]
-    source, target, weights = pack_guides(stacked)
-    modulation = None
-    if any(moved for _, moved in made[0]):
-        modulation = _modulation(
-            stacked, [moved for _, moved in made[0]], torch.from_numpy(np.stack(hidden)).to(device)
-        )
-    mask = None if masks is None else torch.stack([masks[walk.order[step]] for walk, _ in active])
-    problem = SynthesisProblem(
-        style=torch.cat([walk.style for walk, _ in active]),
-        source_guides=source,
-        target_guides=target,
-        guide_weights=weights,
-        modulation=modulation,
-        target_mask=None if mask is None else mask.to(device),
-        start=torch.stack([walk.origin.round().int() for walk, _ in active]).to(device),
-    )
-    result = synthesise(problem, options.synthesis, options.engine, tell)
-    images, matches, errors = (values.cpu().numpy() for values in result)
-    for index, (walk, _) in enumerate(active):
-        walk.take(step, images[index], matches[index], errors[index])
+class _Front:
+    """Walks that make their next frames together, in one batch; what they need of their key frames at every step."""
 
+    def __init__(self, walks: Sequence[tuple[_Walk, _Motion]], options: PropagationOptions, device: torch.device | str):
+        self.walks, self._options, self._device = walks, options, device
+        weights = astuple(options.weights)
+        self._used = [guide for guide, weight in enumerate(weights) if weight > 0]
+        self._style = _batch([walk.style for walk, _ in walks], device)
+        sources = self._batches([walk.source_guides() for walk, _ in walks])
+        self._sources = SourceGuides(sources, [weights[guide] for guide in self._used])
 
-def _modulation(guides: list[Guide], moved: list[bool], hidden: Tensor) -> Tensor:
-    """uint8 [B, H, W, NG]: 0 for carried guides where their flow is occluded, else 255."""
-    parts = []
-    for guide, was_moved in zip(guides, moved, strict=True):
-        channels = channel_count(guide)
-        value = torch.where(hidden, 0, 255) if was_moved else torch.full_like(hidden, 255, dtype=torch.uint8)
-        parts.append(value.to(torch.uint8)[..., None].expand(*hidden.shape, channels))
-    return torch.cat(parts, dim=-1)
+    def _batches(self, guides: Sequence[Sequence[np.ndarray]]) -> list[Tensor]:
+        """uint8 [B, H, W, 3] of each guide that counts, from all guides of each walk."""
+        return [_batch([pictures[guide] for pictures in guides], self._device) for guide in self._used]
+
+    def advance(self, step: int, masks: Tensor | None, tell: Progress) -> None:
+        """Make the frame ``order[step]`` of every walk; the other arguments as for :func:`propagate`."""
+        targets, hidden = [], []
+        for walk, motion in self.walks:
+            frame = walk.order[step]
+            neighbour = walk.key if step == 0 else walk.order[step - 1]
+            guides, lost = walk.target_guides(step, *motion.into(frame, neighbour))
+            targets.append(guides)
+            hidden.append(lost)
+        packed = self._sources.packed_with(self._batches(targets))
+        mask = None if masks is None else torch.stack([masks[walk.order[step]] for walk, _ in self.walks])
+        problem = SynthesisProblem(
+            style=self._style,
+            source_guides=packed.source,
+            target_guides=packed.target,
+            guide_weights=packed.weights,
+            modulation=self._modulation(packed, hidden),
+            target_mask=None if mask is None else mask.to(self._device),
+            start=torch.stack([walk.origin.round().int() for walk, _ in self.walks]).to(self._device),
+        )
+        result = synthesise(problem, self._options.synthesis, self._options.engine, tell)
+        images, matches, errors = (values.cpu().numpy() for values in result)
+        for index, (walk, _) in enumerate(self.walks):
+            walk.take(step, images[index], matches[index], errors[index])
+
+    def _modulation(self, packed: PackedGuides, hidden: Sequence[np.ndarray]) -> Tensor | None:
+        """uint8 [B, H, W, NG]: 0 for carried guides where their motion is hidden, else 255; None = 255 everywhere."""
+        moved = [CARRIED[guide] for guide, count in zip(self._used, packed.channels, strict=True) for _ in range(count)]
+        if self._options.occlusion == "fill" or not any(moved):
+            return None
+        values = torch.full(packed.target.shape, 255, dtype=torch.uint8, device=self._device)
+        values[..., torch.tensor(moved)] = torch.where(_batch(hidden, self._device), 0, 255).to(torch.uint8)[..., None]
+        return values

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import torch
 from betwixt.rerender_core.ebsynth.guides import edge_guide, position_guide
-from betwixt.rerender_core.ebsynth.synthesis.packed_guides import Guide
+from betwixt.rerender_core.ebsynth.synthesis.packed_guides import PackedGuides, SourceGuides
 
 WEIGHTS = {"colour": 6.0, "edge": 0.5, "temporal": 0.5, "position": 2.0}
 
@@ -22,7 +22,7 @@ class PaintedScene:
     truth: np.ndarray
     flow: np.ndarray
 
-    def guides(self, names=tuple(WEIGHTS)) -> list[Guide]:
+    def packed_guides(self, names=tuple(WEIGHTS)) -> PackedGuides:
         """The named ones of Rerender's four guides, with a batch dimension of 1."""
         height, width = self.key.shape[:2]
         position = position_guide(height, width)
@@ -32,7 +32,8 @@ class PaintedScene:
             "temporal": (self.style, moved(self.style, self.flow, cv2.INTER_NEAREST)),
             "position": (position, moved(position, self.flow, cv2.INTER_NEAREST)),
         }
-        return [Guide(*(torch.from_numpy(side)[None] for side in pictures[name]), WEIGHTS[name]) for name in names]
+        sources, targets = ([torch.from_numpy(pictures[name][side])[None] for name in names] for side in (0, 1))
+        return SourceGuides(sources, [WEIGHTS[name] for name in names]).packed_with(targets)
 
 
 def moved(picture: np.ndarray, flow: np.ndarray, interpolation=cv2.INTER_CUBIC) -> np.ndarray:

@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 import torch
-from betwixt.rerender_core.ebsynth.synthesis.occupancy import covered, match_count
+from betwixt.rerender_core.ebsynth.synthesis.occupancy import covered
 from betwixt.rerender_core.ebsynth.synthesis.patch_error import patch_error
 from betwixt.rerender_core.ebsynth.synthesis.problem import SynthesisOptions, SynthesisProblem, all_style_weights
 from betwixt.rerender_core.ebsynth.synthesis.search_level import Solution
@@ -28,6 +28,22 @@ def energy(problem: SynthesisProblem, options: SynthesisOptions, result: Solutio
     error = float(patch_error(source, target, weights, result.nnf, patch).mean())
     occupied = float(at_matches(occupancy(result.nnf, tuple(problem.style.shape[1:3]), patch), result.nnf).mean())
     return Energy(error, occupied, error + uniformity * occupied)
+
+
+def match_count(nnf: torch.Tensor, source_size: tuple[int, int]) -> torch.Tensor:
+    """How many target pixels are matched to each source pixel.
+
+    Args:
+        nnf: integer [B, Ht, Wt, 2], (x, y); negative = no match, not counted.
+        source_size: (Hs, Ws).
+
+    Returns:
+        int64 [B, Hs, Ws].
+    """
+    b, area = nnf.shape[0], source_size[0] * source_size[1]
+    flat = nnf[..., 1].long() * source_size[1] + nnf[..., 0].long()
+    flat = flat + torch.arange(b, device=nnf.device).view(b, 1, 1) * area
+    return torch.bincount(flat[nnf[..., 0] >= 0], minlength=b * area).view(b, *source_size)
 
 
 def occupancy(nnf: torch.Tensor, source_size: tuple[int, int], patch: int) -> torch.Tensor:

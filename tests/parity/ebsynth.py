@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import torch
 from betwixt.common.compiled_kernels import numba_available
-from betwixt.rerender_core.ebsynth.synthesis.occupancy import covered, match_count
-from betwixt.rerender_core.ebsynth.synthesis.packed_guides import Guide, is_grey, pack_guides
+from betwixt.rerender_core.ebsynth.synthesis.occupancy import covered
+from betwixt.rerender_core.ebsynth.synthesis.packed_guides import PackedGuides, SourceGuides, is_grey
 from betwixt.rerender_core.ebsynth.synthesis.patch_error import patch_error
 from betwixt.rerender_core.ebsynth.synthesis.problem import SynthesisOptions, SynthesisProblem
 from betwixt.rerender_core.ebsynth.synthesis.pyramid import level_count, level_size, resample, upscale_nnf
@@ -16,7 +16,7 @@ from betwixt.rerender_core.ebsynth.synthesis.solver import synthesise
 from betwixt.rerender_core.ebsynth.synthesis.voting import changed, vote
 
 from support.golden import Case, Check, max_error
-from support.truth.synthesis_energy import at_matches, energy, occupancy, psnr
+from support.truth.synthesis_energy import at_matches, energy, match_count, occupancy, psnr
 from tests.parity.ebsynth_blend import BLEND_KINDS
 
 ERROR_TOLERANCE = 3e-6  # relative
@@ -117,8 +117,8 @@ def stop_mask(case: Case) -> list[Check]:
     return checks
 
 
-def guides_of(case: Case) -> list[Guide]:
-    """The numbered guides; a grey one without a channel axis gets three equal channels."""
+def packed_guides(case: Case) -> PackedGuides:
+    """The numbered guides, packed; a grey one without a channel axis gets three equal channels."""
     keys = sorted(
         key.removesuffix("_source") for key in case.tensors if key.startswith("g") and key.endswith("_source")
     )
@@ -130,11 +130,12 @@ def guides_of(case: Case) -> list[Guide]:
         picture = picture[..., None] if picture.ndim == 3 else picture
         return picture.expand(*picture.shape[:3], 3) if picture.shape[-1] == 1 else picture
 
-    return [Guide(rgb(f"{key}_source"), rgb(f"{key}_target"), weights[int(key.strip("guide"))]) for key in keys]
+    sources = SourceGuides([rgb(f"{key}_source") for key in keys], [weights[int(key.strip("guide"))] for key in keys])
+    return sources.packed_with([rgb(f"{key}_target") for key in keys])
 
 
 def packing(case: Case) -> list[Check]:
-    source, target, weights = pack_guides(guides_of(case))
+    source, target, weights, _ = packed_guides(case)
     return [
         Check("source", max_error(source[0], case["packed_source"]), 0),
         Check("target", max_error(target[0], case["packed_target"]), 0),
@@ -150,7 +151,7 @@ def statistics(case: Case, device="cpu", engines: Sequence[str] = ()) -> list[Ch
     style = batch(case, "style")
     style = style[..., None] if style.ndim == 3 else style
     style = style[..., :1] if is_grey(style) else style
-    source, target, weights = pack_guides(guides_of(case))
+    source, target, weights, _ = packed_guides(case)
     channels = style.shape[-1]
     style_weights = torch.full((channels,), settings.get("style_weight", 1.0) / channels)
     problem = SynthesisProblem(style, source, target, weights, style_weights)

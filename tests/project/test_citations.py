@@ -1,10 +1,11 @@
 """Docstrings and comments cite sections as ``docs/methods/NAME.md, Section; Another section``, in brackets or at a
-sentence's end; every citation must lead somewhere."""
+sentence's end, and code as ``:func:`.module.name```; every citation must lead somewhere."""
 
+import ast
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ DOCUMENTS = sorted((ROOT / "docs" / "methods").glob("*.md"))
 TITLE = r"[A-Za-z0-9][\w ,'-]*"
 CITATION = re.compile(rf"docs/methods/([a-z]+\.md), ({TITLE}(?:; {TITLE})*)")
 BETWEEN_DOCUMENTS = re.compile(rf"\(`([a-z]+\.md)`, ({TITLE})\)")
+CODE = re.compile(r":(?:attr|class|data|exc|func|meth|mod):`~?(\.*)([^`]+)`")
 OUTSIDE = re.compile(r"\bspec (?:[a-z_]+\.md|\d)|\((?:dwpose|fcvg|gluestick|gmflow|users)\.md")
 
 
@@ -41,14 +43,35 @@ def citations(source: str) -> list[tuple[str, str]]:
     return found
 
 
+def names(source: str, module: str) -> Iterator[str]:
+    """Dotted names of a module and of all that it defines or imports, however deep inside."""
+    yield module
+    scopes = [(module, ast.parse(source))]
+    while scopes:
+        scope, node = scopes.pop()
+        for child in ast.iter_child_nodes(node):
+            own = scope
+            match child:
+                case ast.FunctionDef() | ast.ClassDef() | ast.AsyncFunctionDef():
+                    own = f"{scope}.{child.name}"
+                    yield own
+                case ast.Name(ctx=ast.Store()):
+                    yield f"{scope}.{child.id}"
+                case ast.Attribute(ctx=ast.Store()):  # of self, in a method
+                    yield f"{scope.rpartition('.')[0]}.{child.attr}"
+                case ast.alias():
+                    yield f"{scope}.{(child.asname or child.name).split('.')[-1]}"
+            scopes.append((own, child))
+
+
 @pytest.fixture(scope="module")
 def sources() -> dict[str, str]:
     """All Python source by name, except this file's."""
     files = (path for path in ROOT.rglob("*.py") if path != Path(__file__).resolve())
-    names = {path.relative_to(ROOT): path for path in files}
+    relative = {path.relative_to(ROOT): path for path in files}
     return {
         name.as_posix(): path.read_text("utf-8")
-        for name, path in names.items()
+        for name, path in relative.items()
         if not any(part.startswith(".") for part in name.parts)
     }
 
@@ -68,6 +91,31 @@ def test_every_citation_names_a_section_that_exists(sources):
     lost = [f"{name}: {document}, {title}" for name, document, title in found if title not in known.get(document, ())]
     assert not lost, "\n".join(lost)
     assert len(found) > 80 and {document for _, document, _ in found} == set(known)  # code leads to every document
+
+
+def endings(names: Iterable[str]) -> set[str]:
+    """The ends of dotted names, from a dot on."""
+    return {name[place:] for name in names for place, letter in enumerate(name) if letter == "."}
+
+
+def test_every_reference_to_code_leads_somewhere(sources):
+    """With a leading dot, or with the folder, it is a name anywhere in the tree, else one in the same module."""
+    modules = {name: name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in sources}
+    inside = {name: endings(names(source, f".{modules[name]}")) for name, source in sources.items()}
+    everywhere = set().union(*inside.values())
+    cited = [(name, *match) for name, source in sources.items() if ":`" in source for match in references(source)]
+    lost = [
+        f"{name}: {start}{reference}"
+        for name, start, reference in cited
+        if f".{reference}" not in (everywhere if start or "." in reference else inside[name])
+    ]
+    assert not lost, "\n".join(lost)
+    assert len(cited) > 150
+
+
+def references(source: str) -> list[tuple[str, str]]:
+    """(leading dots, name) of everything that is cited as code."""
+    return [match for text in written_texts(source) for match in CODE.findall(text)]
 
 
 def test_nothing_outside_the_repository_is_cited(sources):

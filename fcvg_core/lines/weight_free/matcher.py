@@ -75,7 +75,7 @@ class WeightFreeLineMatcher:
 
     Segments of OpenCV's LSD are directed by their brighter side, carried over by several dense motion hypotheses
     (:mod:`.motion_hypotheses`), compared with the segments found there by the colours on both sides
-    (:mod:`.line_appearance`), and checked against the similarity that neighbouring matches agree on
+    (:mod:`.appearance`), and checked against the similarity that neighbouring matches agree on
     (:mod:`.neighbour_consistency`). The end segment is the start segment carried over, laid onto the line found in
     the last frame: its endpoints correspond to the start's.
 

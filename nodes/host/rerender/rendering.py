@@ -41,7 +41,7 @@ def is_xl(model) -> bool:
 
 
 class HostRendering:
-    """:class:`KeyframeHost` over MODEL, VAE and conditionings.
+    """:class:`.KeyframeHost` over MODEL, VAE and conditionings.
 
     Args:
         positive, negative: with the hints of all frames.

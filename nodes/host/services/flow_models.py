@@ -1,5 +1,7 @@
 """Flow networks behind the host's memory manager: GMFlow of the pack, RAFT of the host's own loader."""
 
+from abc import ABC, abstractmethod
+
 import comfy.model_management as management
 import comfy.model_patcher
 import comfy.ops
@@ -9,7 +11,7 @@ import torch.nn.functional as F
 from ....rerender_core.flow.loading import load_gmflow
 
 
-class NetworkFlow:
+class NetworkFlow(ABC):
     """Base of both models below: loads the network, runs chunks on the host's device, returns to the CPU.
 
     Args:
@@ -24,9 +26,13 @@ class NetworkFlow:
         free = management.get_free_memory(self.patcher.load_device)
         return max(1, min(8, int(0.5 * free / self.bytes(1, height, width))))
 
+    @abstractmethod
     def bytes(self, pairs: int, height: int, width: int) -> int:
         """Memory of the activations of so many pairs; the sum over pairs is not more than that of single ones."""
-        raise NotImplementedError
+
+    @abstractmethod
+    def run(self, first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(forward, backward) [B, 2, H, W] of pairs that are on the network's device."""
 
     def estimate(self, first, second):
         batch, _, height, width = first.shape

@@ -16,7 +16,7 @@ from .temporal_attention import DirectionState
 
 @dataclass(frozen=True)
 class HostDenoiser:
-    """:class:`BidirectionalDenoiser` over the model that the host hands to a sampler."""
+    """:class:`.BidirectionalDenoiser` over the model that the host hands to a sampler."""
 
     model: Callable  # the host's wrapper around the running guider
     arguments: dict

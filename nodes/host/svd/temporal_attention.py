@@ -103,7 +103,7 @@ class BackwardMotion:
     no repatching between the directions, and LoRA, fp8 and offloading go on working.
 
     Args:
-        deltas: as :func:`..fcvg_core.backward_motion.delta_weights` returns them.
+        deltas: as :func:`.backward_motion.delta_weights` returns them.
     """
 
     def __init__(self, deltas: dict):

@@ -21,8 +21,8 @@ class Keyframes:
     Attributes:
         pictures: two of float [H, W, 3], 0..1, each of any size; the second one is the first where there is no other.
         size: (width, height) of the clip.
-        fit: how pictures of another shape are fitted, of :data:`.key_frames.FIT_MODES`.
-        task: of :data:`.key_frames.TASKS`.
+        fit: how pictures of another shape are fitted, of :data:`.keyframes.FIT_MODES`.
+        task: of :data:`.keyframes.TASKS`.
     """
 
     pictures: tuple[torch.Tensor, torch.Tensor]

@@ -10,7 +10,7 @@ from .voting import Voting
 def float_vote(
     style: Tensor, matches: Tensor, patch: int, voting: Voting = "plain", errors: Tensor | None = None
 ) -> Tensor:
-    """As :func:`.patch_voting.vote`, without rounding and without limits.
+    """As :func:`.voting.vote`, without rounding and without limits.
 
     Args:
         style: float [H, W, C].

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ....common.compiled_kernels import compiled
-from . import numba_kernels as patch_match_kernels
+from . import numba_kernels
 from .numba_kernels import BLOCKED, MEANS
 from .occupancy import covered
 from .search_level import Level, Search, Solution, occupancy_cost, search_radii, usable_centres
@@ -33,7 +33,7 @@ REFRESH_SHARE = 100  # bands are told once 1 / this of all pixels have changed t
 
 
 def solve(level: Level, nnf: Tensor, search: Search, step: Callable[[], None]) -> Solution:
-    """See :class:`.patch_match.Engine`. Uses as many threads as torch does.
+    """See :class:`.search_level.Engine`. Uses as many threads as torch does.
 
     Raises:
         ImportError: numba is not installed.
@@ -82,10 +82,10 @@ def _wait(results) -> None:
 
 
 class _Problem:
-    """One problem of the batch, in the layout of patch_match_kernels.py."""
+    """One problem of the batch, in the layout of numba_kernels.py."""
 
     def __init__(self, level: Level, index: int, nnf: Tensor, search: Search):
-        self.kernels = compiled(patch_match_kernels)
+        self.kernels = compiled(numba_kernels)
         self.search = search
         self.seed = (search.seed * 1_000_003 + index) * 1_000_003 + sum(level.target_size)
         radius = self.radius = search.patch // 2

@@ -1,25 +1,57 @@
 """Pairs of guide pictures and how their channels are weighted (docs/methods/ebsynth.md, Guides and weights)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True)
-class Guide:
-    """What tells which part of the key frame belongs where in a frame.
+class PackedGuides(NamedTuple):
+    """All guides of a frame in one picture per side.
 
     Attributes:
-        source: uint8 [B, Hs, Ws, 3], the guide on the key frame.
-        target: uint8 [B, Ht, Wt, 3], the same on the frame that is made.
-        weight: of the guide as a whole, >= 0; its channels share it.
+        source: uint8 [B, Hs, Ws, NG].
+        target: uint8 [B, Ht, Wt, NG].
+        weights: float32 [NG].
+        channels: of each guide; one if it is grey on both sides. They sum to NG.
     """
 
     source: Tensor
     target: Tensor
-    weight: float
+    weights: Tensor
+    channels: tuple[int, ...]
+
+
+class SourceGuides:
+    """What tells which part of a key frame belongs where: its guides, to be packed with those of one frame after the
+    other.
+
+    Args:
+        pictures: uint8 [B, Hs, Ws, 3], one per guide.
+        weights: of the guides as a whole, >= 0; a guide's channels share its weight.
+    """
+
+    def __init__(self, pictures: Sequence[Tensor], weights: Sequence[float]):
+        self._weights, self._grey = weights, [is_grey(picture) for picture in pictures]
+        self._channels = tuple(picture.shape[-1] for picture in pictures)
+        self._whole = torch.cat(list(pictures), dim=-1)
+        self._packed = (self._channels, self._whole)
+
+    def packed_with(self, targets: Sequence[Tensor]) -> PackedGuides:
+        """``targets``: uint8 [B, Ht, Wt, 3], the same guides on the frame that is made. The source side is shared by
+        all frames at which the same guides are grey."""
+        channels = tuple(
+            1 if grey and is_grey(target) else target.shape[-1]
+            for grey, target in zip(self._grey, targets, strict=True)
+        )
+        if channels != self._packed[0]:
+            pictures = self._whole.split(self._channels, dim=-1)
+            self._packed = (channels, _first_channels(pictures, channels))
+        weights = [weight / count for weight, count in zip(self._weights, channels, strict=True) for _ in range(count)]
+        return PackedGuides(
+            self._packed[1], _first_channels(targets, channels), torch.tensor(weights, dtype=torch.float32), channels
+        )
 
 
 def is_grey(picture: Tensor) -> bool:
@@ -27,21 +59,5 @@ def is_grey(picture: Tensor) -> bool:
     return bool((picture == picture[..., :1]).all())
 
 
-def channel_count(guide: Guide) -> int:
-    """How many channels a guide takes: one if it is grey on both sides."""
-    return 1 if is_grey(guide.source) and is_grey(guide.target) else guide.source.shape[-1]
-
-
-def pack_guides(guides: Sequence[Guide]) -> tuple[Tensor, Tensor, Tensor]:
-    """All guides in one picture per side.
-
-    Returns:
-        source uint8 [B, Hs, Ws, NG], target uint8 [B, Ht, Wt, NG], weights float32 [NG].
-    """
-    sources, targets, weights = [], [], []
-    for guide in guides:
-        channels = channel_count(guide)
-        sources.append(guide.source[..., :channels])
-        targets.append(guide.target[..., :channels])
-        weights += [guide.weight / channels] * channels
-    return torch.cat(sources, dim=-1), torch.cat(targets, dim=-1), torch.tensor(weights, dtype=torch.float32)
+def _first_channels(pictures: Sequence[Tensor], counts: Sequence[int]) -> Tensor:
+    return torch.cat([picture[..., :count] for picture, count in zip(pictures, counts, strict=True)], dim=-1)

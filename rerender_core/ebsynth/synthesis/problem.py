@@ -17,7 +17,8 @@ class SynthesisProblem:
 
     Attributes:
         style: uint8 [B, Hs, Ws, NS], the painted key frames.
-        source_guides, target_guides: uint8 [B, Hs, Ws, NG] and [B, Ht, Wt, NG], see ``packed_guides.pack_guides``.
+        source_guides, target_guides: uint8 [B, Hs, Ws, NG] and [B, Ht, Wt, NG], see
+            :class:`.packed_guides.PackedGuides`.
         guide_weights: float32 [NG], >= 0.
         style_weights: float32 [NS], >= 0; None = one in all, shared by the channels.
         modulation: uint8 [B, Ht, Wt, NG], scales the guides' weights at each target pixel by its value / 255, e.g. 0
@@ -61,7 +62,7 @@ class SynthesisOptions:
         vote_iterations, match_iterations: searches per level, each followed by a vote, and PatchMatch iterations in
             each. Rerender uses 12 and 6.
         extra_pass: finish with 3x3 patches, no uniformity: crisper, less like the style in the large.
-        voting: "plain", "clamped" or "weighted", see ``patch_voting.vote``.
+        voting: "plain", "clamped" or "weighted", see :func:`.voting.vote`.
         stop_threshold: grey levels; where a patch changed less in the last vote, random search rests. 0 = never, as
             in the reference; 3 saves a quarter of the time at about the same result.
         schedule: "reference" searches every level alike. "hybrid" needs the problem's ``start``: it searches the

@@ -53,7 +53,7 @@ class Search:
         uniformity: what occupancy costs, in units of the patch error.
         vote_iterations: searches, each followed by a vote.
         match_iterations: PatchMatch iterations in each search.
-        voting: see patch_voting.py.
+        voting: see :func:`.voting.vote`.
         stop_threshold: grey levels by which a patch must have changed in the last vote for random search to go on at
             its pixel; 0 = it always does. The reference's CUDA variant stops propagation as well, at a loss.
         seed: of the random numbers.

@@ -23,7 +23,7 @@ MULTIPLIER, INCREMENT = 6364136223846793005, 1442695040888963407  # Knuth's MMIX
 
 
 def solve(level: Level, nnf: Tensor, search: Search, step: Callable[[], None]) -> Solution:
-    """See :class:`.patch_match.Engine`."""
+    """See :class:`.search_level.Engine`."""
     state = _Matching(level, nnf, search)
     image = state.vote("plain")
     active = None

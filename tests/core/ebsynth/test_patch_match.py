@@ -8,12 +8,14 @@ import torch
 from betwixt.rerender_core.ebsynth.synthesis import numba_engine, torch_engine
 from betwixt.rerender_core.ebsynth.synthesis.float_voting import float_vote
 from betwixt.rerender_core.ebsynth.synthesis.numba_kernels import BLOCKED
-from betwixt.rerender_core.ebsynth.synthesis.occupancy import covered, match_count
+from betwixt.rerender_core.ebsynth.synthesis.occupancy import covered
 from betwixt.rerender_core.ebsynth.synthesis.patch_error import patch_error
 from betwixt.rerender_core.ebsynth.synthesis.patch_features import PatchFeatures
 from betwixt.rerender_core.ebsynth.synthesis.pyramid import level_size, resample_mask, upscale_nnf
 from betwixt.rerender_core.ebsynth.synthesis.search_level import Level, Search, search_radii
 from betwixt.rerender_core.ebsynth.synthesis.voting import VOTINGS, vote
+
+from support.truth.synthesis_energy import match_count
 
 ENGINES = {"numba": numba_engine.solve, "torch": torch_engine.solve}
 SOURCE, TARGET = (30, 41), (150, 37)  # tall enough for two bands

@@ -11,7 +11,7 @@ from betwixt.common.errors import BetwixtError
 from betwixt.rerender_core.ebsynth.guides import position_guide
 from betwixt.rerender_core.ebsynth.synthesis import numba_engine
 from betwixt.rerender_core.ebsynth.synthesis import solver as synthesis
-from betwixt.rerender_core.ebsynth.synthesis.packed_guides import Guide, pack_guides
+from betwixt.rerender_core.ebsynth.synthesis.packed_guides import SourceGuides
 from betwixt.rerender_core.ebsynth.synthesis.problem import SynthesisOptions, SynthesisProblem
 from betwixt.rerender_core.ebsynth.synthesis.solver import synthesise
 
@@ -24,11 +24,10 @@ QUICK = SynthesisOptions(vote_iterations=3, match_iterations=2)
 
 
 def problem_of(scene, names=("colour", "edge", "temporal", "position")) -> SynthesisProblem:
-    source, target, weights = pack_guides(scene.guides(names))
     height, width = scene.key.shape[:2]
     y, x = np.mgrid[:height, :width]
     start = torch.from_numpy(np.rint(np.stack([x, y], axis=-1) + scene.flow)).int().clamp(min=0)[None]
-    return SynthesisProblem(torch.from_numpy(scene.style)[None], source, target, weights, start=start)
+    return SynthesisProblem(torch.from_numpy(scene.style)[None], *scene.packed_guides(names)[:3], start=start)
 
 
 @pytest.fixture(scope="module")
@@ -152,16 +151,9 @@ def test_strong_uniformity_is_met_by_bands_too(monkeypatch, engine, band_rows):
     def picture(key, size, interpolation):
         return torch.from_numpy(cv2.resize(case.array(key), size, interpolation=interpolation))[None]
 
-    source, target, weights = pack_guides(
-        [
-            Guide(
-                picture("guide0_source", (130, 90), cv2.INTER_NEAREST),
-                picture("guide0_target", (110, 150), cv2.INTER_NEAREST),
-                1.0,
-            )
-        ]
-    )
-    problem = SynthesisProblem(picture("style", (130, 90), cv2.INTER_CUBIC), source, target, weights)
+    sources = SourceGuides([picture("guide0_source", (130, 90), cv2.INTER_NEAREST)], [1.0])
+    packed = sources.packed_with([picture("guide0_target", (110, 150), cv2.INTER_NEAREST)])
+    problem = SynthesisProblem(picture("style", (130, 90), cv2.INTER_CUBIC), *packed[:3])
     totals = []
     for seed in range(3):
         options = SynthesisOptions(uniformity=6000.0, seed=seed)
@@ -286,9 +278,20 @@ def test_odd_sizes_and_channel_counts(engine, source_size, target_size, style_ch
 @pytest.mark.parametrize("engine", ENGINES)
 def test_guides_of_a_single_colour_tell_nothing_and_do_no_harm(scene, engine):
     flat = torch.full((1, 64, 80, 3), 7, dtype=torch.uint8)
-    source, target, weights = pack_guides([Guide(flat, flat, 1.0)])
-    result = synthesise(SynthesisProblem(torch.from_numpy(scene.style)[None], source, target, weights), QUICK, engine)
+    packed = SourceGuides([flat], [1.0]).packed_with([flat])
+    result = synthesise(SynthesisProblem(torch.from_numpy(scene.style)[None], *packed[:3]), QUICK, engine)
     assert float(result.image.float().std()) > 20.0  # a texture, not a mean
+
+
+def test_the_key_frame_is_packed_again_only_where_a_guide_turns_grey():
+    grey = torch.arange(48, dtype=torch.uint8).view(1, 4, 4, 3)[..., :1].expand(-1, -1, -1, 3)
+    colour = torch.arange(48, dtype=torch.uint8).view(1, 4, 4, 3)
+    sources = SourceGuides([colour, grey], [6.0, 3.0])
+    first, second = sources.packed_with([colour, colour]), sources.packed_with([grey, colour])
+    assert first.channels == second.channels == (3, 3) and first.source is second.source
+    third = sources.packed_with([colour, grey])
+    assert third.channels == (3, 1) and third.weights.tolist() == [2.0, 2.0, 2.0, 3.0]
+    assert torch.equal(third.source, first.source[..., :4]) and third.source is sources.packed_with([grey, grey]).source
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -2,10 +2,12 @@
 
 import pytest
 import torch
-from betwixt.rerender_core.ebsynth.synthesis.occupancy import covered, match_count
+from betwixt.rerender_core.ebsynth.synthesis.occupancy import covered
 from betwixt.rerender_core.ebsynth.synthesis.patch_error import patch_error
 from betwixt.rerender_core.ebsynth.synthesis.search_level import Level, Search, usable_centres
 from betwixt.rerender_core.ebsynth.synthesis.voting import vote
+
+from support.truth.synthesis_energy import match_count
 
 CUDA = torch.cuda.is_available()
 DEVICE = "cuda" if CUDA else "cpu"
