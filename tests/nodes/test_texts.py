@@ -1,11 +1,9 @@
 """Interface texts: the English file is what the schemas say, the translations have the same keys."""
 
 import json
-import re
 
 import pytest
 
-from support.bootstrap import ROOT
 from tools.collect_texts import TRANSLATIONS, differences, english, keys, locale_file
 
 
@@ -34,14 +32,3 @@ def test_a_translation_is_written_in_its_script(texts, language):
 
 def test_empty_texts_do_not_count_as_keys():
     assert list(keys({"A": {"description": "x", "inputs": {"b": {"tooltip": ""}}}})) == ["A/description"]
-
-
-@pytest.mark.parametrize("language", TRANSLATIONS)
-def test_a_translated_help_page_has_the_nodes_name_and_only_its_inputs(language):
-    names = json.loads(locale_file(language).read_text(encoding="utf-8"))
-    pages = sorted((ROOT / "web" / "docs").glob(f"*/{language}.md"))
-    assert pages
-    for page in pages:
-        text, original = page.read_text("utf-8"), (page.parent.parent / f"{page.parent.name}.md").read_text("utf-8")
-        assert text.startswith(f"# {names[page.parent.name]['display_name']}\n"), page
-        assert set(re.findall(r"^- \*\*(\w+)\*\*", text, re.MULTILINE)) <= set(re.findall(r"\w+", original)), page
