@@ -59,7 +59,7 @@ def gluestick(superpoint: str, checkpoint: str):
 
 def quality(report: Report, name: str, matcher, sources: dict) -> None:
     """A row for each source and motion, and one for all motions."""
-    columns = ["pictures", "motion", "pairs", "precision", "recall", "matches per pair", "seconds"]
+    columns = ["pictures", "motion", "pairs", "precision", "recall", "matches per pair", "processor seconds"]
     with report.table(f"quality, {name}", f"{name}: matches against the known motion", columns) as table:
         for source, pairs in sources.items():
             total, all_seconds = np.zeros(4, int), []
@@ -68,7 +68,7 @@ def quality(report: Report, name: str, matcher, sources: dict) -> None:
                 for pair in pairs(kind):
                     with Clock() as clock:
                         matches = matcher.match(pair.first, pair.last)
-                    seconds.append(clock.wall)
+                    seconds.append(clock.processor)
                     counts += measure(matches, pair)
                 table.add(source, kind, *_figures(counts, seconds))
                 total, all_seconds = total + counts, all_seconds + seconds

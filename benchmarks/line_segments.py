@@ -1,7 +1,7 @@
 """Line segment detection at 1024x576: time of the exact detector's engines and of the quick one, and their agreement.
 
-``python -m benchmarks.line_segments [FOLDER]``: drawn scenes, and the pictures of a folder. Times are for the whole
-selection of 300 segments; agreement is the share of the exact detector's selection that the quick one's holds
+``python -m benchmarks.line_segments [FOLDER]``: drawn scenes, and the pictures of a folder. Times, in processor
+seconds, are for the whole selection of 300 segments; agreement is the share of the exact detector's selection that the quick one's holds
 too, both endpoints within the given distance.
 """
 
@@ -65,7 +65,7 @@ def main() -> None:
             found = share_found(exact, quick, TOLERANCES)
             at_one = share_found(*(find(picture, 1.0)[:, :4].reshape(-1, 2, 2) for find in (lsd, quick_lsd)), (1.0,))
             shares = map(float, (*found, *at_one))
-            table.add(name, *(timing.wall for timing in taken.values()), len(exact), *shares)
+            table.add(name, *(timing.processor for timing in taken.values()), len(exact), *shares)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Poses: time of drawing and of everything around DWPose's networks, and the check that drawing is exact to the byte.
+"""Poses: processor time of drawing and of everything around DWPose's networks, and the check that drawing is exact to the byte.
 
 ``python -m benchmarks.poses [--count 200]``: so many random poses of 0 to 4 people are drawn at random sizes by the
 pack and step by step as published. The networks are stand-ins, so the time of an estimate is that of detection and pose
@@ -25,8 +25,8 @@ FRAMES = 25
 
 def milliseconds(action, repeats: int, share: int = 1) -> Spread:
     """Of one of ``share`` equal parts of the action."""
-    wall = timed(action, repeats).wall
-    return Spread(*(1000 * value / share for value in (wall.median, wall.low, wall.high)))
+    taken = timed(action, repeats).processor
+    return Spread(*(1000 * value / share for value in (taken.median, taken.low, taken.high)))
 
 
 def drawing_table(report: Report, repeats: int) -> None:

@@ -1,4 +1,4 @@
-"""Key-frame stylisation: model steps, memory of the feature stores, time beside the model.
+"""Key-frame stylisation: model steps, memory of the feature stores, processor time beside the model.
 
 ``python -m benchmarks.rerender [--clip FILE] [--frames 3] [--every 10] [--resolution 256]``
 
@@ -85,7 +85,7 @@ def run(parts: tuple, frames: torch.Tensor, constraints: KeyframeConstraints, ev
     with Clock() as whole:
         for _ in renderer.render():
             counted.append(model.steps)
-    beside = 1000 * (whole.wall - model.clock.wall - vae.clock.wall) / model.steps
+    beside = 1000 * (whole.processor - model.clock.processor - vae.clock.processor) / model.steps
     stored = 0 if renderer.attention is None else renderer.attention.bytes / 2**20
     full = stored * FULL_WIDTH / 2 * (FULL_SIDE / min(height, width)) ** 2 / 1024  # half precision, GiB
     return (
@@ -93,10 +93,10 @@ def run(parts: tuple, frames: torch.Tensor, constraints: KeyframeConstraints, ev
         (counted[-1] - counted[0]) / (count - 1),
         float(stored),
         float(full),
-        1000 * model.clock.wall / model.steps,
+        1000 * model.clock.processor / model.steps,
         beside,
-        vae.clock.wall / count,
-        motion.wall / (count - 1),
+        vae.clock.processor / count,
+        motion.processor / (count - 1),
     )
 
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from ...common.errors import BetwixtError
 from ...common.files.published_files import GI_UNET, SVD_14
-from .keys import to_ldm
+from .parameter_names import to_ldm
 
 _PROJECTION = re.compile(r"(?P<layer>.+\.time_stack\.0\.attn1)\.(?P<part>to_v\.weight|to_out\.0\.(weight|bias))")
 PARTS = ("to_v.weight", "to_out.0.weight", "to_out.0.bias")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .line_interpolation import keep_key_frames
+from .line_interpolation import keep_keyframes
 from .rigid_groups import find_groups
 
 HALF_TURN_SPAN = np.radians(-170)  # turns are counted from here, so that half turns all go clockwise
@@ -106,4 +106,4 @@ def arc_segments(
     half = _spans(span0, span1, exponent.imag, times) / 2
     ends = np.stack([middle - half, middle + half], axis=-1)
     moved = np.stack([ends.real, ends.imag], axis=-1).astype(np.float32)
-    return keep_key_frames(moved, start, end, fractions)
+    return keep_keyframes(moved, start, end, fractions)

@@ -18,7 +18,7 @@ def pair_endpoints(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     return np.where((distance[0] < distance[1])[:, None, None], end, crossed)
 
 
-def keep_key_frames(moved: np.ndarray, start: np.ndarray, end: np.ndarray, fractions: Sequence[float]) -> np.ndarray:
+def keep_keyframes(moved: np.ndarray, start: np.ndarray, end: np.ndarray, fractions: Sequence[float]) -> np.ndarray:
     """Put the key frames' own segments, endpoint order included, at a first fraction of 0 and a last one of 1.
 
     Args:
@@ -44,4 +44,4 @@ def interpolate_segments(start: np.ndarray, end: np.ndarray, fractions: Sequence
     """
     steps = np.asarray(fractions, np.float32)[:, None, None, None]
     moved = start + (pair_endpoints(start, end) - start) * steps
-    return keep_key_frames(moved, start, end, fractions)
+    return keep_keyframes(moved, start, end, fractions)

@@ -44,7 +44,7 @@ def _size_inputs() -> list[io.Input]:
     ]
 
 
-def _key_frame_inputs() -> list[io.Input]:
+def _keyframe_inputs() -> list[io.Input]:
     return [
         io.Image.Input("start_image", tooltip="First key frame."),
         io.Image.Input("end_image", tooltip="Last key frame; may have another size."),
@@ -79,7 +79,7 @@ def _training_inputs() -> list[io.Input]:
     ]
 
 
-def fitted_key_frames(start_image, end_image, width: int, height: int, mode: str) -> torch.Tensor:
+def fitted_keyframes(start_image, end_image, width: int, height: int, mode: str) -> torch.Tensor:
     """Both key frames, checked and fitted: float [2, height, width, 3]."""
     check_size(width, height)
     images = [single_frame(start_image, "start_image"), single_frame(end_image, "end_image")]
@@ -101,7 +101,7 @@ class FitKeyframes(CheckedNode):
             description="Brings both key frames to the size of the clip, as FCVG does before it looks for lines and "
             "people. Put it in front of everything, so that lines, poses and conditioning share one picture.",
             search_aliases=["crop", "resize", "letterbox"],
-            inputs=[*_key_frame_inputs(), *_size_inputs()],
+            inputs=[*_keyframe_inputs(), *_size_inputs()],
             outputs=[
                 io.Image.Output(display_name="start_image", tooltip="The first key frame at the wanted size."),
                 io.Image.Output(display_name="end_image", tooltip="The last key frame at the wanted size."),
@@ -112,7 +112,7 @@ class FitKeyframes(CheckedNode):
 
     @classmethod
     def execute(cls, start_image, end_image, width, height, fit) -> io.NodeOutput:
-        start, end = fitted_key_frames(start_image, end_image, width, height, fit).split(1)
+        start, end = fitted_keyframes(start_image, end_image, width, height, fit).split(1)
         return io.NodeOutput(start, end, width, height)
 
 
@@ -129,7 +129,7 @@ class InbetweenConditioningNode(CheckedNode):
             inputs=[
                 io.ClipVision.Input("clip_vision", tooltip="SVD's image encoder, from 'Image Only Checkpoint Loader'."),
                 io.Vae.Input("vae", tooltip="SVD's temporal VAE, from the same loader."),
-                *_key_frame_inputs(),
+                *_keyframe_inputs(),
                 *_size_inputs(),
                 frame_count_input(
                     "Frames of the clip, both key frames included. The models were trained on 14 to 25; longer "
@@ -167,7 +167,7 @@ class InbetweenConditioningNode(CheckedNode):
         augmentation,
         seed,
     ) -> io.NodeOutput:
-        pictures = fitted_key_frames(start_image, end_image, width, height, fit)
+        pictures = fitted_keyframes(start_image, end_image, width, height, fit)
         require_temporal_vae(vae, "vae")
         _require_svd_clip(clip_vision)
         low, high = TRAINED_FRAMES

@@ -70,7 +70,7 @@ class DecodeVideoLatents(CheckedNode):
         _check_latents(latents)
         require_temporal_vae(vae, "vae")
         plan(latents.shape[0], chunk, overlap)
-        ends = _key_frames(latents, start_image, end_image) if drift_correction or exact_ends else None
+        ends = _keyframes(latents, start_image, end_image) if drift_correction or exact_ends else None
         images = decode(
             lambda part: decode_frames(vae, part), latents, chunk, overlap, NodeProgress(cls.hidden.unique_id)
         )
@@ -90,7 +90,7 @@ def _check_latents(latents) -> None:
         )
 
 
-def _key_frames(latents, start_image, end_image):
+def _keyframes(latents, start_image, end_image):
     if start_image is None or end_image is None:
         raise BetwixtError(
             "'drift_correction' or 'exact_ends' is on, and a key frame is not connected.",

@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io
 
-from ...common.measures.key_frames import colour_distance, end_frame_error
+from ...common.measures.keyframes import colour_distance, end_frame_error
 from ...common.measures.measurement import checked_clip, selected
 from ...common.measures.motion import pace_error, pixel_mse, warp_error
 from ...common.measures.sharpness import cpbd

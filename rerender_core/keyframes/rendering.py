@@ -180,7 +180,7 @@ class KeyframeRenderer:
         for position in range(1, count):
             refresh = position in self.settings.refresh
             trace = AnchorTrace()
-            frame = self._key_frame(position, anchor, previous, trace if refresh else None)
+            frame = self._keyframe(position, anchor, previous, trace if refresh else None)
             yield frame
             previous = _Earlier(position, frame.picture, trace)
             if refresh:
@@ -215,7 +215,7 @@ class KeyframeRenderer:
         picture = torch.from_numpy(recoloured(to_uint8(self.frames[position]), wanted))
         return picture.permute(2, 0, 1)[None].float() / 127.5 - 1
 
-    def _key_frame(self, position: int, anchor: _Earlier, previous: _Earlier, trace: AnchorTrace | None):
+    def _keyframe(self, position: int, anchor: _Earlier, previous: _Earlier, trace: AnchorTrace | None):
         constraints, steps = self.settings.constraints, self.settings.fusion_steps
         shape = None
         if constraints.shape_aware is not None:

@@ -17,7 +17,7 @@ from ....common.errors import BetwixtError
 from ....common.files.checkpoints import describe_state_dict, expected_tensors, non_finite_report, unwrap_state_dict
 from ....common.files.published_files import FCVG_UNET, SVD_XT
 from ....common.memory_model import SVD_FACTOR
-from ....fcvg_core.sampling.keys import is_diffusers, to_ldm
+from ....fcvg_core.sampling.parameter_names import is_diffusers, to_ldm
 from ..services.model_files import read_weights
 
 WEIGHT_DTYPES = {  # the choice shown -> stored precision; None = the host decides

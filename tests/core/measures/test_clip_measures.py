@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from betwixt.common.errors import BetwixtError
-from betwixt.common.measures.key_frames import colour_distance, end_frame_error, mean_lab
+from betwixt.common.measures.keyframes import colour_distance, end_frame_error, mean_lab
 from betwixt.common.measures.motion import pace, pace_error, pixel_mse, warp_error, warped
 from betwixt.common.measures.prompt_fit import frame_accuracy, temporal_consistency
 from betwixt.common.measures.sharpness import cpbd, edge_widths

@@ -26,7 +26,7 @@ def model_from(host):
 
 @pytest.mark.parametrize("manifest, parameters", [(FULL_UNET, 1_524_623_082), (REDUCED_UNET, 362_055_402)])
 def test_all_names_and_shapes_of_a_published_size_arrive(host, manifest, parameters):
-    from betwixt.fcvg_core.sampling.keys import to_ldm
+    from betwixt.fcvg_core.sampling.parameter_names import to_ldm
     from betwixt.nodes.host.svd.model import SvdUnet, expected_shapes
 
     from support.models.synthetic_weights import load_manifest
@@ -59,7 +59,7 @@ def test_the_precision_can_be_chosen(model_from, weights, choice, dtype):
 
 
 def test_a_whole_checkpoint_gives_its_unet(model_from, weights):
-    from betwixt.fcvg_core.sampling.keys import to_ldm
+    from betwixt.fcvg_core.sampling.parameter_names import to_ldm
 
     checkpoint = {f"model.diffusion_model.{key}": value for key, value in to_ldm(weights)[0].items()}
     checkpoint["first_stage_model.decoder.conv_in.weight"] = torch.zeros(1)

@@ -1,5 +1,5 @@
 import torch
-from betwixt.fcvg_core.sampling.keys import diffusers_to_ldm, is_diffusers, to_ldm
+from betwixt.fcvg_core.sampling.parameter_names import diffusers_to_ldm, is_diffusers, to_ldm
 
 from support.golden import STORED
 from support.models.synthetic_weights import load_manifest
