@@ -1,8 +1,8 @@
 """Line segment detection at 1024x576: time of the exact detector's engines and of the quick one, and their agreement.
 
 ``python -m benchmarks.line_segments [FOLDER]``: drawn scenes, and the pictures of a folder. Times, in processor
-seconds, are for the whole selection of 300 segments; agreement is the share of the exact detector's selection that the quick one's holds
-too, both endpoints within the given distance.
+seconds, are for the whole selection of 300 segments; agreement is the share of the exact detector's selection that the
+quick one's holds too, both endpoints within the given distance.
 """
 
 from collections.abc import Iterator

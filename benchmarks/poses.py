@@ -1,4 +1,4 @@
-"""Poses: processor time of drawing and of everything around DWPose's networks, and the check that drawing is exact to the byte.
+"""Poses: processor time of drawing and of everything around DWPose's networks, and whether drawing is exact to a byte.
 
 ``python -m benchmarks.poses [--count 200]``: so many random poses of 0 to 4 people are drawn at random sizes by the
 pack and step by step as published. The networks are stand-ins, so the time of an estimate is that of detection and pose
