@@ -10,11 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .matching import Matching
 from .occupancy import covered
 from .patch_error import patch_rows, replicate
 from .patch_features import DIRECTIONS, PatchFeatures
 from .search_level import Level, Search, Solution, occupancy_cost, search_radii, usable_centres
-from .voting import Voting, changed, pack_channels, packed_votes, unpack_mean, vote
+from .voting import pack_channels, packed_votes, unpack_mean
 
 CPU_VALUES = 640 << 10  # handled at once, in buffers that are kept: fresh memory costs more than the arithmetic
 DEVICE_VALUES = 16 << 20
@@ -24,35 +25,19 @@ MULTIPLIER, INCREMENT = 6364136223846793005, 1442695040888963407  # Knuth's MMIX
 
 def solve(level: Level, nnf: Tensor, search: Search, step: Callable[[], None]) -> Solution:
     """See :class:`.search_level.Engine`."""
-    state = _Matching(level, nnf, search)
-    image = state.vote("plain")
-    active = None
-    for _ in range(search.vote_iterations):
-        state.begin_search(image)
-        for iteration in range(search.match_iterations):
-            sign = 1 if iteration % 2 == 0 else -1
-            state.propagate(0, sign)
-            state.propagate(sign, 0)
-            state.random_search(active)
-        previous, image = image, state.vote(search.voting)
-        if search.stop_threshold > 0:
-            active = changed(previous, image, search.stop_threshold, search.patch).flatten()
-        step()
-    return Solution(image, state.coordinates(), state.error.view(nnf.shape[:3]))
+    return _Matching(level, nnf, search).solve(step)
 
 
-class _Matching:
-    """Matches of a batch of problems as flat positions in all its sources, and all that is needed to improve them.
+class _Matching(Matching):
+    """Matches as flat positions in all sources of the batch.
 
     Behind the last source there is room for the position ``self.none`` of pixels without a match and for anything
     within a patch of it; patches there cost infinitely much.
     """
 
     def __init__(self, level: Level, nnf: Tensor, search: Search):
-        self.level, self.search = level, search
-        self.radius, device = search.patch // 2, level.source.device
-        self.b, self.height, self.width = nnf.shape[:3]
-        self.source_height, self.source_width = level.source_size
+        super().__init__(level, nnf, search)
+        device = level.source.device
         self.area = self.source_height * self.source_width
         values = CPU_VALUES if device.type == "cpu" else DEVICE_VALUES
         row_length = search.patch * level.source.shape[-1]
@@ -87,7 +72,6 @@ class _Matching:
         match = batch + nnf[..., 1].long() * self.source_width + nnf[..., 0].long()
         self.match = torch.where(matched, match.flatten(), self.none)
         self.everywhere = matched if not matched.all() else None
-        self.error = torch.zeros(self.match.shape, device=device)
         per_problem = matched.view(self.b, -1).sum(dim=1)
         costs = [occupancy_cost(level, int(count), search) for count in per_problem]
         self.unit_cost = torch.tensor(costs, device=device).view(-1, 1, 1)
@@ -108,7 +92,6 @@ class _Matching:
         return patch_rows(replicate(factors, self.radius), self.search.patch), scaled
 
     def begin_search(self, image: Tensor) -> None:
-        """Take the last vote into the target, measure all matches against it and count them."""
         target = torch.cat([replicate(image, self.radius), self.guides], dim=-1).contiguous()
         self.target_rows = patch_rows(target, self.search.patch)
         self.features.set_target_style(image)
@@ -129,10 +112,6 @@ class _Matching:
         self.unseen_moves = 0
 
     def propagate(self, down: int, right: int) -> None:
-        """Try, at every pixel, the match of the pixel ``down`` rows above or ``right`` columns left of it, moved along.
-
-        Negative numbers mean below and to the right.
-        """
         match = self.match.view(self.b, self.height, self.width)
         candidate = torch.full_like(match, self.none)
         here = (slice(None), _after(down), _after(right))
@@ -144,14 +123,9 @@ class _Matching:
         self._consider((part, candidate[part]) for part in pixels.split(self.chunk))
 
     def random_search(self, active: Tensor | None) -> None:
-        """Try random places in squares of growing radius around each pixel's match as it now is.
-
-        Args:
-            active: bool per pixel, where to search; None = everywhere.
-        """
         where = self.everywhere
         if active is not None:
-            where = active if where is None else where & active
+            where = active.flatten() if where is None else where & active.flatten()
         if where is None:
             parts = [slice(start, start + self.chunk) for start in range(0, len(self.match), self.chunk)]
         else:
@@ -264,17 +238,12 @@ class _Matching:
         self.error[pixels] = error
         self.unseen_moves += len(pixels)
 
-    def vote(self, voting: Voting) -> Tensor:
-        """The picture that the matches make."""
-        if voting == "plain":
-            match = self.match.view(self.b, self.height, self.width)
-            sums = packed_votes(self.packed_style, match, self.source_width, self.search.patch)
-            return unpack_mean(sums, self.level.style_channels + 1)
-        error = self.error.view(self.b, self.height, self.width)
-        return vote(self.level.style, self.coordinates(), self.search.patch, voting, error)
+    def plain_vote(self) -> Tensor:
+        match = self.match.view(self.b, self.height, self.width)
+        sums = packed_votes(self.packed_style, match, self.source_width, self.search.patch)
+        return unpack_mean(sums, self.level.style_channels + 1)
 
     def coordinates(self) -> Tensor:
-        """The matches as int32 [B, Ht, Wt, 2], (x, y), -1 for none."""
         x, y, _ = self._split(self.match)
         nnf = torch.stack([x, y], dim=-1).int()
         nnf[self.match >= self.none] = -1

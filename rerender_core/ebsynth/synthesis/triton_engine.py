@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import triton_kernels as kernels
+from .matching import Matching
 from .patch_error import replicate
 from .search_level import Level, Search, Solution, occupancy_cost, search_radii, usable_centres
-from .voting import Voting, changed, vote
 
 logger = logging.getLogger(__name__)
 
@@ -42,31 +42,15 @@ def available(device: torch.device) -> bool:
 
 def solve(level: Level, nnf: Tensor, search: Search, step: Callable[[], None]) -> Solution:
     """See :class:`.search_level.Engine`."""
-    state = _Matching(level, nnf, search)
-    image = state.vote("plain")
-    active = None
-    for _ in range(search.vote_iterations):
-        state.begin_search(image)
-        for iteration in range(search.match_iterations):
-            sign = 1 if iteration % 2 == 0 else -1
-            state.propagate(0, sign)
-            state.propagate(sign, 0)
-            state.random_search(active)
-        previous, image = image, state.vote(search.voting)
-        if search.stop_threshold > 0:
-            active = changed(previous, image, search.stop_threshold, search.patch)
-        step()
-    return Solution(image, state.coordinates(), state.error.view(nnf.shape[:3]))
+    return _Matching(level, nnf, search).solve(step)
 
 
-class _Matching:
-    """Matches of a batch of problems, and all that is needed to improve them."""
+class _Matching(Matching):
+    """Matches as flat positions in the source of their own problem, -1 for none."""
 
     def __init__(self, level: Level, nnf: Tensor, search: Search):
-        self.level, self.search, device = level, search, level.source.device
-        self.b, self.height, self.width = nnf.shape[:3]
-        self.source_height, self.source_width = level.source_size
-        self.radius = search.patch // 2
+        super().__init__(level, nnf, search)
+        device = level.source.device
         channels = level.source.shape[-1]
         self.words = 1 << (-(-channels // 4) - 1).bit_length()
         self.source = _words(level.source, self.words)
@@ -84,7 +68,6 @@ class _Matching:
         self.match = torch.where(nnf[..., 0] >= 0, flat, -1).int().flatten()
         self.spare = torch.empty_like(self.match)
         self.centre = self.match
-        self.error = torch.zeros(self.match.shape, device=device)
         self.usable = usable_centres(level, search.patch).to(torch.uint8).flatten()
         matched = (nnf[..., 0] >= 0).flatten(1).sum(dim=1).clamp(min=1)
         self.unit_cost = occupancy_cost(level, 1, search) / matched.float()
@@ -94,7 +77,6 @@ class _Matching:
         self.radii = search_radii(level.source_size)
 
     def begin_search(self, image: Tensor) -> None:
-        """Take the last vote into the target, measure all matches against it and count them."""
         self.target_style.copy_(replicate(image, self.radius))
         first = torch.arange(self.b, device=self.match.device)[:, None] * (self.source_height * self.source_width)
         match = self.match.view(self.b, -1)
@@ -104,20 +86,11 @@ class _Matching:
         self._refresh_occupancy()
 
     def propagate(self, down: int, right: int) -> None:
-        """Try, at every pixel, the match of the pixel ``down`` rows above or ``right`` columns left of it, moved along.
-
-        Negative numbers mean below and to the right.
-        """
         self._search(PROPAGATE, self.spare, down=down, right=right)
         self.match, self.spare = self.spare, self.match
         self._refresh_occupancy()
 
     def random_search(self, active: Tensor | None) -> None:
-        """Try random places in squares of growing radius around each pixel's match as it now is.
-
-        Args:
-            active: bool per pixel, where to search; None = everywhere.
-        """
         self.centre = self.match.clone()
         for radius in self.radii:
             self._search(RANDOM, self.match, radius=radius, active=active)
@@ -169,11 +142,7 @@ class _Matching:
             BLOCK=BLOCK,
         )
 
-    def vote(self, voting: Voting) -> Tensor:
-        """The picture that the matches make."""
-        if voting != "plain":
-            error = self.error.view(self.b, self.height, self.width)
-            return vote(self.level.style, self.coordinates(), self.search.patch, voting, error)
+    def plain_vote(self) -> Tensor:
         channels = self.level.style_channels
         image = torch.empty(self.b, self.height, self.width, channels, dtype=torch.uint8, device=self.match.device)
         kernels.vote[_programs(self.match) + (channels,)](
@@ -193,7 +162,6 @@ class _Matching:
         return image
 
     def coordinates(self) -> Tensor:
-        """The matches as int32 [B, Ht, Wt, 2], (x, y), -1 for none."""
         y = torch.div(self.match, self.source_width, rounding_mode="floor")
         nnf = torch.stack([self.match - y * self.source_width, y], dim=-1)
         return torch.where(self.match[:, None] < 0, -1, nnf).view(self.b, self.height, self.width, 2)
