@@ -85,3 +85,8 @@ def grey(pictures: np.ndarray) -> np.ndarray:
     """uint8 RGB [..., 3] to uint8 luma with Pillow's integer rule (docs/methods/lines.md, Grey values)."""
     r, g, b = (pictures[..., i].astype(np.uint32) for i in range(3))
     return ((19595 * r + 38470 * g + 7471 * b + 32768) >> 16).astype(np.uint8)
+
+
+def nearest_size(width: int, height: int, step: int) -> tuple[int, int]:
+    """The nearest width and height that are multiples of ``step`` pixels, at least one step each."""
+    return max(step, round(width / step) * step), max(step, round(height / step) * step)

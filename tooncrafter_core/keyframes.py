@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..common.errors import BetwixtError
+from ..common.pictures import nearest_size
 
 SIZE_STEP = 64  # pixels: three halvings of latents of an eighth of the size
 FIT_MODES = ("published", "crop", "pad", "stretch")
@@ -16,11 +17,9 @@ TOKENS_PER_FRAME = 16
 
 
 def check_size(width: int, height: int) -> None:
-    """Raises:
-    BetwixtError: a side that the network's halvings do not divide; offers the nearest.
-    """
+    """Refuse, by a BetwixtError, a side that the network's halvings do not divide; offers the nearest."""
     if width % SIZE_STEP or height % SIZE_STEP or min(width, height) < SIZE_STEP:
-        near = [max(SIZE_STEP, round(side / SIZE_STEP) * SIZE_STEP) for side in (width, height)]
+        near = nearest_size(width, height, SIZE_STEP)
         raise BetwixtError(
             f"The size is {width}x{height}.",
             f"Width and height must be multiples of {SIZE_STEP}.",

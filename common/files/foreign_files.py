@@ -69,9 +69,7 @@ def recognised(path: str) -> Foreign | None:
 
 
 def refuse_other_files(path: str) -> None:
-    """Raises:
-    BetwixtError: the file is none that weights can be read from, or has the other format's ending; says what it is.
-    """
+    """Refuse, by a BetwixtError that says what it is, a file without weights or with the other format's ending."""
     kind, remedy = _instead_of_weights(path)
     if kind:
         raise BetwixtError(

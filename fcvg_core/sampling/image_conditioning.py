@@ -7,6 +7,7 @@ from kornia.geometry.transform import resize
 from PIL import Image
 
 from ...common.errors import BetwixtError
+from ...common.pictures import nearest_size
 
 CLIP_SIZE = 224
 SIZE_STEP = 8  # pixels per latent
@@ -14,11 +15,9 @@ FIT_MODES = ("crop", "pad", "stretch")
 
 
 def check_size(width: int, height: int) -> None:
-    """Raises:
-    BetwixtError: a side that the latents cannot represent.
-    """
+    """Refuse, by a BetwixtError, a side that the latents cannot represent."""
     if width % SIZE_STEP or height % SIZE_STEP:
-        near = [max(SIZE_STEP, round(side / SIZE_STEP) * SIZE_STEP) for side in (width, height)]
+        near = nearest_size(width, height, SIZE_STEP)
         raise BetwixtError(
             f"The size is {width}x{height}.",
             f"Width and height must be multiples of {SIZE_STEP} (multiples of 64 work best).",

@@ -49,9 +49,7 @@ class StylisedKeys:
         return cls(frames[order], tuple(int(numbers[index]) for index in order))
 
     def check_clip(self, frame_count: int, height: int, width: int) -> None:
-        """Raises:
-        BetwixtError: a number outside the clip, or pictures of another size than its frames.
-        """
+        """Refuse, by a BetwixtError, numbers outside the clip and pictures of another size than its frames."""
         if self.numbers[-1] >= frame_count:
             raise BetwixtError(
                 f"A key picture belongs to frame {self.numbers[-1]}.",

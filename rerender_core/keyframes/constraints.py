@@ -14,9 +14,7 @@ REPLACEMENTS = get_args(Replacement)
 
 
 def window(start: float, end: float) -> Window:
-    """Raises:
-    BetwixtError: the window ends before it begins.
-    """
+    """The window as a value; BetwixtError if it ends before it begins."""
     if start > end:
         raise BetwixtError(
             f"The window begins at {start:g} and ends at {end:g}.",
@@ -132,9 +130,7 @@ class KeyframeConstraints:
     adaptive: Adaptive | None = None
 
     def added(self, constraint: Constraint) -> "KeyframeConstraints":
-        """Raises:
-        BetwixtError: there is one of its kind already.
-        """
+        """The chain with one more; BetwixtError if there is one of its kind already."""
         if getattr(self, constraint.field) is not None:
             raise BetwixtError(
                 f"'{constraint.title}' is in the chain of constraints twice.",

@@ -27,9 +27,7 @@ def needed_pairs(count: int, refresh: frozenset[int], constraints: KeyframeConst
 
 
 def check_flow(flow: Flow, pairs: list[tuple[int, int]], height: int, width: int) -> None:
-    """Raises:
-    BetwixtError: flow of another size, with NaN, or without one of the pairs.
-    """
+    """Refuse, by a BetwixtError, flow of another size, with NaN, or without one of the pairs."""
     flow.check(
         pairs,
         height,

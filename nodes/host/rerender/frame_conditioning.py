@@ -10,9 +10,7 @@ MASKS = {"concat_mask": "inpainting mask", "mask": "region"}  # one per frame, o
 
 
 def check_conditioning(conditioning: list, frames: int, name: str) -> None:
-    """Raises:
-    BetwixtError: hints, inpainting pictures or masks for another number of frames.
-    """
+    """Refuse, by a BetwixtError, hints, inpainting pictures and masks for another number of frames."""
     for _, options in conditioning:
         control = options.get("control")
         while control is not None:

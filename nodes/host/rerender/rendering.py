@@ -22,9 +22,7 @@ from .unclamped_vae import UnclampedVAE
 
 
 def require_model(model) -> None:
-    """Raises:
-    BetwixtError: not a picture model with the UNet of Stable Diffusion.
-    """
+    """Refuse, by a BetwixtError, all but picture models with the UNet of Stable Diffusion."""
     inner = model.model
     video = isinstance(inner, comfy.model_base.SVD_img2vid)
     if video or not isinstance(inner.diffusion_model, UNetModel) or inner.latent_format.latent_channels != 4:

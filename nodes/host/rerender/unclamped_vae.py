@@ -67,9 +67,7 @@ def picture_vae_config(weights: dict) -> dict:
 
 
 def require_picture_vae(vae) -> None:
-    """Raises:
-    BetwixtError: not a VAE of Stable Diffusion 1, 2 or XL.
-    """
+    """Refuse, by a BetwixtError, all but the VAEs of Stable Diffusion 1, 2 and XL."""
     network = getattr(vae, "first_stage_model", None)
     known = isinstance(network, AutoencodingEngine) and not isinstance(network.decoder, VideoDecoder)
     if not known or vae.latent_channels != 4 or vae.latent_dim != 2:

@@ -12,9 +12,7 @@ from ..services.clip_decoding import affine, in_pieces
 
 
 def require_temporal_vae(vae, name: str) -> None:
-    """Raises:
-    BetwixtError: the VAE on input ``name`` has no temporal decoder.
-    """
+    """Refuse, by a BetwixtError, a VAE on input ``name`` that has no temporal decoder."""
     if not isinstance(getattr(vae.first_stage_model, "decoder", None), VideoDecoder):
         raise BetwixtError(
             f"The VAE on '{name}' decodes single pictures ({type(vae.first_stage_model).__name__}).",

@@ -13,9 +13,7 @@ GREY = 0.5  # the unconditional picture is zero in the range -1..1
 
 
 def require_image_encoder(clip_vision, first_stage: FirstStage) -> None:
-    """Raises:
-    BetwixtError: no image encoder, or not the one the resampler was trained on.
-    """
+    """Refuse, by a BetwixtError, all but the image encoder that the resampler was trained on."""
     remedy = f"Connect the CLIP_VISION of 'Load ToonCrafter', or 'Load CLIP Vision' with {CLIP_VISION_H.described}."
     if clip_vision is None:
         raise BetwixtError("'clip_vision' is empty: the file holds no image encoder.", "One is needed.", remedy)

@@ -159,9 +159,7 @@ def _check_controls(control, width: int) -> None:
 
 
 def _check_lengths(conds: dict) -> None:
-    """Raises:
-    BetwixtError: conditionings of clips of different length, which could be taken for several clips.
-    """
+    """Refuse, by a BetwixtError, conditionings of clips of different length, which could be taken for several clips."""
     lengths = {name: clip_frames(entry) for name, entries in conds.items() for entry in entries}
     if len(set(lengths.values())) > 1:
         raise BetwixtError(
@@ -199,9 +197,7 @@ def _warn_of_framewise_rescale(model_options: dict) -> None:
 
 
 def require_tooncrafter(model, name: str) -> None:
-    """Raises:
-    BetwixtError: the MODEL on input ``name`` is of another family.
-    """
+    """Refuse, by a BetwixtError, a MODEL of another family on input ``name``."""
     if not isinstance(model.model, ToonCrafter):
         raise BetwixtError(
             f"The model on '{name}' is {type(model.model).__name__}.",

@@ -72,9 +72,7 @@ def load_sketch_encoder(path: str) -> comfy.controlnet.ControlNet:
 
 
 def require_sketch_encoder(control_net) -> None:
-    """Raises:
-    BetwixtError: another kind of ControlNet.
-    """
+    """Refuse, by a BetwixtError, another kind of ControlNet."""
     network = getattr(control_net, "control_model", None)
     hint = None if network is None or not hasattr(network, "input_hint_block") else network.state_dict().get(HINT)
     if hint is None or hint.shape[1] != 1:
