@@ -208,7 +208,7 @@ def _reload(path: str, weight_dtype: str, disable_dynamic: bool = False):
 
 
 def require_svd(model, name: str) -> None:
-    """Refuse, by a BetwixtError, all on input ``name`` but UNets of Stable Video Diffusion conditioned on one picture."""
+    """Refuse, by a BetwixtError, all on input ``name`` but SVD UNets that are conditioned on one picture."""
     inner = model.model
     other = (comfy.model_base.SV3D_u, comfy.model_base.SV3D_p)
     if not isinstance(inner, comfy.model_base.SVD_img2vid) or isinstance(inner, other):
