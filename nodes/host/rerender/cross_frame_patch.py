@@ -82,11 +82,14 @@ class CrossFramePatch:
         kind, number = extra.get("block", ("", -1))
         if self.attention is None or kind != "output" or number not in self.layers:
             return n, context, value
-        layer = (number, extra.get("block_index", 0))
+        context = self._contexts(n, (number, extra.get("block_index", 0)), extra)
+        return n, context, context
+
+    @torch.compiler.disable(reason="the stores change with every step and key frame")
+    def _contexts(self, n: torch.Tensor, layer: tuple, extra: dict) -> torch.Tensor:
         batch = list(zip(extra["cond_or_uncond"], extra["uuids"], strict=True))
         chunks = [
             self.attention.context(tokens, (self.step, layer, self._conditioning(half, identity)))
             for tokens, (half, identity) in zip(n.chunk(len(batch)), batch, strict=True)
         ]
-        context = torch.cat(chunks)
-        return n, context, context
+        return torch.cat(chunks)

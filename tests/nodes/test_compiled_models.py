@@ -1,0 +1,69 @@
+"""The models under ComfyUI's 'TorchCompileModel', with the tracer but without a code generator: the same numbers, and one
+graph per evaluation where the method allows it."""
+
+import pytest
+import torch
+
+from support.run_node import run
+from support.runs.tooncrafter_graph import conditioned, sample
+
+
+@pytest.fixture
+def compiled(host):
+    from comfy_api.torch_helpers import set_torch_compile_wrapper
+
+    def call(model, fullgraph: bool):
+        clone = model.clone()
+        set_torch_compile_wrapper(clone, backend="eager", fullgraph=fullgraph)
+        return clone
+
+    torch._dynamo.reset()
+    yield call
+    torch._dynamo.reset()
+
+
+def test_tooncrafter_is_one_graph(tooncrafter, compiled):
+    positive, negative, _, latent, _ = conditioned(tooncrafter)
+    plain = sample(tooncrafter.model, positive, negative, latent)
+    assert torch.equal(sample(compiled(tooncrafter.model, fullgraph=True), positive, negative, latent), plain)
+
+
+def test_svd_with_both_directions_is_one_graph(host, compiled):
+    from betwixt.nodes.fcvg.conditioning import InbetweenConditioningNode
+    from betwixt.nodes.fcvg.sampling import Inbetween
+    from betwixt.nodes.host.svd.model import model_from
+
+    from support.models import tiny_svd
+
+    model, _ = model_from(tiny_svd.unet_weights(torch.float16), "unet.safetensors")
+    pictures = torch.rand(2, 1, 64, 64, 3, generator=torch.Generator().manual_seed(0))
+    key_frames = {"start_image": pictures[0], "end_image": pictures[1], "width": 64, "height": 64, "frame_count": 3}
+    encoders = {"clip_vision": tiny_svd.clip_vision(), "vae": tiny_svd.temporal_vae()}
+
+    def inbetween(model):
+        with torch.inference_mode():
+            *_, bundle = run(InbetweenConditioningNode, **key_frames, **encoders)
+            return run(Inbetween, model=model, conditionings=bundle, steps=2)[0]["samples"]
+
+    assert torch.equal(inbetween(compiled(model, fullgraph=True)), inbetween(model))
+
+
+def test_cross_frame_attention_breaks_the_graph_and_is_not_traced_again_each_step(host, compiled):
+    """Its stores change with every step and frame: the tracer leaves them out instead of following them."""
+    from support.models import tiny_sd15
+    from support.runs.rerender_runs import rendering
+
+    weights = tiny_sd15.weights()
+    model, vae = tiny_sd15.model(weights), tiny_sd15.vae(weights)
+
+    def key_frames(model, steps=3):
+        with torch.inference_mode():
+            renderer, _ = rendering((None, model, None, vae), 2, steps=steps)
+            return [frame.latent for frame in renderer.render()]
+
+    fast = compiled(model, fullgraph=False)
+    for ours, plain in zip(key_frames(fast), key_frames(model), strict=True):
+        assert torch.equal(ours, plain)
+    graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    key_frames(fast, steps=6)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == graphs
