@@ -1,5 +1,4 @@
-"""The models under ComfyUI's 'TorchCompileModel', with the tracer but without a code generator: the same numbers, and one
-graph per evaluation where the method allows it."""
+"""The models under ComfyUI's 'TorchCompileModel', traced but not translated: the same numbers, one graph where possible."""
 
 import pytest
 import torch
