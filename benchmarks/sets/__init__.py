@@ -1,0 +1,1 @@
+"""Distances between sets of clips: ``python -m benchmarks.sets REAL GENERATED...``."""
