@@ -141,22 +141,63 @@ def options(text: str, repeats: int = 5, threads: int = 2) -> argparse.ArgumentP
     parser.add_argument("--repeats", type=int, default=repeats, help=f"measurements of each row (default: {repeats})")
     parser.add_argument("--threads", type=int, default=threads, help=f"of PyTorch (default: {threads})")
     parser.add_argument("--dry", action="store_true", help="print the tables only, store nothing")
+    parser.add_argument("--baseline", type=Path, help="another checkout of the pack, measured in turns with this one")
     parser.add_argument("--job", help=argparse.SUPPRESS)  # what alone() hands to the script in a process of its own
     return parser
 
 
-def alone(script: str, job: dict) -> dict:
+def alone(script: str, job: dict, pack: Path = ROOT) -> dict:
     """Run ``python -m benchmarks.SCRIPT --job JOB`` and return the JSON of its last line: nothing is left in memory
     from the measurements before.
+
+    Args:
+        pack: the checkout whose pack is measured, with this checkout's scripts.
 
     Raises:
         RuntimeError: the process failed; the text is its error output.
     """
-    command = [sys.executable, "-m", f"benchmarks.{script}", "--job", json.dumps(job)]
+    words = [f"benchmarks.{script}", "--job", json.dumps(job)]
+    command = [sys.executable, "-m", *words]
+    if pack != ROOT:
+        command = [sys.executable, "-c", _MEASURE_ANOTHER, str(pack), str(ROOT), *words]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     if done.returncode:
         raise RuntimeError(done.stderr)
     return json.loads(done.stdout.splitlines()[-1])
+
+
+_MEASURE_ANOTHER = """
+import runpy, sys
+pack, scripts, script = sys.argv[1:4]
+sys.path[:] = [pack, *(entry for entry in sys.path if entry not in ("", scripts))]
+import betwixt
+sys.path[0] = scripts
+import benchmarks, support
+support.__path__ = [scripts + "/support"]
+if scripts in sys.path:
+    sys.path.remove(scripts)
+sys.argv[1:] = sys.argv[4:]
+runpy.run_module(script, run_name="__main__", alter_sys=True)
+"""
+
+
+def against_baseline(
+    script: str, job: dict, given: argparse.Namespace, repeats: int | None = None
+) -> tuple[list[dict], list[dict]]:
+    """The results of several runs of :func:`alone` with this pack and, in turns, with ``--baseline``'s.
+
+    Without a baseline the second list is empty. ``repeats``: default ``given.repeats``.
+    """
+    packs = [ROOT] if given.baseline is None else [ROOT, given.baseline.resolve()]
+    runs = [[alone(script, job, pack) for pack in packs] for _ in range(repeats or given.repeats)]
+    return [pair[0] for pair in runs], [pair[1] for pair in runs if len(pair) > 1]
+
+
+def ratio(ours: Sequence[dict], theirs: Sequence[dict], figure: str) -> Spread | None:
+    """Of runs in pairs: the spread of the quotients of one figure; None without a baseline."""
+    pairs = zip(ours, theirs, strict=True) if theirs else ()
+    quotients = [our[figure] / their[figure] for our, their in pairs]
+    return Spread.of(quotients) if quotients else None
 
 
 class Report:
