@@ -1,37 +1,65 @@
-"""One frame between two key frames blended: time of each step.
+"""One frame between two key frames blended: time and memory of each step.
 
-``python -m benchmarks.blending [--size 512]``. The reference builds a sparse matrix once per size and iterates (LSQR);
-the closed form needs two cosine transforms per channel.
+``python -m benchmarks.blending [--size 512] [--baseline CHECKOUT]``. The reference builds a sparse matrix once per size
+and iterates (LSQR); the closed form needs two cosine transforms per channel. Each row runs in a process of its own.
 """
+
+import json
 
 import numpy as np
 from betwixt.rerender_core.ebsynth.blending.histogram_blend import histogram_blend
 from betwixt.rerender_core.ebsynth.blending.screened_poisson import poisson_blend
 from betwixt.rerender_core.ebsynth.blending.selection import select
 
-from benchmarks.common import Report, in_turns, options
+from benchmarks.common import Clock, Report, Spread, against_baseline, in_turns, options, ratio
+from benchmarks.memory import PeakMemory
 from support.pictures.painted_scene import painted_scene, smooth_noise
 
+STEPS = {"mix": None, "Poisson, closed form": "cosine", "Poisson, LSQR as published": "lsqr"}
+SIZES = {"fast": 1024, "prime": 1021}
 
-def main() -> None:
-    parser = options(__doc__, repeats=5)
-    parser.add_argument("--size", type=int, default=512)
-    given = parser.parse_args()
-    report, size = Report("blending", given), given.size
+
+def pictures(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Left and right picture and the mask of where the right one is chosen."""
     scene = painted_scene(size, size)
-    left, right = scene.style, scene.truth
-    mask = smooth_noise(np.random.default_rng(0), size, size, size / 8)[..., 0] > 0
+    return scene.style, scene.truth, smooth_noise(np.random.default_rng(0), size, size, size / 8)[..., 0] > 0
+
+
+def measure(job: dict) -> dict:
+    left, right, mask = pictures(job["size"])
     mixed = histogram_blend(left, right, select(left, right, mask), 0.4)
-    works = {
-        "mix": lambda: histogram_blend(left, right, select(left, right, mask), 0.4),
-        "Poisson, closed form": lambda: poisson_blend(mixed, left, right, mask, "cosine"),
-        "Poisson, LSQR as published": lambda: poisson_blend(mixed, left, right, mask, "lsqr"),
-    }
-    with report.table(
-        "steps", f"Blending one frame of {size}x{size}", ["step", "seconds", "processor seconds"]
-    ) as table:
+    solver = STEPS[job["step"]]
+
+    def work():
+        if solver is None:
+            return histogram_blend(left, right, select(left, right, mask), 0.4)
+        return poisson_blend(mixed, left, right, mask, solver)
+
+    work()
+    with PeakMemory() as memory:
+        work()
+    with Clock() as clock:
+        work()
+    return {"wall": clock.wall, "processor": clock.processor, "memory": memory.mebibytes}
+
+
+def main(given) -> None:
+    report, size = Report("blending", given), given.size
+    columns = ["step", "seconds", "processor seconds", "of the baseline's", "peak memory, MiB"]
+    with report.table("steps", f"Blending one frame of {size}x{size}", columns) as table:
+        for step in STEPS:
+            ours, theirs = against_baseline("blending", {"size": size, "step": step}, given)
+            wall, processor, memory = (Spread.of([run[key] for run in ours]) for key in ("wall", "processor", "memory"))
+            table.add(step, wall, processor, ratio(ours, theirs, "processor"), memory)
+    works = {}
+    for name, side in SIZES.items():
+        left, right, mask = pictures(side)
+        works[name] = lambda left=left, right=right, mask=mask: poisson_blend(left, left, right, mask)
+    with report.table("sides", "The closed form at sides of other lengths", ["sides", "processor seconds"]) as table:
         for name, taken in in_turns(works, given.repeats).items():
-            table.add(name, taken.wall, taken.processor)
+            table.add(f"{SIZES[name]} ({name})", taken.processor)
+    left, right, mask = pictures(size)
+    mixed = histogram_blend(left, right, select(left, right, mask), 0.4)
     exact, published = (poisson_blend(mixed, left, right, mask, solver).astype(int) for solver in ("cosine", "lsqr"))
     difference = np.abs(exact - published)
     with report.table(
@@ -41,4 +69,10 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    parser = options(__doc__, repeats=5)
+    parser.add_argument("--size", type=int, default=512)
+    arguments = parser.parse_args()
+    if arguments.job:
+        print(json.dumps(measure(json.loads(arguments.job))))
+    else:
+        main(arguments)

@@ -1,15 +1,35 @@
 """Gradient-domain blending: keep the mix's colours and the selected pictures' gradients
 (docs/methods/ebsynth.md, Screened Poisson)."""
 
+import math
+
 import cv2
 import numpy as np
 import scipy.fft
-import scipy.sparse
-import scipy.sparse.linalg
+from scipy.sparse.linalg import LinearOperator, lsqr
 
 GRADIENT_WEIGHTS = (2.5, 0.5, 0.5)  # of L, a, b against the screening term's 1
 GRADIENT_LIMIT = 100.0
 SOLVERS = ("cosine", "lsqr")
+SLOW_FACTOR = 31  # transforms of lengths with a prime factor above it take two to four times as long
+FORGOTTEN = 36.0  # exp(-36) is a rounding error of float64
+
+
+def fast_length(length: int, weight: float) -> int:
+    """The length a side is mirrored to, so that its transform is quick; itself where that already is.
+
+    The screened equation forgets: a change d pixels away weighs ``exp(-d * arccosh(1 + 1 / (2 w^2)))``, so mirrored
+    rows that many that it is below float64's rounding leave the solution what it is without them.
+    """
+    left, factor = length, 2
+    while factor <= SLOW_FACTOR:
+        if left % factor:
+            factor += 1
+        else:
+            left //= factor
+    if left == 1:
+        return length
+    return scipy.fft.next_fast_len(length + math.ceil(FORGOTTEN / math.acosh(1 + 0.5 / weight**2)), real=True)
 
 
 def solve_by_cosine(values: np.ndarray, gradient_y: np.ndarray, gradient_x: np.ndarray, weight: float) -> np.ndarray:
@@ -24,28 +44,46 @@ def solve_by_cosine(values: np.ndarray, gradient_y: np.ndarray, gradient_x: np.n
     """
     height, width = values.shape
     divergence = np.diff(gradient_y, axis=0, prepend=0) + np.diff(gradient_x, axis=1, prepend=0)
-    rows = np.cos(np.pi * np.arange(height) / height)[:, None]
-    columns = np.cos(np.pi * np.arange(width) / width)[None, :]
-    spectrum = scipy.fft.dctn(weight**2 * divergence + values, workers=-1)
-    spectrum /= 1 + weight**2 * (4 - 2 * rows - 2 * columns)
-    return scipy.fft.idctn(spectrum, workers=-1)
+    right_side = weight**2 * divergence + values
+    fast = [fast_length(length, weight) for length in (height, width)]
+    if fast != [height, width]:
+        right_side = np.pad(right_side, [(0, fast[0] - height), (0, fast[1] - width)], mode="symmetric")
+    rows, columns = (2 * np.cos(np.pi * np.arange(length) / length) for length in fast)
+    spectrum = scipy.fft.dctn(right_side, workers=-1)
+    spectrum /= 1 + weight**2 * (4 - rows[:, None] - columns)
+    return scipy.fft.idctn(spectrum, workers=-1)[:height, :width]
 
 
 def solve_by_lsqr(values: np.ndarray, gradient_y: np.ndarray, gradient_x: np.ndarray, weight: float) -> np.ndarray:
     """The same problem solved iteratively about the mean to a relative tolerance of 1e-6, as the reference does:
     slower and inexact, for comparison with its results."""
-    height, width = values.shape
+    shape = values.shape
 
-    def difference(length: int) -> scipy.sparse.spmatrix:
-        diagonal = np.r_[np.ones(length - 1), 0.0]
-        return scipy.sparse.diags([diagonal, -diagonal[:-1]], [0, 1])
+    def residuals(solution: np.ndarray) -> np.ndarray:
+        picture = solution.reshape(shape)
+        stacked = np.zeros((3, *shape))  # weighted differences along x and y, and the picture
+        np.subtract(picture[:, :-1], picture[:, 1:], out=stacked[0, :, :-1])
+        np.subtract(picture[:-1], picture[1:], out=stacked[1, :-1])
+        stacked[:2] *= weight
+        stacked[2] = picture
+        return stacked.ravel()
 
-    along_x = scipy.sparse.kron(scipy.sparse.eye(height), difference(width))
-    along_y = scipy.sparse.kron(difference(height), scipy.sparse.eye(width))
-    matrix = scipy.sparse.vstack([along_x * weight, along_y * weight, scipy.sparse.eye(height * width)]).tocsr()
+    def adjoint(stacked: np.ndarray) -> np.ndarray:
+        along_x, along_y, picture = stacked.reshape(3, *shape)
+        total = np.zeros(shape)
+        total[:, :-1] += along_x[:, :-1]
+        total[:, 1:] -= along_x[:, :-1]
+        total[:-1] += along_y[:-1]
+        total[1:] -= along_y[:-1]
+        total *= weight
+        total += picture
+        return total.ravel()
+
+    size = (3 * values.size, values.size)
+    system = LinearOperator(size, matvec=residuals, rmatvec=adjoint, dtype=np.float64)
     mean = values.mean()
     right_side = np.concatenate([part.ravel() for part in (weight * gradient_x, weight * gradient_y, values - mean)])
-    return scipy.sparse.linalg.lsqr(matrix, right_side, atol=1e-6, btol=1e-6)[0].reshape(height, width) + mean
+    return lsqr(system, right_side, atol=1e-6, btol=1e-6)[0].reshape(shape) + mean
 
 
 def _selected_gradient(left: np.ndarray, right: np.ndarray, from_right: np.ndarray, axis: int) -> np.ndarray:
