@@ -1,20 +1,22 @@
 """Poses: processor time of drawing and of everything around DWPose's networks, and whether drawing is exact to a byte.
 
-``python -m benchmarks.poses [--count 200]``: so many random poses of 0 to 4 people are drawn at random sizes by the
-pack and step by step as published. The networks are stand-ins, so the time of an estimate is that of detection and pose
-estimation without the networks' own.
+``python -m benchmarks.poses [--count 200] [--estimate-only] [--baseline CHECKOUT]``: so many random poses of 0 to 4
+people are drawn at random sizes by the pack and step by step as published. The networks are stand-ins, so the time of
+an estimate is that of detection and pose estimation without the networks' own.
 """
 
+import json
 import tempfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 from betwixt.fcvg_core.poses.drawing import draw_poses
 from betwixt.fcvg_core.poses.estimator import PoseEstimator
 from betwixt.fcvg_core.poses.onnx_session import open_session
 from betwixt.fcvg_core.tweening.pose_interpolation import interpolate_poses
 
-from benchmarks.common import Report, Spread, options, timed
+from benchmarks.common import Report, Spread, against_baseline, options, ratio, timed
 from support.models.pose_standins import build_standins
 from support.pictures.published_pose_drawing import draw_as_published
 from support.pictures.random_poses import random_pose
@@ -53,29 +55,40 @@ def exactness(report: Report, count: int) -> None:
         table.add(count, differing)
 
 
-def estimate_table(report: Report, repeats: int) -> None:
+def measure(job: dict) -> dict:
+    """Detection and poses of two people; milliseconds."""
     picture = np.random.default_rng(0).integers(0, 256, (576, 1024, 3), np.uint8)
-    title = "Estimate of two people at 1024x576, stand-in networks"
-    with report.table("estimate", title, ["runtime", "ms"]) as table, tempfile.TemporaryDirectory() as folder:
+    cv2.setNumThreads(1)
+    with tempfile.TemporaryDirectory() as folder:
         files = build_standins(Path(folder), 54)
+        estimator = PoseEstimator(*(open_session(str(path), job["runtime"]) for path in files))
+        boxes = estimator.detect(picture)[:2]
+        taken = timed(lambda: (estimator.detect(picture), estimator.estimate(picture, boxes=boxes)), 15)
+    return {"processor": 1000 * taken.processor.median}
+
+
+def estimate_table(report: Report, given) -> None:
+    title = "Estimate of two people at 1024x576, stand-in networks"
+    with report.table("estimate", title, ["runtime", "processor ms", "of the baseline's"]) as table:
         for runtime in ("onnxruntime", "opencv"):
-            estimator = PoseEstimator(*(open_session(str(path), runtime) for path in files))
-            boxes = estimator.detect(picture)[:2]
-            whole = milliseconds(
-                lambda e=estimator, b=boxes: (e.detect(picture), e.estimate(picture, boxes=b)), repeats
-            )
-            table.add(runtime, whole)
+            ours, theirs = against_baseline("poses", {"runtime": runtime}, given)
+            table.add(runtime, Spread.of([run["processor"] for run in ours]), ratio(ours, theirs, "processor"))
 
 
-def main() -> None:
-    parser = options(__doc__)
-    parser.add_argument("--count", type=int, default=200)
-    given = parser.parse_args()
+def main(given) -> None:
     report = Report("poses", given)
-    drawing_table(report, given.repeats)
-    exactness(report, given.count)
-    estimate_table(report, given.repeats)
+    estimate_table(report, given)
+    if not given.estimate_only:
+        drawing_table(report, given.repeats)
+        exactness(report, given.count)
 
 
 if __name__ == "__main__":
-    main()
+    parser = options(__doc__)
+    parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--estimate-only", action="store_true", help="measure no drawing")
+    arguments = parser.parse_args()
+    if arguments.job:
+        print(json.dumps(measure(json.loads(arguments.job))))
+    else:
+        main(arguments)

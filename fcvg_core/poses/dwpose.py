@@ -8,6 +8,7 @@ from .pose import SCORE_THRESHOLD, PoseFrame
 
 MEAN = np.array([123.675, 116.28, 103.53])  # RGB, 0..255
 DEVIATION = np.array([58.395, 57.12, 57.375])
+NORMALISED = ((np.arange(256)[:, None] - MEAN) / DEVIATION).T.astype(np.float32)  # [3, 256], of every level
 CROP_MARGIN = 1.25  # crop size / box size
 BINS_PER_PIXEL = 2  # of the SimCC output
 WHOLE_BODY_POINTS = 133  # COCO-WholeBody
@@ -59,8 +60,11 @@ def crop(image: np.ndarray, centre: np.ndarray, size: np.ndarray, height: int, w
 
 def normalise(crops: np.ndarray) -> np.ndarray:
     """The pose network's input float32 [P, 3, h, w] from uint8 RGB crops [P, h, w, 3]."""
-    values = (crops - MEAN) / DEVIATION
-    return np.ascontiguousarray(values.transpose(0, 3, 1, 2), dtype=np.float32)
+    people, height, width, _ = crops.shape
+    tensor = np.empty((people, 3, height, width), np.float32)
+    for channel, levels in enumerate(NORMALISED):
+        np.take(levels, crops[..., channel], out=tensor[:, channel], mode="clip")  # "raise" would copy
+    return tensor
 
 
 def decode_simcc(

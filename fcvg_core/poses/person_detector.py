@@ -23,28 +23,32 @@ def letterbox(image: np.ndarray, height: int = 640, width: int = 640) -> tuple[n
     """
     ratio = min(height / image.shape[0], width / image.shape[1])
     fitted = max(int(image.shape[1] * ratio), 1), max(int(image.shape[0] * ratio), 1)
-    padded = np.full((height, width, 3), FILL, np.uint8)
-    padded[: fitted[1], : fitted[0]] = cv2.resize(image, fitted, interpolation=cv2.INTER_LINEAR)
-    return np.ascontiguousarray(padded.transpose(2, 0, 1)[None], dtype=np.float32), ratio
+    tensor = np.empty((1, 3, height, width), np.float32)
+    for channel, plane in enumerate(cv2.split(cv2.resize(image, fitted, interpolation=cv2.INTER_LINEAR))):
+        tensor[0, channel, : fitted[1], : fitted[0]] = plane
+    tensor[..., fitted[1] :, :] = FILL
+    tensor[..., : fitted[1], fitted[0] :] = FILL
+    return tensor, ratio
 
 
-def decode(raw: np.ndarray, height: int = 640, width: int = 640) -> np.ndarray:
-    """Boxes of all grid cells.
+def decode(raw: np.ndarray, cells: np.ndarray, height: int = 640, width: int = 640) -> np.ndarray:
+    """Boxes of some grid cells.
 
     Args:
         raw: float32 (N, 85), N = cells of the grids with strides 8, 16 and 32, row by row.
+        cells: indices (P,) of the wanted ones.
 
     Returns:
-        float32 (N, 4): centre x, centre y, width, height in pixels of the network's input.
+        float32 (P, 4): centre x, centre y, width, height in pixels of the network's input.
     """
-    cells, strides = [], []
-    for step in STRIDES:
-        y, x = np.mgrid[: height // step, : width // step]
-        cells.append(np.stack([x, y], axis=-1).reshape(-1, 2))
-        strides.append(np.full((x.size, 1), step))
-    stride = np.concatenate(strides).astype(np.float32)
-    centre = (raw[:, :2] + np.concatenate(cells).astype(np.float32)) * stride
-    return np.concatenate([centre, np.exp(raw[:, 2:4]) * stride], axis=1)
+    sizes = [(height // step) * (width // step) for step in STRIDES]
+    starts = np.cumsum([0, *sizes])
+    grid = np.searchsorted(starts, cells, side="right") - 1
+    stride = np.array(STRIDES)[grid]
+    y, x = np.divmod(cells - starts[grid], width // stride)
+    stride = stride[:, None].astype(np.float32)
+    centre = (raw[cells, :2] + np.stack([x, y], axis=-1).astype(np.float32)) * stride
+    return np.concatenate([centre, np.exp(raw[cells, 2:4]) * stride], axis=1)
 
 
 def suppress(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -84,7 +88,7 @@ def person_boxes(raw: np.ndarray, ratio: float, height: int = 640, width: int = 
     """
     scores = raw[:, 4] * raw[:, 5 + PERSON]
     candidates = np.flatnonzero(scores > CANDIDATE_SCORE)
-    centre_size = decode(raw, height, width)[candidates]
+    centre_size = decode(raw, candidates, height, width)
     half = centre_size[:, 2:] / 2
     corners = np.concatenate([centre_size[:, :2] - half, centre_size[:, :2] + half], axis=1) / ratio
     kept = suppress(corners, scores[candidates])
