@@ -20,8 +20,8 @@ IMAGE_STD = (0.229, 0.224, 0.225)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Attention [B, windows, n, 128] -> [B, windows, n, D], D <= 128. Values are padded to the keys' width because
-    only then every backend avoids the n x n matrix."""
+    """Attention [B, windows, n, 128] -> [B, windows, n, D], D <= 128; ``mask`` [1, windows, n, n] is added to the
+    scores. Values are padded to the keys' width because only then every backend avoids the n x n matrix."""
     width = value.shape[-1]
     value = F.pad(value, (0, query.shape[-1] - width))
     return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)[..., :width]
@@ -37,10 +37,10 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        branch = F.relu(F.instance_norm(self.conv1(x)))
-        branch = F.relu(F.instance_norm(self.conv2(branch)))  # before the sum as well
+        branch = F.relu(F.instance_norm(self.conv1(x)), inplace=True)
+        branch = F.relu(F.instance_norm(self.conv2(branch)), inplace=True)  # before the sum as well
         shortcut = x if self.downsample is None else F.instance_norm(self.downsample[0](x))
-        return F.relu(shortcut + branch)
+        return F.relu(branch.add_(shortcut), inplace=True)
 
 
 class Backbone(nn.Module):
@@ -63,7 +63,7 @@ class Backbone(nn.Module):
         self.conv2 = operations.Conv2d(CHANNELS, CHANNELS, 1, **factory)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.relu(F.instance_norm(self.conv1(x)))
+        x = F.relu(F.instance_norm(self.conv1(x)), inplace=True)
         return self.conv2(self.layer3(self.layer2(self.layer1(x))))
 
 
@@ -92,11 +92,12 @@ class WindowAttention(nn.Module):
             self.mlp = nn.Sequential(*layers)
             self.norm2 = operations.LayerNorm(CHANNELS, **factory)
 
-    def forward(self, source: Tensor, target: Tensor, size: tuple[int, int], shifted: bool) -> Tensor:
-        """``source`` and ``target`` [B, h*w, C] -> source plus message, same shape."""
+    def forward(self, source: Tensor, target: Tensor, size: tuple[int, int], mask: Tensor | None) -> Tensor:
+        """``source`` and ``target`` [B, h*w, C] -> source plus message, same shape. With ``mask``, which is that of
+        :func:`.swin_windows.shift_mask`, the windows are shifted."""
+        shifted = mask is not None
         q, k, v = self.q_proj(source), self.k_proj(target), self.v_proj(target)
         q, k, v = (split_windows(tokens, size, shifted) for tokens in (q, k, v))
-        mask = shift_mask(size, q.device, q.dtype) if shifted else None
         message = attend(q, k, v, mask)
         message = self.norm1(self.merge(join_windows(message, size, shifted)))
         if self.mlp is not None:
@@ -110,12 +111,12 @@ class TransformerBlock(nn.Module):
         self.self_attn = WindowAttention(False, operations, **factory)
         self.cross_attn_ffn = WindowAttention(True, operations, **factory)
 
-    def forward(self, tokens: Tensor, size: tuple[int, int], shifted: bool) -> Tensor:
+    def forward(self, tokens: Tensor, size: tuple[int, int], mask: Tensor | None) -> Tensor:
         """``tokens`` [2B, h*w, C], first frames then second frames; each frame attends to the other one as it was
         before this block."""
         other = torch.cat(tokens.chunk(2)[::-1])
-        tokens = self.self_attn(tokens, tokens, size, shifted)
-        return self.cross_attn_ffn(tokens, other, size, shifted)
+        tokens = self.self_attn(tokens, tokens, size, mask)
+        return self.cross_attn_ffn(tokens, other, size, mask)
 
 
 class FeatureTransformer(nn.Module):
@@ -126,8 +127,9 @@ class FeatureTransformer(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         size = features.shape[-2:]
         tokens = features.flatten(2).transpose(1, 2)
+        mask = shift_mask(size, tokens.device, tokens.dtype)[None]  # without the fourth axis scores would be stored
         for number, block in enumerate(self.layers):
-            tokens = block(tokens, size, shifted=number % 2 == 1)
+            tokens = block(tokens, size, mask if number % 2 else None)
         return tokens.transpose(1, 2).unflatten(2, size)
 
 

@@ -50,9 +50,9 @@ def features_case(case: Case) -> list[Check]:
     size = features.shape[-2:]
     features = features + sine_position(size[0] // 2, size[1] // 2).repeat(1, 1, 2, 2)
     checks.append(Check("position added", max_error(features[:1], case["out.pos_added0"]), 5e-4))
-    tokens = features.flatten(2).transpose(1, 2)
+    tokens, mask = features.flatten(2).transpose(1, 2), shift_mask(size)[None]
     for number, block in enumerate(model.transformer.layers[:2]):
-        tokens = block(tokens, size, shifted=number % 2 == 1)
+        tokens = block(tokens, size, mask if number % 2 else None)
         checks.append(Check(f"block {number}", max_error(tokens[:1], case[f"out.layer{number}_tokens"]), 5e-4))
     features = model.transformer(features)
     expected = torch.cat([case["out.transformer0"], case["out.transformer1"]])
