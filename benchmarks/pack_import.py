@@ -1,7 +1,7 @@
 """What the pack adds to the start of ComfyUI.
 
-``python -m benchmarks.pack_import``: ComfyUI's own loader loads the pack after ComfyUI's own nodes. "First" is the start
-after an installation, when Python compiles every file; "later" starts find the compiled files.
+``python -m benchmarks.pack_import``: ComfyUI's own loader loads the pack after ComfyUI's own nodes. "First" is the
+start after an installation, when Python compiles every file; "later" starts find the compiled files.
 """
 
 import asyncio
@@ -10,9 +10,8 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from betwixt import __file__ as pack_file
-
 from benchmarks.common import Clock, Report, Spread, options
+from betwixt import __file__ as pack_file
 
 PACK = str(Path(pack_file).parent)
 
@@ -34,6 +33,7 @@ def load_once() -> tuple[Clock, int]:
 
 def main(given) -> None:
     import folder_paths
+
     import nodes
 
     report = Report("pack_import", given)

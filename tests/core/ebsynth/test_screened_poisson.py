@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import scipy.fft
-
 from betwixt.rerender_core.ebsynth.blending import screened_poisson
 from betwixt.rerender_core.ebsynth.blending.screened_poisson import (
     GRADIENT_WEIGHTS,
