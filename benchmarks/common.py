@@ -151,7 +151,7 @@ def alone(script: str, job: dict, pack: Path = ROOT) -> dict:
     from the measurements before.
 
     Args:
-        pack: the checkout whose pack is measured, with this checkout's scripts.
+        pack: the checkout whose pack is measured, by this checkout's scripts and with its own ``support``.
 
     Raises:
         RuntimeError: the process failed; the text is its error output.
@@ -172,8 +172,7 @@ pack, scripts, script = sys.argv[1:4]
 sys.path[:] = [pack, *(entry for entry in sys.path if entry not in ("", scripts))]
 import betwixt
 sys.path[0] = scripts
-import benchmarks, support
-support.__path__ = [scripts + "/support"]
+import benchmarks
 if scripts in sys.path:
     sys.path.remove(scripts)
 sys.argv[1:] = sys.argv[4:]
