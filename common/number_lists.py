@@ -9,6 +9,7 @@ MOST_NUMBERS = 100_000
 # [0-9]: what Python takes for a digit, such as '²' or '١', is none here
 DECIMAL = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)"
 SEPARATORS = re.compile(r"[\s,;]+")
+PART = re.compile(r"([0-9]+)(?:\s*-\s*([0-9]+))?")
 FORMS = {
     "number": re.compile(rf"{DECIMAL}(?:[eE][+-]?[0-9]{{1,2}})?"),
     "whole number": re.compile(r"[+-]?[0-9]+"),
@@ -31,6 +32,35 @@ def parse_numbers(text: str, name: str) -> list[float]:
 def parse_whole_numbers(text: str, name: str, negative: bool = False) -> list[int]:
     """The same for whole numbers, from 0 on unless ``negative``."""
     return [int(entry) for entry in _entries(text, name, "whole number" if negative else "whole number from 0")]
+
+
+def parse_part(text: str, name: str, count: int, what: str) -> range:
+    """Which neighbouring parts of a whole are meant by "3" or "2-4", counted from 1; all of them by an empty text.
+
+    Args:
+        name: of the text field, for errors.
+        count: how many parts there are; what: what they are called, in the plural.
+
+    Returns:
+        Their positions, counted from 0.
+
+    Raises:
+        BetwixtError: neither a number nor two of them in order, or beyond ``count``.
+    """
+    wanted = text.strip()
+    if not wanted:
+        return range(count)
+    found = PART.fullmatch(wanted) if len(wanted) <= 2 * LONGEST_NUMBER else None
+    first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if not 1 <= first <= last <= count:
+        shown = wanted if len(wanted) <= LONGEST_NUMBER else f"{wanted[:LONGEST_NUMBER]}..."
+        allowed = f"1 to {count}" if count else "none"
+        raise BetwixtError(
+            f"'{name}' is '{shown}'.",
+            f"One number such as 3 or two such as 2-4 are allowed; the {what} here are {allowed}.",
+            f"Correct '{name}', or leave it empty for all {what}.",
+        )
+    return range(first - 1, last)
 
 
 def _entries(text: str, name: str, kind: str) -> list[str]:

@@ -20,6 +20,7 @@ NODE_MODULES = (  # of this package; each lists its node classes in NODES
     "fcvg.models",
     "fcvg.conditioning",
     "clips.segments",
+    "clips.saved_segments",
     "fcvg.sampling",
     "fcvg.decode",
     "inbetween.layers",

@@ -46,3 +46,23 @@ def weight_dtype_input(tooltip: str) -> io.Combo.Input:
     return io.Combo.Input(
         "weight_dtype", options=list(WEIGHT_DTYPES), default="default", advanced=True, tooltip=tooltip
     )
+
+
+def part_input(name: str, results: str) -> io.String.Input:
+    """A widget for "3" or "2-4", counted from 1; empty for all.
+
+    Args:
+        name: what the parts are called, in the plural.
+        results: what is said about the node's outputs then.
+    """
+    return io.String.Input(
+        name,
+        default="",
+        optional=True,
+        tooltip=f"Only these {name}, counted from 1: '3' or '2-4', for work in parts. {results} Empty: all.",
+    )
+
+
+def gaps_input() -> io.String.Input:
+    """The widget ``gaps``."""
+    return part_input("gaps", "They come out as in the whole run.")

@@ -2,15 +2,16 @@
 
 from comfy_api.latest import io
 
-from ...common.clips.keyframe_pairs import closed_loop, gaps
-from ...common.number_lists import parse_numbers
+from ...common.clips.keyframe_pairs import closed_loop
+from ...common.clips.keyframe_pairs import gaps as all_gaps
+from ...common.number_lists import parse_numbers, parse_part
 from ...common.pictures import rgb_frames
 from ...fcvg_core.tweening.condition_chain import chain_conditions
 from ..checked_node import CheckedNode
 from ..fcvg.conditioning import LONGEST
 from ..host.services.memory import require_memory
 from ..search_words import KEY_FRAMES
-from ..shared_inputs import frame_count_input, strength_input
+from ..shared_inputs import frame_count_input, gaps_input, strength_input
 
 CATEGORY = "Betwixt/FCVG"
 
@@ -42,6 +43,7 @@ class KeyframePairs(CheckedNode):
                     default="",
                     tooltip="Strength in each gap when they differ, e.g. '1, 0.5, 1'. Empty: strength for all.",
                 ),
+                gaps_input(),
             ],
             outputs=[
                 io.Image.Output(display_name="start_image", is_output_list=True, tooltip="First key frame, per gap."),
@@ -52,12 +54,15 @@ class KeyframePairs(CheckedNode):
         )
 
     @classmethod
-    def execute(cls, key_frames, loop, frame_count, strength, frames_per_gap, strength_per_gap) -> io.NodeOutput:
+    def execute(
+        cls, key_frames, loop, frame_count, strength, frames_per_gap, strength_per_gap, gaps=""
+    ) -> io.NodeOutput:
         frames = rgb_frames(key_frames, "key_frames")
         lengths = parse_numbers(frames_per_gap, "frames_per_gap") or [frame_count]
         strengths = parse_numbers(strength_per_gap, "strength_per_gap")
         strengths = strengths or (strength if isinstance(strength, list) else [strength])
-        found = gaps(len(frames), loop, lengths, strengths)
+        plan = all_gaps(len(frames), loop, lengths, strengths)
+        found = [plan[number] for number in parse_part(gaps, "gaps", len(plan), "gaps")]
         return io.NodeOutput(
             [frames[gap.start : gap.start + 1] for gap in found],
             [frames[gap.end : gap.end + 1] for gap in found],

@@ -10,7 +10,7 @@ from ...rerender_core.ebsynth.synthesis.solver import SynthesisOptions
 from ...rerender_core.ebsynth.synthesis.voting import VOTINGS
 from .. import sockets
 from ..checked_node import CheckedNode
-from ..shared_inputs import seed_input
+from ..shared_inputs import part_input, seed_input
 
 CATEGORY = "Betwixt/EbSynth"
 
@@ -267,3 +267,12 @@ def optional_inputs() -> list[io.Input]:
             "settings", optional=True, tooltip="From 'Patch Synthesis Settings'; without it, the defaults."
         ),
     ]
+
+
+def intervals_input() -> io.String.Input:
+    """The widget ``intervals``."""
+    return part_input(
+        "intervals",
+        "Intervals lie between key frames. Only their frames come out, with the key frame before them; all intervals "
+        "in order are the clip.",
+    )

@@ -8,11 +8,11 @@ from comfy_api.latest import io
 
 from ...common.clips.scene_cuts import find_cuts
 from ...common.errors import BetwixtError
-from ...common.number_lists import parse_whole_numbers
+from ...common.number_lists import parse_part, parse_whole_numbers
 from ...common.pictures import rgb_frames
 from ...rerender_core.ebsynth.blending.interval import BlendOptions
 from ...rerender_core.ebsynth.colour_drift import colour_drift, drift_report
-from ...rerender_core.ebsynth.plan import plan_intervals
+from ...rerender_core.ebsynth.plan import frames_of_part, plan_intervals
 from ...rerender_core.ebsynth.propagation import PropagatedInterval, PropagationOptions, needed_pairs, propagate
 from ...rerender_core.ebsynth.stylisation import ClipOptions, Region, finish_interval, stylise_clip
 from ...rerender_core.ebsynth.stylised_keys import StylisedKeys
@@ -31,6 +31,7 @@ from .inputs import (
     blend_detail_inputs,
     blend_mode_input,
     cuts_input,
+    intervals_input,
     mask_use_inputs,
     optional_inputs,
 )
@@ -42,13 +43,15 @@ BYTES_PER_PIXEL = 600  # of one synthesis with four guides at patch 5, torch eng
 
 @dataclass(frozen=True)
 class PropagatedClip:
-    """What 'EbSynth Propagate' hands to 'EbSynth Blend': every interval, with the clip and its key frames."""
+    """What 'EbSynth Propagate' hands to 'EbSynth Blend': every interval, with the clip and its key frames; of them the
+    ``numbers`` are wanted."""
 
     frames: torch.Tensor
     keys: StylisedKeys
     parts: tuple[PropagatedInterval, ...]
     options: ClipOptions
     region: Region | None
+    numbers: range
 
 
 def _clip_inputs() -> list[io.Input]:
@@ -60,12 +63,16 @@ def _clip_inputs() -> list[io.Input]:
     ]
 
 
-def _prepared(frames, keys, scene_cuts, mask, mask_use, feather, flow_model, flow, settings, node_id):
-    """The checked clip, its motion, options and region; nothing is computed before all of it is known to fit."""
+def _prepared(frames, keys, scene_cuts, mask, mask_use, feather, flow_model, flow, settings, wanted, node_id):
+    """The checked clip, its motion, options, region and the numbers of the wanted frames; nothing is computed before
+    all of it is known to fit."""
     frames = rgb_frames(frames, "frames")
     keys.check_clip(len(frames), *frames.shape[1:3])
     cuts = find_cuts(frames) if scene_cuts == "find" else ()
     intervals = plan_intervals(len(frames), keys.numbers, cuts)
+    part = parse_part(wanted, "intervals", len(intervals), "intervals")
+    numbers = frames_of_part(intervals, part, len(frames))
+    intervals = intervals[part.start : part.stop]
     if flow is not None:
         flow.check(
             needed_pairs(intervals),
@@ -84,8 +91,14 @@ def _prepared(frames, keys, scene_cuts, mask, mask_use, feather, flow_model, flo
     region = None
     if mask is not None:
         region = Region.of(mask, len(frames), *frames.shape[1:3], mask_use == "before", feather)
-    options = ClipOptions(settings or PropagationOptions(), cuts=cuts, together=_together(frames, len(intervals)))
-    return frames, flow_model if flow is None else flow, options, region
+    together = _together(frames, len(intervals))
+    options = ClipOptions(settings or PropagationOptions(), cuts=cuts, together=together, part=part)
+    return frames, flow_model if flow is None else flow, options, region, numbers
+
+
+def _report(painted: torch.Tensor, keys: StylisedKeys, region: Region | None, numbers: range) -> str:
+    masks = None if region is None else region.masks > 0.5
+    return drift_report(colour_drift(painted, keys, masks, numbers.start), numbers.start)
 
 
 def _together(frames: torch.Tensor, intervals: int) -> int:
@@ -144,6 +157,7 @@ class StyliseClip(CheckedNode):
                     "for the rest, or stop the graph."
                 ),
                 *optional_inputs(),
+                intervals_input(),
             ],
             outputs=[
                 io.Image.Output(display_name="frames", tooltip="The painted clip, as long as the input."),
@@ -170,28 +184,38 @@ class StyliseClip(CheckedNode):
         flow=None,
         mask=None,
         settings=None,
+        intervals="",
     ) -> io.NodeOutput:
-        frames, motion, options, region = _prepared(
-            frames, keys, scene_cuts, mask, mask_use, feather, flow_model, flow, settings, cls.hidden.unique_id
+        frames, motion, options, region, numbers = _prepared(
+            frames,
+            keys,
+            scene_cuts,
+            mask,
+            mask_use,
+            feather,
+            flow_model,
+            flow,
+            settings,
+            intervals,
+            cls.hidden.unique_id,
         )
         options = replace(options, blend=BlendOptions(mode=blend))
         device = management.get_torch_device()
         progress = NodeProgress(cls.hidden.unique_id)
-        out, finished = frames.clone(), 0
+        out, finished = frames[numbers.start : numbers.stop].clone(), 0
         try:
             for number, frame in stylise_clip(frames, keys, motion, options, region, device, progress):
-                out[number] = frame
+                out[number - numbers.start] = frame
                 finished += 1
         except (management.InterruptProcessingException, Exception) as error:  # whatever fails, finished work is kept
-            if on_cancel != KEEP_FINISHED or finished <= len(keys.numbers):
+            if on_cancel != KEEP_FINISHED or finished <= sum(number in numbers for number in keys.numbers):
                 raise
             PARTIAL.note(cls.hidden.unique_id)
             show_notice(
                 cls.hidden.unique_id,
-                f"{what_ended_it(error)}. {finished} of {len(frames)} frames are painted; the others are the clip's "
-                "own.",
+                f"{what_ended_it(error)}. {finished} of {len(out)} frames are painted; the others are the clip's own.",
             )
-        return io.NodeOutput(out, drift_report(colour_drift(out, keys, None if region is None else region.masks > 0.5)))
+        return io.NodeOutput(out, _report(out, keys, region, numbers))
 
 
 class EbSynthPropagate(CheckedNode):
@@ -204,7 +228,7 @@ class EbSynthPropagate(CheckedNode):
             description="Carries painted key frames over a clip from both sides, for 'EbSynth Blend', with the "
             "intermediate results to look at. Keeps everything in memory; 'Stylise Clip from Key Frames' streams.",
             search_aliases=["ebsynth", "patch match", "error map", *STYLED_VIDEO],
-            inputs=[*_clip_inputs(), *optional_inputs()],
+            inputs=[*_clip_inputs(), *optional_inputs(), intervals_input()],
             outputs=[
                 sockets.Propagation.Output(display_name="propagation", tooltip="For 'EbSynth Blend'."),
                 io.Image.Output(display_name="from_left", tooltip="Frames made from the key frame before them."),
@@ -223,18 +247,39 @@ class EbSynthPropagate(CheckedNode):
 
     @classmethod
     def execute(
-        cls, frames, keys, scene_cuts, mask_use, feather, flow_model=None, flow=None, mask=None, settings=None
+        cls,
+        frames,
+        keys,
+        scene_cuts,
+        mask_use,
+        feather,
+        flow_model=None,
+        flow=None,
+        mask=None,
+        settings=None,
+        intervals="",
     ) -> io.NodeOutput:
-        frames, motion, options, region = _prepared(
-            frames, keys, scene_cuts, mask, mask_use, feather, flow_model, flow, settings, cls.hidden.unique_id
+        frames, motion, options, region, numbers = _prepared(
+            frames,
+            keys,
+            scene_cuts,
+            mask,
+            mask_use,
+            feather,
+            flow_model,
+            flow,
+            settings,
+            intervals,
+            cls.hidden.unique_id,
         )
         require_memory(
             len(frames), *frames.shape[1:3], 90, "frames", "'Stylise Clip from Key Frames' needs less: it streams."
         )
+        planned = plan_intervals(len(frames), keys.numbers, options.cuts)
         parts = propagate(
             frames,
             keys,
-            plan_intervals(len(frames), keys.numbers, options.cuts),
+            planned[options.part.start : options.part.stop],
             motion,
             options.propagation,
             management.get_torch_device(),
@@ -242,12 +287,13 @@ class EbSynthPropagate(CheckedNode):
             None if region is None else region.wanted(),
             NodeProgress(cls.hidden.unique_id),
         )
-        clip = PropagatedClip(frames, keys, tuple(parts), options, region)
-        return io.NodeOutput(clip, *_shown(clip))
+        clip = PropagatedClip(frames, keys, tuple(parts), options, region, numbers)
+        return io.NodeOutput(clip, *(shown[numbers.start : numbers.stop] for shown in _shown(clip)))
 
 
 def _shown(clip: PropagatedClip) -> tuple[torch.Tensor, ...]:
-    """Pictures from the left and right, their errors, and the matches, for the whole clip."""
+    """Pictures from the left and right, their errors, and the matches, for the whole clip; those outside the wanted
+    intervals are the clip's own."""
     count, height, width = clip.frames.shape[:3]
     left, matches = clip.frames.clone(), torch.zeros(count, height, width, 3)
     for index, number in enumerate(clip.keys.numbers):
@@ -307,8 +353,9 @@ class EbSynthBlend(CheckedNode):
             for number, frame, from_right in finish_interval(part, clip.frames, clip.keys, options, clip.region):
                 out[number] = frame
                 selection[number] = from_right
-        painted = None if clip.region is None else clip.region.masks > 0.5
-        return io.NodeOutput(out, selection, drift_report(colour_drift(out, clip.keys, painted)))
+        wanted = slice(clip.numbers.start, clip.numbers.stop)
+        report = _report(out[wanted], clip.keys, clip.region, clip.numbers)
+        return io.NodeOutput(out[wanted], selection[wanted], report)
 
 
 NODES = [PlaceKeyframes, PatchSynthesisSettings, StyliseClip, EbSynthPropagate, EbSynthBlend]

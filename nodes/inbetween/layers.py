@@ -9,6 +9,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from ...common.errors import BetwixtError
+from ...common.number_lists import parse_part
 from ...common.pictures import rgb_frames, same_size
 from ...fcvg_core.inbetween.key_frames import DETAIL, layers_of_pair
 from ...fcvg_core.inbetween.layer_preview import layer_picture, unknown_picture
@@ -22,6 +23,7 @@ from ..checked_node import CheckedNode
 from ..host.services.notices import show_notice
 from ..host.services.progress import NodeProgress
 from ..search_words import INBETWEENS
+from ..shared_inputs import gaps_input
 
 CATEGORY = "Betwixt/No model"
 KEPT = 6  # pairs of key frames whose layers stay in memory for the next run of a node without 'layers'
@@ -200,13 +202,16 @@ def _digest(pictures, detail: str, matches: LineMatches | None, fields, people) 
 find_layers = LayerFinder()
 
 
-def tell_if_unexplained(node_id: str | None, layers: Sequence[MotionLayers]) -> torch.Tensor | None:
-    """A notice on the node where much of the motion is not known; then also the pictures of where, [G, H, W, 3]."""
+def tell_if_unexplained(node_id: str | None, layers: Sequence[MotionLayers], first: int = 0) -> torch.Tensor | None:
+    """A notice on the node where much of the motion is not known; then also the pictures of where, [G, H, W, 3].
+
+    ``first``: position of the first gap among all of them.
+    """
     shares = [gap.unexplained for gap in layers]
     if max(shares) < UNEXPLAINED_SHARE:
         return None
     worst = int(np.argmax(shares))
-    place = "" if len(layers) == 1 else f" between key frames {worst + 1} and {worst + 2}"
+    place = "" if len(layers) == 1 else f" between key frames {first + worst + 1} and {first + worst + 2}"
     show_notice(
         node_id,
         f"The motion of {shares[worst]:.0%} of the pixels{place} is not known (red in the picture); there the key "
@@ -232,6 +237,7 @@ class FindMotionLayers(CheckedNode):
                     "loop", default=False, tooltip="Also from the last key frame back to the first, for a loop."
                 ),
                 *evidence_inputs(),
+                gaps_input(),
             ],
             outputs=[
                 sockets.MotionLayers.Output(display_name="layers", tooltip="For 'Inbetween without a Model'."),
@@ -255,13 +261,16 @@ class FindMotionLayers(CheckedNode):
         flow=None,
         start_poses=None,
         end_poses=None,
+        gaps="",
     ) -> io.NodeOutput:
         keys = key_frames(start_image, end_image)
         pairs = gap_pairs(len(keys), loop)
+        part = parse_part(gaps, "gaps", len(pairs), "gaps")
+        pairs = pairs[part.start : part.stop]
         progress = NodeProgress(cls.hidden.unique_id)
         poses = poses_of_keys(start_poses, end_poses, len(keys), tuple(keys.shape[1:3]))
         layers = find_layers(keys, pairs, detail, line_matches, flow, poses, progress)
-        tell_if_unexplained(cls.hidden.unique_id, layers)
+        tell_if_unexplained(cls.hidden.unique_id, layers, part.start)
         preview = torch.stack([layer_picture(gap) for gap in layers])
         unknown = torch.stack([unknown_picture(gap) for gap in layers])
         return io.NodeOutput(layers, preview, unknown, ui=ui.PreviewImage(preview, cls=cls))

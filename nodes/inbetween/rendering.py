@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from comfy_api.latest import io, ui
 
-from ...common.clips.keyframe_pairs import Gap, closed_loop, gaps
+from ...common.clips.keyframe_pairs import Gap, closed_loop
+from ...common.clips.keyframe_pairs import gaps as all_gaps
 from ...common.errors import BetwixtError
-from ...common.number_lists import parse_numbers
+from ...common.number_lists import parse_numbers, parse_part
 from ...fcvg_core.inbetween.clip import InbetweenClip, render_clip
 from ...fcvg_core.inbetween.layers import MotionLayers
 from ...fcvg_core.inbetween.rendering.travel import Travel
@@ -22,13 +23,12 @@ from ..fcvg.condition_inputs import fractions_of, hold_input, path_input, paths_
 from ..host.services.memory import require_memory
 from ..host.services.progress import NodeProgress
 from ..search_words import INBETWEENS
-from ..shared_inputs import frame_count_input
+from ..shared_inputs import frame_count_input, gaps_input
 from .layers import (
     CATEGORY,
     detail_input,
     evidence_inputs,
     find_layers,
-    gap_pairs,
     key_frame_inputs,
     key_frames,
     poses_of_keys,
@@ -73,6 +73,7 @@ class InbetweenWithoutModel(CheckedNode):
                     optional=True,
                     tooltip="From 'Find Motion Layers' with the same key frames; then only rendering is left to do.",
                 ),
+                gaps_input(),
             ],
             outputs=[
                 io.Image.Output(display_name="frames", tooltip="The clip; key frames are in it bit by bit."),
@@ -109,10 +110,14 @@ class InbetweenWithoutModel(CheckedNode):
         start_poses=None,
         end_poses=None,
         layers=None,
+        gaps="",
     ) -> io.NodeOutput:
         keys = key_frames(start_image, end_image)
         lengths = parse_numbers(frames_per_gap, "frames_per_gap") or [frame_count]
-        plan = gaps(len(keys), loop, lengths, [1.0])
+        plan = all_gaps(len(keys), loop, lengths, [1.0])
+        part = parse_part(gaps, "gaps", len(plan), "gaps")
+        loop = loop and len(part) == len(plan)  # a part of a loop does not close it
+        plan = plan[part.start : part.stop]
         require_memory(
             sum(gap.frames for gap in plan),
             *keys.shape[1:3],
@@ -128,7 +133,7 @@ class InbetweenWithoutModel(CheckedNode):
             begin = SEARCHING
             layers = find_layers(
                 keys,
-                gap_pairs(len(keys), loop),
+                [(gap.start, gap.end) for gap in plan],
                 detail,
                 line_matches,
                 flow,
@@ -149,7 +154,7 @@ class InbetweenWithoutModel(CheckedNode):
         confidence = _joined([clip.confidence[..., None] for clip in clips], published, loop)[..., 0]
         places = _places(plan, published, loop)
         size = tuple(keys.shape[1:3])
-        unknown = tell_if_unexplained(cls.hidden.unique_id, layers)
+        unknown = tell_if_unexplained(cls.hidden.unique_id, layers, part.start)
         return io.NodeOutput(
             frames,
             confidence,
@@ -172,7 +177,7 @@ def _travel(path: Mapping) -> Travel:
 
 def _check_layers(layers: Sequence[MotionLayers], keys: torch.Tensor, plan: Sequence[Gap]) -> None:
     """Refuse layers of other key frames."""
-    remedy = "Connect the same key frames to 'Find Motion Layers' and here, with the same 'loop'."
+    remedy = "Connect the same key frames to 'Find Motion Layers' and here, with the same 'loop' and 'gaps'."
     if len(layers) != len(plan):
         raise BetwixtError(
             f"'layers' are those of {len(layers)} gaps between key frames, and there are {len(plan)}.",

@@ -1,11 +1,13 @@
 """Key frames in a new style, held together by any subset of Rerender-A-Video's constraints."""
 
+from itertools import chain
+
 import torch
 from comfy.model_management import throw_exception_if_processing_interrupted as raise_if_cancelled
 from comfy_api.latest import io
 
 from ...common.errors import BetwixtError
-from ...common.number_lists import parse_whole_numbers
+from ...common.number_lists import parse_part, parse_whole_numbers
 from ...common.pictures import rgb_frames
 from ...common.progress import part_of
 from ...rerender_core.ebsynth.stylised_keys import StylisedKeys
@@ -27,7 +29,7 @@ from ..host.services.partial_results import PartialResults
 from ..host.services.progress import NodeProgress
 from ..picture_size import whole_cells
 from ..search_words import STYLED_VIDEO
-from ..shared_inputs import KEEP_FINISHED, on_cancel_input, seed_input
+from ..shared_inputs import KEEP_FINISHED, on_cancel_input, part_input, seed_input
 
 FLOW_SHARE = 0.05  # of the progress bar
 PARTIAL = PartialResults()
@@ -38,22 +40,18 @@ def _anchor_input() -> io.DynamicCombo.Input:
         "every",
         [io.Int.Input("count", default=5, min=1, max=10000, tooltip="The anchor is renewed every so many key frames.")],
     )
-    listed = io.DynamicCombo.Option(
-        "at",
-        [
-            io.String.Input(
-                "numbers",
-                default="",
-                tooltip="Frame numbers of the key frames that take over as anchor, e.g. 30, 60; "
-                "'shots' of 'Select Key Frames' fits. Empty: none.",
-            )
-        ],
+    numbers = io.String.Input(
+        "numbers",
+        default="",
+        tooltip="Frame numbers of the key frames that take over as anchor, or begin a shot, e.g. 30, 60; 'shots' of "
+        "'Select Key Frames' fits. Empty: none.",
     )
+    listed, shots = (io.DynamicCombo.Option(key, [numbers]) for key in ("at", "first of each shot"))
     return io.DynamicCombo.Input(
         "anchor",
-        options=[io.DynamicCombo.Option("first key frame", []), regular, listed],
+        options=[io.DynamicCombo.Option("first key frame", []), regular, listed, shots],
         tooltip="The frame all others are held to. The first one as published; renew it in long clips, where little "
-        "of the first frame can still be seen.",
+        "of the first frame can still be seen. 'first of each shot' holds nothing to what was before the shot.",
     )
 
 
@@ -139,6 +137,7 @@ class RerenderKeyframes(CheckedNode):
                     tooltip="Where to stylise (1); the rest keeps the input. One mask, one per key frame, or with "
                     "'key_numbers' one per frame of the clip.",
                 ),
+                part_input("shots", "With 'anchor: first of each shot'; otherwise all key frames are one shot."),
             ],  # fmt: skip
             outputs=[
                 io.Image.Output(display_name="key_frames", tooltip="The stylised key frames."),
@@ -176,6 +175,7 @@ class RerenderKeyframes(CheckedNode):
         sigmas=None,
         key_numbers=None,
         mask=None,
+        shots="",
     ) -> io.NodeOutput:
         frames, constraints = rgb_frames(key_frames, "key_frames"), constraints or KeyframeConstraints()
         whole_cells(frames, "key_frames")
@@ -188,11 +188,19 @@ class RerenderKeyframes(CheckedNode):
             sigmas, nominal = published_sigmas(model.get_model_object("model_sampling"), steps), steps
         else:
             sigmas, nominal = _checked_sigmas(sigmas), len(sigmas) - 1
-        refresh = _refresh(anchor, numbers)
+        refresh, all_shots = _shots(anchor, numbers)
+        part = parse_part(shots, "shots", len(all_shots), "shots")
+        wanted = all_shots[part.start : part.stop]
+        if first_frame_only:
+            wanted = [range(wanted[0].start, wanted[0].start + 1)]
         settings = KeyframeSettings(alphas(sigmas), nominal, strength, constraints, refresh, keep_colours)
         unclamped = UnclampedVAE(vae)
-        count = 1 if first_frame_only else frames.shape[0]
-        pairs = needed_pairs(count, refresh, constraints)
+        count = sum(map(len, wanted))
+        pairs = [
+            (shot.start + earlier, shot.start + later)
+            for shot in wanted
+            for earlier, later in needed_pairs(len(shot), refresh, constraints)
+        ]
         _check_flow_inputs(flow, flow_model, pairs, frames)
         node_id = cls.hidden.unique_id
         _show_remarks(node_id, model, settings)
@@ -201,17 +209,24 @@ class RerenderKeyframes(CheckedNode):
         between = None if flow is None else correspondence_from(flow)
         if pairs and flow is None:
             between = FlowAhead(frames, pairs, flow_model, part_of(progress, 0, FLOW_SHARE), raise_if_cancelled)
-        job = KeyframeJob(model, settings.model_steps(count), count, progress, FLOW_SHARE if pairs else 0.0)
-        host = HostRendering(
-            model, unclamped, positive, negative, cfg, sigmas, seed, constraints.cross_frame, job.report
-        )
-        renderer = host.renderer(frames, between, settings, region)
-        reason = job.collect(renderer.render(count), on_cancel == KEEP_FINISHED)
+        steps_in_all = sum(settings.model_steps(len(shot)) for shot in wanted)
+        job = KeyframeJob(model, steps_in_all, count, progress, FLOW_SHARE if pairs else 0.0)
+
+        def rendered(shot: range):
+            host = HostRendering(
+                model, unclamped, positive, negative, cfg, sigmas, seed, constraints.cross_frame, job.report, shot.start
+            )
+            own = slice(shot.start, shot.stop)
+            masks = region if region is None or len(region) == 1 else region[own]
+            return host.renderer(frames[own], _of_shot(between, shot), settings, masks).render(len(shot))
+
+        reason = job.collect(chain.from_iterable(map(rendered, wanted)), on_cancel == KEEP_FINISHED)
         if reason is not None:
             PARTIAL.note(node_id)
             show_notice(node_id, f"{reason}. {job.finished} of {count} key frames are finished and go on.")
         latent = {"samples": model.model.process_latent_out(job.latents)}
-        return io.NodeOutput(job.pictures, latent, StylisedKeys(job.pictures, numbers[: job.finished]))
+        finished = numbers[wanted[0].start :][: job.finished]
+        return io.NodeOutput(job.pictures, latent, StylisedKeys(job.pictures, finished))
 
 
 def _numbers(text: str | None, count: int, first_frame_only: bool) -> tuple[int, ...]:
@@ -233,13 +248,15 @@ def _numbers(text: str | None, count: int, first_frame_only: bool) -> tuple[int,
     return tuple(numbers)
 
 
-def _refresh(anchor: dict, numbers: tuple[int, ...]) -> frozenset[int]:
-    """Positions of the key frames that take over as anchor."""
+def _shots(anchor: dict, numbers: tuple[int, ...]) -> tuple[frozenset[int], list[range]]:
+    """Positions of the key frames that take over as anchor, and the shots that are rendered apart, one after the
+    other, as ranges of positions."""
+    whole = [range(len(numbers))]
     match anchor["anchor"]:
         case "first key frame":
-            return frozenset()
+            return frozenset(), whole
         case "every":
-            return frozenset(range(anchor["count"], len(numbers), anchor["count"]))
+            return frozenset(range(anchor["count"], len(numbers), anchor["count"])), whole
     wanted = parse_whole_numbers(anchor["numbers"], "numbers")
     unknown = [number for number in wanted if number not in numbers]
     if unknown:
@@ -248,7 +265,18 @@ def _refresh(anchor: dict, numbers: tuple[int, ...]) -> frozenset[int]:
             f"The key frames are {', '.join(map(str, numbers))}.",
             "Correct 'numbers' of 'anchor'.",
         )
-    return frozenset(numbers.index(number) for number in wanted)
+    positions = frozenset(numbers.index(number) for number in wanted)
+    if anchor["anchor"] == "at":
+        return positions, whole
+    begins = sorted(positions | {0})
+    return frozenset(), [range(*ends) for ends in zip(begins, [*begins[1:], len(numbers)], strict=True)]
+
+
+def _of_shot(between, shot: range):
+    """Correspondence by positions within a shot, from that by positions among all key frames."""
+    if between is None:
+        return None
+    return lambda earlier, later: between(shot.start + earlier, shot.start + later)
 
 
 def _region(mask, frames: torch.Tensor, numbers: tuple[int, ...], node_id: str | None) -> torch.Tensor | None:

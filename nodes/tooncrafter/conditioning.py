@@ -6,7 +6,7 @@ import torch
 from comfy_api.latest import io
 
 from ...common.errors import BetwixtError
-from ...common.number_lists import parse_whole_numbers
+from ...common.number_lists import parse_part, parse_whole_numbers
 from ...common.pictures import rgb_frames, single_frame
 from ...tooncrafter_core import keyframes as preparation
 from ...tooncrafter_core.keyframes import FIT_MODES, SIZE_STEP, TASKS, check_size
@@ -15,7 +15,7 @@ from ..checked_node import CheckedNode
 from ..host.services.notices import show_notice
 from ..host.tooncrafter.conditioning import Keyframes, check_text, condition
 from ..search_words import INBETWEENS
-from ..shared_inputs import frame_count_input
+from ..shared_inputs import frame_count_input, gaps_input
 
 CATEGORY = "Betwixt/ToonCrafter"
 AS_TRAINED = "as the model was trained"
@@ -248,6 +248,7 @@ class PerGapPrompts(CheckedNode):
                     tooltip="Frames of each gap in the finished clip, both key frames included, e.g. '24, 12, 16', for "
                     "'Retime Clip'; one number counts for all, 0 = as many as the model makes.",
                 ),
+                gaps_input(),
             ],
             outputs=[
                 io.String.Output(display_name="prompt", is_output_list=True, tooltip="Prompt, per gap."),
@@ -262,7 +263,7 @@ class PerGapPrompts(CheckedNode):
         )
 
     @classmethod
-    def execute(cls, key_frames, loop, prompts, fs, lengths) -> io.NodeOutput:
+    def execute(cls, key_frames, loop, prompts, fs, lengths, gaps="") -> io.NodeOutput:
         frames = len(rgb_frames(key_frames, "key_frames"))
         if frames < 2:
             raise BetwixtError(
@@ -277,11 +278,13 @@ class PerGapPrompts(CheckedNode):
                 "'prompts' is one line with '|' in it: it counts as one prompt for all gaps. Write the prompt of each "
                 "gap on a line of its own.",
             )
-        return io.NodeOutput(
+        part = parse_part(gaps, "gaps", count, "gaps")
+        values = (
             _per_gap(prompts.strip("\n").split("\n"), count, "prompts"),
             _per_gap(_whole_numbers(fs, "fs", range(FASTEST + 1)), count, "fs"),
             _per_gap(_whole_numbers(lengths, "lengths", (0, *range(2, LONGEST_RETIMED + 1))), count, "lengths"),
         )
+        return io.NodeOutput(*(entries[part.start : part.stop] for entries in values))
 
 
 def _whole_numbers(text: str, name: str, allowed: Sequence[int]) -> list[int]:

@@ -54,3 +54,17 @@ def plan_intervals(frame_count: int, keys: Sequence[int], cuts: Sequence[int] = 
             if frames:
                 intervals.append(Interval(left, right, frames))
     return intervals
+
+
+def frames_of_part(intervals: Sequence[Interval], part: range, frame_count: int) -> range:
+    """The frames that some neighbouring intervals stand for: key frames belong to the interval that follows, those at
+    the end to the last one. The frames of all intervals, one after the other, are the clip.
+
+    Args:
+        intervals: all of the clip; part: positions among them.
+    """
+    if not intervals:
+        return range(frame_count)
+    begin = 0 if part.start == 0 else intervals[part.start - 1].frames.stop
+    end = frame_count if part.stop == len(intervals) else intervals[part.stop - 1].frames.stop
+    return range(begin, end)

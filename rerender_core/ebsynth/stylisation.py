@@ -12,7 +12,7 @@ from ...common.errors import BetwixtError
 from ...common.progress import Progress, silent
 from ..flow.estimation import Flow, FlowModel
 from .blending.interval import BlendOptions, blended_frames
-from .plan import plan_intervals
+from .plan import frames_of_part, plan_intervals
 from .propagation import PropagatedInterval, PropagationOptions, propagate
 from .stylised_keys import StylisedKeys
 from .synthesis.float_voting import lost_precision
@@ -71,6 +71,7 @@ class ClipOptions:
         cuts: frames at which a new scene begins.
         keep_precision: give 16-bit and float key frames back what 8-bit synthesis loses.
         together: intervals worked on at once.
+        part: positions of the intervals to make, among all of :func:`.plan.plan_intervals`; None = all.
     """
 
     propagation: PropagationOptions = PropagationOptions()
@@ -78,6 +79,7 @@ class ClipOptions:
     cuts: Sequence[int] = ()
     keep_precision: bool = True
     together: int = 1
+    part: range | None = None
 
 
 def stylise_clip(
@@ -92,12 +94,17 @@ def stylise_clip(
     """Finished frames, interval by interval; key frames come out as they were given.
 
     Yields:
-        (frame number, float32 [H, W, 3] 0..1, or beyond for key frames beyond); every frame of the clip once.
+        (frame number, float32 [H, W, 3] 0..1, or beyond for key frames beyond); every frame of the clip once, or every
+        one of :func:`.plan.frames_of_part`.
     """
     keys.check_clip(len(frames), *frames.shape[1:3])
-    for index, number in enumerate(keys.numbers):
-        yield number, _composited(frames, number, keys.frames[index].float(), region)
     intervals = plan_intervals(len(frames), keys.numbers, options.cuts)
+    part = range(len(intervals)) if options.part is None else options.part
+    wanted_frames = frames_of_part(intervals, part, len(frames))
+    for index, number in enumerate(keys.numbers):
+        if number in wanted_frames:
+            yield number, _composited(frames, number, keys.frames[index].float(), region)
+    intervals = intervals[part.start : part.stop]
     wanted = None if region is None else region.wanted()
     parts = propagate(frames, keys, intervals, flow, options.propagation, device, options.together, wanted, progress)
     for part in parts:

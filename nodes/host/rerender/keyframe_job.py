@@ -58,7 +58,7 @@ class KeyframeJob:
         self._done += 1
         forming = None if self._previewer is None else self._previewer.decode_latent_to_preview(clean)
         preview = None if forming is None else side_by_side(self._newest, forming)
-        self._show(f"key frame {frame + 1} of {self._frames}, step {step + 1}", preview)
+        self._show(f"key frame {self.finished + 1} of {self._frames}, step {step + 1}", preview)
 
     def _show(self, text: str, preview: Image.Image | None) -> None:
         share = self._begin + (1 - self._begin) * min(1.0, self._done / self._steps)

@@ -46,6 +46,7 @@ class HostRendering:
         sigmas: [T + 1].
         cross_frame: the constraint the model is patched for, or None.
         report: called with (frame, step, clean latent) after each evaluation; may raise to cancel.
+        first: position of the renderer's first frame among those that the conditionings have hints for.
     """
 
     def __init__(
@@ -59,9 +60,10 @@ class HostRendering:
         seed: int,
         cross_frame: CrossFrame | None = None,
         report: Callable[[int, int, torch.Tensor], None] = lambda frame, step, clean: None,
+        first: int = 0,
     ):
         self._vae, self._conditioning = vae, (positive, negative)
-        self._cfg, self._sigmas, self._seed, self._report = cfg, sigmas, seed, report
+        self._cfg, self._sigmas, self._seed, self._report, self._first = cfg, sigmas, seed, report, first
         self._patch = None
         if cross_frame is not None:
             self._patch = CrossFramePatch(decoder_layers(model.model.diffusion_model, cross_frame.loose))
@@ -101,6 +103,7 @@ class HostRendering:
 
     def run(self, frame: int, plan: Pass, attention: CrossFrameAttention | None) -> tuple[torch.Tensor, State | None]:
         shape = plan.start.x.shape
+        frame += self._first
         self._memory.needed = self._model.memory_required([2 * shape[0], *shape[1:]])
         guider, controls = comfy.samplers.CFGGuider(self._model), {}
         guider.set_conds(*(of_frame(conditioning, frame, controls) for conditioning in self._conditioning))

@@ -2,7 +2,7 @@
 
 import pytest
 from betwixt.common.errors import BetwixtError
-from betwixt.common.number_lists import MOST_NUMBERS, parse_numbers, parse_whole_numbers
+from betwixt.common.number_lists import MOST_NUMBERS, parse_numbers, parse_part, parse_whole_numbers
 
 
 def test_numbers_are_read_from_text():
@@ -37,3 +37,14 @@ def test_absurd_lengths_are_refused_in_a_short_sentence():
     assert len(str(told.value)) < 200
     with pytest.raises(BetwixtError, match=f"holds {MOST_NUMBERS + 1} numbers"):
         parse_numbers("1 " * (MOST_NUMBERS + 1), "numbers")
+
+
+def test_parts_count_from_one_and_lie_within():
+    assert parse_part("", "gaps", 5, "gaps") == range(5)
+    assert parse_part(" 3 ", "gaps", 5, "gaps") == range(2, 3)
+    assert parse_part("2 - 4", "gaps", 5, "gaps") == range(1, 4)
+    for text in ("0", "6", "4-2", "3-6", "1,2", "-1", "1-", "a", "9" * 300, "²"):
+        with pytest.raises(BetwixtError, match="the gaps here are 1 to 5"):
+            parse_part(text, "gaps", 5, "gaps")
+    with pytest.raises(BetwixtError, match="the intervals here are none"):
+        parse_part("1", "intervals", 0, "intervals")

@@ -314,3 +314,35 @@ def test_cancel_keeps_what_is_finished(nodes):
     calls.clear()
     with pytest.raises(management.InterruptProcessingException):
         stylise(nodes, frames, [0, 3, 6], flow_model=model, on_cancel="stop")
+
+
+@pytest.mark.parametrize("numbers", [[0, 2, 4], [1, 3], [2, 3]])
+def test_intervals_in_order_are_the_whole_clip(nodes, numbers):
+    frames = clip()
+    whole, report = stylise(nodes, frames, numbers)
+    made = [stylise(nodes, frames, numbers, intervals=text) for text in ("1", "2")]
+    if numbers == [1, 3]:
+        made.append(stylise(nodes, frames, numbers, intervals="3"))
+    assert torch.equal(torch.cat([part for part, _ in made]), whole)
+    values = ", ".join(text.split("\n")[1] for _, text in made)
+    assert values == report.split("\n")[1]
+    with pytest.raises(BetwixtError, match="'intervals' is '4'"):
+        stylise(nodes, frames, numbers, intervals="4")
+
+
+def test_the_two_nodes_make_an_interval_of_the_whole_as_well(nodes):
+    from betwixt.rerender_core.flow.estimation import DenseInverseSearch
+
+    frames = clip()
+    inputs = {"scene_cuts": "none", "mask_use": "before", "feather": 0.0, "settings": settings(nodes)}
+    inputs |= {"frames": frames, "keys": keys(nodes, frames, [0, 2, 4]), "flow_model": DenseInverseSearch()}
+    blend = {"blend": "poisson", "solver": "cosine", "published_weights": False, "mirrored_errors": False}
+
+    def made(**part):
+        propagated = run(nodes.EbSynthPropagate, **inputs, **part)
+        return propagated, run(nodes.EbSynthBlend, propagation=propagated[0], **blend, keep_precision=True)
+
+    (_, left, *_), (out, selection, _) = made()
+    (_, part_left, *_), (part, part_selection, _) = made(intervals="2")
+    assert torch.equal(part, out[2:]) and torch.equal(part_selection, selection[2:])
+    assert torch.equal(part_left, left[2:])

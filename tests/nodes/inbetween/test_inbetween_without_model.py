@@ -214,3 +214,28 @@ def test_poses_must_be_those_of_every_key_frame(nodes, keys):
     square = [{"people": [], "canvas_width": 100, "canvas_height": 100}]
     with pytest.raises(BetwixtError, match="aspect"):
         run(nodes[1], start_poses=nobody, end_poses=square, **pair)
+
+
+@pytest.mark.parametrize("timing", ["published", "even"])
+def test_gaps_joined_are_the_whole_loop(nodes, keys, timing, host):
+    from betwixt.nodes.clips.segments import JoinSegments
+
+    inputs = {
+        "start_image": keys[:2],
+        "end_image": keys[2:],
+        "loop": True,
+        "frames_per_gap": "5, 4, 6",
+        "timing": timing,
+    }
+    whole, confidence, *_ = run(nodes[1], **inputs)
+    parts = [run(nodes[1], **inputs, gaps=text) for text in ("1", "2", "3")]
+    assert [len(part[0]) for part in parts] == [5, 4, 6]
+    joint = {"loop": [True], "published_timing": [timing == "published"]}
+    (joined,) = run(JoinSegments, segments=[part[0] for part in parts], **joint)
+    assert torch.equal(joined, whole)
+    (shown,) = run(JoinSegments, segments=[part[1][..., None] for part in parts], **joint)
+    assert torch.equal(shown[..., 0], confidence)
+    layers = run(nodes[0], start_image=keys[:2], end_image=keys[2:], loop=True, detail="full", gaps="2")[0]
+    assert torch.equal(run(nodes[1], **inputs, gaps="2", layers=layers)[0], parts[1][0])
+    with pytest.raises(BetwixtError, match="with the same 'loop' and 'gaps'"):
+        run(nodes[1], **inputs, layers=layers)

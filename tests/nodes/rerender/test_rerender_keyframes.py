@@ -264,3 +264,20 @@ def test_a_constraint_that_cannot_act_is_named(run, caplog):
     run(strength=0.75, steps=20, key_frames=clip(2))
     assert "Shape-Aware Fusion has no effect: it acts at steps 0..2" in caplog.text
     assert "Pixel-Aware Fusion" not in caplog.text
+
+
+def test_shots_are_independent_and_come_out_as_in_the_whole_run(run):
+    frames, numbers = clip(4), "0, 10, 20, 30"
+    anchor = {"anchor": "first of each shot", "numbers": "20"}
+    whole, _, keys = run(key_frames=frames, anchor=anchor, key_numbers=numbers)
+    assert keys.numbers == (0, 10, 20, 30)
+    assert torch.equal(whole[:2], run(key_frames=frames[:2])[0])
+    for text, part in (("1", slice(0, 2)), ("2", slice(2, 4)), ("1-2", slice(0, 4))):
+        made, latent, own = run(key_frames=frames, anchor=anchor, key_numbers=numbers, shots=text)
+        assert torch.equal(made, whole[part]) and own.numbers == keys.numbers[part]
+        assert len(latent["samples"]) == len(made)
+    masks = torch.rand(4, SIZE, SIZE, generator=torch.Generator().manual_seed(3))
+    masked = run(key_frames=frames, anchor=anchor, key_numbers=numbers, mask=masks)[0]
+    assert torch.equal(run(key_frames=frames, anchor=anchor, key_numbers=numbers, mask=masks, shots="2")[0], masked[2:])
+    with pytest.raises(BetwixtError, match="'shots' is '2'.*the shots here are 1 to 1"):
+        run(key_frames=frames, key_numbers=numbers, shots="2")
