@@ -83,6 +83,7 @@ class Server:
         templates: folder that holds a package in place of the host's own workflow templates (see ``starters``).
         throwaway: keep the server's database in memory instead of in the base directory.
         ready_timeout: seconds until the server must answer.
+        pack: another copy of this pack than the running one.
 
     Attributes:
         url: address without trailing slash, e.g. "http://127.0.0.1:40123".
@@ -105,15 +106,16 @@ class Server:
         templates: Path | None = None,
         throwaway: bool = True,
         ready_timeout: float = 180,
+        pack: Path = PACK,
     ):
         self.host, self.python = Path(host), python
         self.models, self.arguments, self.throwaway = list(models), list(arguments), throwaway
-        self.templates = templates
+        self.templates, self.pack = templates, Path(pack)
         self.cpu, self.threads, self.ready_timeout = cpu, threads, ready_timeout
         self._wanted_port, self._wanted_base, self._wanted_log = port, base, log
         self._process: subprocess.Popen | None = None
         self._scratch: Path | None = None
-        self._custom_nodes = PACK.parent
+        self._custom_nodes = self.pack.parent
         self.url, self.ready_seconds = "", 0.0
 
     def __enter__(self) -> "Server":
@@ -182,7 +184,7 @@ class Server:
         self._custom_nodes = self._pack_folder(scratch)
         paths = self._write_search_paths(scratch)
         command += ["--base-directory", str(self.base), "--extra-model-paths-config", str(paths)]
-        command += ["--disable-all-custom-nodes", f"--whitelist-custom-nodes={PACK.name}"]
+        command += ["--disable-all-custom-nodes", f"--whitelist-custom-nodes={self.pack.name}"]
         command += ["--disable-auto-launch", "--disable-api-nodes", "--max-upload-size", "4096"]
         command += ["--cpu"] if self.cpu else []
         database = ":memory:" if self.throwaway else str(self.base / "user" / "comfyui.db")  # never in the host's tree
@@ -214,15 +216,15 @@ class Server:
 
         The folder it lies in where no link can be made, or where the host reads that folder anyway.
         """
-        if PACK.parent == self.base / "custom_nodes":
-            return PACK.parent
+        if self.pack.parent == self.base / "custom_nodes":
+            return self.pack.parent
         folder = scratch / "custom_nodes"
         try:
             folder.mkdir(exist_ok=True)
-            if not (folder / PACK.name).exists():
-                (folder / PACK.name).symlink_to(PACK, target_is_directory=True)
+            if not (folder / self.pack.name).exists():
+                (folder / self.pack.name).symlink_to(self.pack, target_is_directory=True)
         except OSError:
-            return PACK.parent
+            return self.pack.parent
         return folder
 
     def _write_search_paths(self, scratch: Path) -> Path:
@@ -266,7 +268,7 @@ class Server:
             ServerLost: the pack could not be imported; the text holds the log's tail.
         """
         text = self.log.read_text("utf-8", errors="replace")
-        places = "|".join(re.escape(str(place)) for place in (PACK, self._custom_nodes / PACK.name))
+        places = "|".join(re.escape(str(place)) for place in (self.pack, self._custom_nodes / self.pack.name))
         found = re.search(rf"([\d.]+) seconds( \(IMPORT FAILED\))?: ({places})\s*$", text, re.MULTILINE)
         if found is None or found.group(2):
             raise ServerLost(f"ComfyUI started but could not load the pack.{self._log_note(60)}")

@@ -2,12 +2,14 @@
 
 import importlib
 import logging
+import sys
 from pathlib import Path
 
 import folder_paths
 from comfy_api.latest import ComfyExtension, io
 
 from .host.services.example_inputs import place_example_inputs
+from .host.services.installation import warn_of_odd_installation
 from .host.services.model_files import register_model_folders
 
 logger = logging.getLogger(__name__)
@@ -67,6 +69,8 @@ def nodes_of(name: str) -> list[type[io.ComfyNode]]:
 class BetwixtExtension(ComfyExtension):
     async def on_load(self) -> None:
         register_model_folders()
+        # The host's module; without a server it is not there.
+        warn_of_odd_installation(getattr(sys.modules.get("nodes"), "NODE_CLASS_MAPPINGS", {}))
         place_example_inputs(Path(folder_paths.get_input_directory()))
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:

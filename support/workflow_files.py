@@ -2,6 +2,8 @@
 
 import json
 
+from betwixt.common.files.published_files import files_named_in
+
 from support.bootstrap import ROOT
 
 WORKFLOWS = ROOT / "workflows"
@@ -14,3 +16,6 @@ def api_graph(name: str) -> dict:
 
 def ui_workflow(name: str) -> dict:
     return json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+WEIGHT_FREE = [name for name in NAMES if not files_named_in(api_graph(name))]  # they need no model file

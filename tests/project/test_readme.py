@@ -1,8 +1,12 @@
 """README.md: its generated parts are what the tools make of the sources today."""
 
+import re
+from urllib.parse import unquote
+
 import pytest
 
 from support import benchmark_results
+from support.workflow_files import WEIGHT_FREE
 from tools import readme
 
 
@@ -32,3 +36,12 @@ def test_measured_tables_come_from_the_stored_results(tmp_path, monkeypatch):
     assert source == "<sub>`python -m benchmarks.some`, 2026-01-02, 1 thread, PyTorch 2.9, Some CPU, 2 cores</sub>"
     with pytest.raises(LookupError, match=r"lacks \['three'\]; run benchmarks.some"):
         str(readme.Shown("some", ("three",)))
+
+
+def test_its_pictures_are_there_and_show_what_the_pack_computes():
+    pictures = [
+        readme.ROOT / unquote(found) for found in re.findall(r"!\[.*?\]\((.*?)\)", readme.README.read_text("utf-8"))
+    ]
+    assert len(pictures) >= 7 and all(picture.is_file() for picture in pictures)
+    of_workflows = {picture.stem for picture in pictures if picture.parent.name == "workflows"}
+    assert of_workflows and of_workflows <= set(WEIGHT_FREE)  # of the others the thumbnail is an illustration
