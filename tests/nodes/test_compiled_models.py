@@ -1,4 +1,4 @@
-"""The models under ComfyUI's 'TorchCompileModel', traced but not translated: the same numbers, one graph where possible."""
+"""The models under 'TorchCompileModel', traced but not translated: the same numbers, one graph where possible."""
 
 import pytest
 import torch
