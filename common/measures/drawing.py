@@ -108,7 +108,7 @@ def contact_sheet(clips: Sequence[torch.Tensor], labels: Sequence[str], columns:
         BetwixtError: a sheet of more than 32767 pixels in one direction.
     """
     width = columns * (cell_width + GAP) + GAP
-    cells = [_fitted(*clip.shape[1:3], cell_width) for clip in clips]
+    cells = [_fitted(clip.shape[1], clip.shape[2], cell_width) for clip in clips]
     height = sum(cell_height + 2 * CAPTION for cell_height, _ in cells)
     if max(width, height) > LARGEST_SIDE:
         raise BetwixtError(
