@@ -10,7 +10,7 @@ from betwixt.common.pictures import to_float
 from betwixt.demo.painter import paint
 from betwixt.rerender_core.ebsynth.stylised_keys import StylisedKeys
 from betwixt.rerender_core.flow.estimation import Flow
-from betwixt.rerender_core.flow.warping import warp
+from betwixt.rerender_core.flow.warping import warp_picture
 
 
 def read_clip(path: Path, count: int, resolution: int) -> torch.Tensor:
@@ -45,7 +45,7 @@ def pixel_mse(frames: torch.Tensor, flow: Flow) -> float:
     """
     total, count = 0.0, 0
     for index, (before, after) in enumerate(flow.pairs):
-        moved = warp(frames[before][None].movedim(-1, 1), flow.channels_first(index)[1])[0].movedim(0, -1)
+        moved = warp_picture(frames[before], flow.backward[index])
         seen = ~flow.occlusion[index]
         total += float((moved - frames[after])[seen].square().sum())
         count += 3 * int(seen.sum())

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import torch
 
-from ..flow.warping import warp
+from ..flow.warping import warp_picture
 
 LAPLACIAN = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]], np.float32)
 
@@ -40,9 +40,8 @@ def carried(picture: np.ndarray, flow: np.ndarray) -> np.ndarray:
     Returns:
         uint8 [H, W, C], nearest pixel; 0 where the flow leaves the picture.
     """
-    source = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float()
-    field = torch.from_numpy(np.ascontiguousarray(flow)).permute(2, 0, 1)[None]
-    moved = warp(source, field, "nearest")[0].permute(1, 2, 0)
+    source, field = (torch.from_numpy(np.ascontiguousarray(values)) for values in (picture, flow))
+    moved = warp_picture(source.float(), field, "nearest")
     return np.ascontiguousarray(moved.to(torch.uint8).numpy())
 
 

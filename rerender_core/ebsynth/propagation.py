@@ -11,7 +11,7 @@ from torch import Tensor
 from ...common.pictures import to_uint8
 from ...common.progress import Progress, part_of, silent
 from ..flow.estimation import Flow, FlowModel, estimate_flow
-from ..flow.warping import warp
+from ..flow.warping import warp_picture
 from .frame_store import belongs_on_disk, frame_store
 from .guides import carried, edge_guide, filled, position_guide
 from .plan import Interval
@@ -127,9 +127,8 @@ class _Walk:
         return (x < -0.5) | (x > width - 0.5) | (y < -0.5) | (y > height - 0.5)
 
     def _move_origin(self, flow: np.ndarray, hidden: np.ndarray) -> None:
-        field = torch.from_numpy(np.ascontiguousarray(flow)).permute(2, 0, 1)[None]
         known = (self.origin[..., :1] >= 0).float()
-        moved = warp(torch.cat([self.origin, known], dim=-1).permute(2, 0, 1)[None], field)[0].permute(1, 2, 0)
+        moved = warp_picture(torch.cat([self.origin, known], dim=-1), torch.from_numpy(np.ascontiguousarray(flow)))
         lost = torch.from_numpy(hidden)[..., None] | (moved[..., 2:] < 0.99)
         self.origin = torch.where(lost, -torch.ones(()), moved[..., :2])
 

@@ -8,6 +8,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from ...common.errors import BetwixtError
@@ -135,12 +136,14 @@ class DenseInverseSearch:
             [solver.calc(a, b, None) for a, b in zip(*grey, strict=True)],
             [solver.calc(b, a, None) for a, b in zip(*grey, strict=True)],
         )
-        forward, backward = (torch.from_numpy(np.stack(flow)).permute(0, 3, 1, 2).contiguous() for flow in flows)
+        forward, backward = (
+            rearrange(torch.from_numpy(np.stack(flow)), "b h w xy -> b xy h w").contiguous() for flow in flows
+        )
         return forward, backward
 
 
 def _grey(frames: Tensor) -> list[np.ndarray]:
-    pictures = frames.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    pictures = rearrange(frames.round().clamp(0, 255).to(torch.uint8), "b c h w -> b h w c").contiguous().cpu().numpy()
     return [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in pictures]
 
 
@@ -206,10 +209,12 @@ def estimate_flow(
     for begin in range(0, len(pairs), step):
         progress(begin / len(pairs), f"flow of pair {begin + 1} of {len(pairs)}")
         chunk = pairs[begin : begin + step]
-        first, second = (frames[[pair[side] for pair in chunk]].permute(0, 3, 1, 2) * 255 for side in (0, 1))
+        first, second = (
+            255 * rearrange(frames[[pair[side] for pair in chunk]], "b h w c -> b c h w") for side in (0, 1)
+        )
         there, back = model.estimate(first, second)
         part = slice(begin, begin + len(chunk))
-        forward[part], backward[part] = there.permute(0, 2, 3, 1), back.permute(0, 2, 3, 1)
+        forward[part], backward[part] = (rearrange(field, "b xy h w -> b h w xy") for field in (there, back))
         occluded[part] = occlusion(back, there)
     progress(1.0, "")
     return Flow(forward, backward, occluded, tuple((int(a), int(b)) for a, b in pairs))

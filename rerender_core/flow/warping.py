@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 
 
@@ -26,6 +27,12 @@ def warp(source: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:
     grid_y = 2 * (y + flow[:, 1]) / max(height - 1, 1) - 1
     grid = torch.stack([grid_x, grid_y], dim=-1).to(source.dtype)
     return F.grid_sample(source, grid, mode=mode, padding_mode="zeros", align_corners=True)
+
+
+def warp_picture(picture: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:
+    """As :func:`warp`, of one float picture [H, W, C] by a flow [H, W, 2]."""
+    moved = warp(rearrange(picture, "h w c -> 1 c h w"), rearrange(flow, "h w xy -> 1 xy h w"), mode)
+    return rearrange(moved, "1 c h w -> h w c")
 
 
 def occlusion(flow: Tensor, reverse_flow: Tensor) -> Tensor:

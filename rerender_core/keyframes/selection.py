@@ -9,7 +9,7 @@ from ...common.errors import BetwixtError
 from ...common.number_lists import parse_whole_numbers
 from ...common.progress import Progress, silent
 from ..flow.estimation import FlowModel, estimate_flow
-from ..flow.warping import warp
+from ..flow.warping import warp_picture
 
 SIDE = 256  # pixels of the long side that coverage is judged at: quick, and flow of flat areas is steadier
 UNRELIABLE = 0.15  # mean colour difference of a warped pixel, 0..1, above which its flow is not trusted
@@ -80,7 +80,7 @@ def uncovered_share(source: Tensor, target: Tensor, model: FlowModel) -> float:
     """Share of a frame [H, W, 3] that cannot be had from another: occluded, or unlike it after warping."""
     source, target = (_small(frame) for frame in (source, target))
     flow = estimate_flow(torch.stack([source, target]), [(0, 1)], model)
-    warped = warp(source.movedim(-1, 0)[None], flow.channels_first()[1])[0].movedim(0, -1)
+    warped = warp_picture(source, flow.backward[0])
     unlike = (warped - target).abs().mean(dim=-1) > UNRELIABLE
     return float((flow.occlusion[0] | unlike).float().mean())
 
