@@ -30,7 +30,7 @@ def _place(name: str, root: str) -> tuple[str, str]:
         BetwixtError: no name, or one that leads out of the folder.
     """
     path = os.path.abspath(os.path.join(root, name))
-    inside = os.path.commonpath([path, os.path.abspath(root)]) == os.path.abspath(root)
+    inside = Path(path).is_relative_to(os.path.abspath(root))  # other drives as well
     usable = name.strip() == name and name.isprintable() and 0 < len(name) <= LONGEST_NAME
     if not usable or not inside or not os.path.basename(name):
         raise BetwixtError(
