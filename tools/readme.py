@@ -67,6 +67,22 @@ RESULTS = {
     "condition frames": Shown(
         "condition_frames", ("node",), ("conditions from", "processor seconds", "peak memory, MiB")
     ),
+    "poses": Shown("poses", ("drawing",)),
+    "fcvg guider": Shown("fcvg_sampling", ("overhead",)),
+    "fcvg encoder": Shown("fcvg_sampling", ("encoder",)),
+    "fcvg injection": Shown("fcvg_sampling", ("injection",)),
+    "rerender": Shown(
+        "rerender",
+        ("clip",),
+        (
+            "constraints",
+            "model steps, anchor",
+            "model steps per key frame",
+            "of SD1.5 in fp16, short side 512, GiB",
+            "ms per step beside model and VAE",
+        ),
+        {"of SD1.5 in fp16, short side 512, GiB": "features kept, SD1.5 in fp16, short side 512, GiB"},
+    ),
     "blending": Shown("blending", ("steps",), ("step", "processor seconds")),
     "tooncrafter decode": Shown("tooncrafter", ("decode",)),
     "tooncrafter work": Shown("tooncrafter", ("encode", "step")),
