@@ -97,9 +97,9 @@ def require_writable(folder: Path) -> None:
 def check(args: argparse.Namespace) -> None:
     """Refuse what can be seen to be wrong before anything is installed or started."""
     if args.command == "run":
-        from .client import split_credentials
         from .graph import apply_settings, load_graph
         from .run import read_headers
+        from .server_address import split_credentials
 
         read_headers(args.header)
         if args.server is not None:

@@ -9,9 +9,10 @@ import threading
 
 import pytest
 from betwixt.launcher import commands
-from betwixt.launcher.client import Client, split_credentials, without_secrets
+from betwixt.launcher.client import Client
 from betwixt.launcher.failures import ServerRefused, UsageMistake
 from betwixt.launcher.run import read_headers, report
+from betwixt.launcher.server_address import split_credentials, without_secrets
 
 from tests.launcher.graphs import PICTURES
 
