@@ -97,7 +97,8 @@ def rows(given: argparse.Namespace) -> Iterator[list]:
         real = list(features_of(sets[0], features, length, given.inner))
         for folder, clips in zip(given.generated, sets[1:], strict=True):
             made = list(features_of(clips, features, length, given.inner))
-            found = distance_of_sets(made, real, given.replicates, given.seed)
+            paired = [clip.name for clip in clips] == [clip.name for clip in sets[0]]
+            found = distance_of_sets(made, real, given.replicates, given.seed, paired)
             yield [
                 folder.name,
                 measure.title,

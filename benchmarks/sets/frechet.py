@@ -51,7 +51,7 @@ def _gaussian(features: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndar
 
 
 def distance_of_sets(
-    first: Sequence[np.ndarray], second: Sequence[np.ndarray], replicates: int, seed: int = 0
+    first: Sequence[np.ndarray], second: Sequence[np.ndarray], replicates: int, seed: int = 0, paired: bool = False
 ) -> Distance:
     """Frechet distance of two sets of clips with its bootstrap interval.
 
@@ -63,6 +63,7 @@ def distance_of_sets(
     Args:
         first, second: features of each clip, [rows, D].
         replicates: number of draws; 0 gives no interval.
+        paired: clip i of one set was made from clip i of the other, so that the two are drawn together.
 
     Raises:
         BetwixtError: fewer than two clips in a set, or features that are not finite.
@@ -80,7 +81,8 @@ def distance_of_sets(
     value, random = frechet_distance(*rows), np.random.default_rng(seed)
     drawn = []
     for _ in range(replicates):
-        weights = [np.repeat(random.multinomial(len(n), np.full(len(n), 1 / len(n))), n) for n in counts]
+        draws = [random.multinomial(len(n), np.full(len(n), 1 / len(n))) for n in counts[: 1 if paired else 2]]
+        weights = [np.repeat(draw, n) for draw, n in zip(draws * 2 if paired else draws, counts, strict=True)]
         if all(np.count_nonzero(weight) > 1 and weight.sum() > 1 for weight in weights):
             drawn.append(frechet_distance(*rows, *weights))
     if not drawn:

@@ -100,6 +100,8 @@ def test_whole_clips_are_drawn_and_sets_are_checked():
     assert apart.high - apart.low > 2 * (loose.high - loose.low)  # ten like frames are not ten clips
     assert distance_of_sets(clips, others, 50) == apart
     assert distance_of_sets(clips, others, 0) == (apart.value, None, None)
+    together = distance_of_sets(clips, others, 50, paired=True)  # whatever is drawn, the two stay 1 apart
+    assert together.low == pytest.approx(3) and together.high == pytest.approx(3)
     with pytest.raises(BetwixtError, match="first set has 1 clip"):
         distance_of_sets(clips[:1], others, 5)
     with pytest.raises(BetwixtError, match="NaN"):
