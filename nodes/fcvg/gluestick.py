@@ -5,6 +5,7 @@ import os
 from comfy_api.latest import io
 
 from ...common.files.published_files import GLUESTICK, SUPERPOINT
+from ...fcvg_core.lines.lsd.detector import prepare
 from .. import sockets
 from ..checked_node import CheckedNode
 from ..file_inputs import missing_file, published_file_input
@@ -80,6 +81,8 @@ class LoadGlueStick(CheckedNode):
 
     @classmethod
     def execute(cls, superpoint, gluestick, detector, max_lines, max_points, min_length, threshold) -> io.NodeOutput:
+        if detector == "exact":
+            prepare()
         slots = ((superpoint, SUPERPOINT), (gluestick, GLUESTICK))
         paths = [model_path(published.folder, name, published.described) for name, published in slots]
         matcher = managed_gluestick_matcher(

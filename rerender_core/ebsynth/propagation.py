@@ -17,7 +17,7 @@ from .guides import carried, edge_guide, filled, position_guide
 from .plan import Interval
 from .stylised_keys import StylisedKeys
 from .synthesis.packed_guides import PackedGuides, SourceGuides
-from .synthesis.solver import EngineName, SynthesisOptions, SynthesisProblem, synthesise
+from .synthesis.solver import EngineName, SynthesisOptions, SynthesisProblem, prepare, synthesise
 
 CARRIED = (False, False, True, True)  # which guides, in the order of GuideWeights, move with the flow
 FILL_RADIUS = {"fill": 10, "ignore": 3}  # pixels; published: 30, whose cost rivals that of the synthesis
@@ -188,6 +188,7 @@ def propagate(
         masks: bool [T, H, W], the pixels that are wanted; None = all.
         progress: told while flow is estimated and after each vote and frame, with the frame; may raise to cancel.
     """
+    prepare(options.engine, device)
     clip = _Clip(frames)
     total = sum(
         len(interval.frames) * ((interval.left is not None) + (interval.right is not None)) for interval in intervals

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from ....common.compiled_kernels import compiled, numba_available
+from ....common.compiled_kernels import compile_ahead, compiled, numba_available
 from . import kernels as lsd_kernels
 from .sampling import gaussian_sample
 
@@ -23,7 +23,7 @@ def lsd(grey: np.ndarray, scale: float, engine: Engine = "auto") -> np.ndarray:
     Args:
         grey: uint8 [H, W], any size from 1x1, any strides.
         scale: the picture is smoothed and resampled by this factor first, 0 < scale <= 1.
-        engine: "numba" compiles the scalar part (5 s once per installation, then 0.3 s to read it from the cache, see
+        engine: "numba" compiles the scalar part (seconds, once per installation, see
             common/compiled_kernels.py), "python" interprets the same source and takes six times as long; "auto" is
             numba where it is installed. Both give the same bits.
 
@@ -68,6 +68,17 @@ def lsd(grey: np.ndarray, scale: float, engine: Engine = "auto") -> np.ndarray:
     found = np.array(segments[: 5 * count], np.float64).reshape(count, 5)
     found[:, :4] /= scale
     return found.astype(np.float32)
+
+
+def prepare() -> None:
+    """Have the detector compiled beside what comes first, such as reading a network."""
+    compile_ahead(_smallest_detection)
+
+
+def _smallest_detection() -> None:
+    picture = np.zeros((32, 32), np.uint8)
+    picture[8:24, 8:24] = 255
+    lsd(picture, 1.0, "numba")
 
 
 def _gradient(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

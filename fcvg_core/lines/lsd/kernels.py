@@ -10,6 +10,7 @@ All float64.
 
 import math
 
+KERNELS = ("gradient_angles", "find_segments", "log_false_alarms")
 LN_10 = 2.302585092994046
 HALF_TURN_AND_HALF = 4.71238898038  # 3 pi / 2 and 2 pi to the digits of the published detector
 FULL_TURN = 6.28318530718

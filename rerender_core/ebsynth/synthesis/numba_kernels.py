@@ -16,6 +16,7 @@ Kernel module, see common/compiled_kernels.py; far too slow to be used uncompile
 
 import numpy as np
 
+KERNELS = ("match_errors", "search", "vote")
 MULTIPLIER = np.uint64(6364136223846793005)  # Knuth's linear congruential generator MMIX
 INCREMENT = np.uint64(1442695040888963407)
 MIXER = np.uint64(0x9E3779B97F4A7C15)

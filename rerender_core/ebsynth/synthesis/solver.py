@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ....common.compiled_kernels import numba_available
+from ....common.compiled_kernels import compile_ahead, numba_available
 from ....common.errors import BetwixtError
 from ....common.progress import Progress, silent
 from . import numba_engine, torch_engine
@@ -62,6 +62,18 @@ def _engine(name: EngineName, device: torch.device) -> Engine:
     if name == "numba" or (name == "auto" and device.type == "cpu" and numba_available()):
         return numba_engine.solve
     return torch_engine.solve
+
+
+def prepare(name: EngineName, device: torch.device | str) -> None:
+    """Have the engine that :func:`synthesise` will use compiled beside what comes first, such as estimating flow."""
+    if torch.device(device).type == "cpu" and name in ("auto", "numba"):
+        compile_ahead(_smallest_synthesis)
+
+
+def _smallest_synthesis() -> None:
+    picture = torch.zeros(1, 12, 12, 3, dtype=torch.uint8)
+    problem = SynthesisProblem(picture, picture, picture, torch.ones(3))
+    synthesise(problem, SynthesisOptions(vote_iterations=1, match_iterations=1), "numba")
 
 
 def _coarse_to_fine(
