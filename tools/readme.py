@@ -83,6 +83,11 @@ RESULTS = {
         ),
         {"of SD1.5 in fp16, short side 512, GiB": "features kept, SD1.5 in fp16, short side 512, GiB"},
     ),
+    "patch synthesis": Shown(
+        "patch_synthesis",
+        ("512",),
+        ("engine", "schedule, votes x iterations", "processor seconds", "peak memory, MiB", "total", "PSNR, dB"),
+    ),
     "blending": Shown("blending", ("steps",), ("step", "processor seconds")),
     "tooncrafter decode": Shown("tooncrafter", ("decode",)),
     "tooncrafter work": Shown("tooncrafter", ("encode", "step")),
