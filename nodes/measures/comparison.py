@@ -8,6 +8,7 @@ from ...common.measures.measurement import checked_pair
 from ...common.measures.similarity import ms_ssim, psnr, ssim
 from ...common.pictures import rgb_frames
 from ..checked_node import CheckedNode
+from ..shared_inputs import fraction_input
 from .results import CATEGORY, measure_outputs, results
 
 SIMILARITIES = {"PSNR": psnr, "SSIM": ssim, "MS-SSIM": ms_ssim, "edge chamfer": edge_chamfer}
@@ -89,13 +90,10 @@ class SideBySide(CheckedNode):
             io.DynamicCombo.Option(
                 "wipe",
                 [
-                    io.Float.Input(
+                    fraction_input(
                         "position",
-                        default=0.5,
-                        min=0.0,
-                        max=1.0,
-                        step=0.01,
-                        tooltip="Where the border stands, as a share of the width: 1 shows the first clip alone.",
+                        0.5,
+                        "Where the border stands, as a share of the width: 1 shows the first clip alone.",
                     )
                 ],
             ),
