@@ -67,6 +67,7 @@ RESULTS = {
     "condition frames": Shown(
         "condition_frames", ("node",), ("conditions from", "processor seconds", "peak memory, MiB")
     ),
+    "gluestick": Shown("gluestick", ("quick",)),
     "poses": Shown("poses", ("drawing",)),
     "fcvg guider": Shown("fcvg_sampling", ("overhead",)),
     "fcvg encoder": Shown("fcvg_sampling", ("encoder",)),
