@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from . import answers
 from .events import Event, EventStream
 from .failures import (
     ExecutionFailed,
@@ -30,6 +31,7 @@ from .server_address import split_credentials
 
 QUIET_SECONDS = 20  # after so long without a message the history is asked whether the prompt is still there
 REFUSALS = 4  # unanswered questions in a row until a server counts as lost
+BREAKS = 50  # broken connections in a row, though it answers, until it counts as lost
 PREVIEWS = "previews"  # subfolder for pictures that nodes only show
 HISTORY_SECONDS = 10  # the history is written shortly after the last event
 
@@ -113,16 +115,13 @@ class Client:
         except (OSError, ValueError) as error:
             raise ServerLost(f"No answer from the server at {self.url} ({getattr(error, 'reason', error)}).") from error
 
-    def get(self, path: str, **query):
+    def get(self, path: str, shape: answers.Shape = dict) -> dict:
         """The JSON answer to GET ``path``."""
-        with self._open(path + (f"?{urllib.parse.urlencode(query)}" if query else "")) as answer:
-            return self._json(answer.read(), path)
+        with self._open(path) as answer:
+            return self._read(answer.read(), path, shape)
 
-    def _json(self, body: bytes, path: str):
-        try:
-            return json.loads(body)
-        except ValueError:
-            raise ServerRefused(self.url + path, 200, body) from None
+    def _read(self, body: bytes, path: str, shape: answers.Shape) -> dict:
+        return answers.read_answer(body, self.url + path, shape)
 
     def post(self, path: str, body: dict) -> bytes:
         """The raw answer to POST ``path`` with a JSON body."""
@@ -131,11 +130,12 @@ class Client:
 
     def object_info(self, node_class: str | None = None) -> dict:
         """Schemas of all node classes, or of one (empty if the server does not have it)."""
-        return self.get("/object_info" + (f"/{urllib.parse.quote(node_class)}" if node_class else ""))
+        path = "/object_info" + (f"/{urllib.parse.quote(node_class, errors='replace')}" if node_class else "")
+        return self.get(path, answers.OBJECT_INFO)
 
     def history(self, prompt_id: str) -> dict | None:
         """The record of a finished prompt, or None."""
-        return self.get(f"/history/{prompt_id}").get(prompt_id)
+        return self.get(f"/history/{urllib.parse.quote(prompt_id, errors='replace')}", answers.HISTORY).get(prompt_id)
 
     def free(self) -> None:
         """Unload all models and drop cached results before the next prompt."""
@@ -156,8 +156,8 @@ class Client:
 
     def pending(self, prompt_id: str) -> bool:
         """Whether the prompt runs or waits."""
-        queue = self.get("/queue")
-        return any(item[1] == prompt_id for item in (*queue["queue_running"], *queue["queue_pending"]))
+        queue = self.get("/queue", answers.QUEUE)
+        return any(prompt_id in item[1:2] for item in (*queue["queue_running"], *queue["queue_pending"]))
 
     def upload(self, path: Path, *, overwrite: bool = False) -> str:
         """Send a file to the server's input folder.
@@ -172,7 +172,7 @@ class Client:
         head += f"Content-Type: {kind}\r\n\r\n"
         body = head.encode() + path.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
         with self._open("/upload/image", body, f"multipart/form-data; boundary={boundary}") as answer:
-            stored = self._json(answer.read(), "/upload/image")
+            stored = self._read(answer.read(), "/upload/image", answers.UPLOAD)
         return "/".join(part for part in (stored.get("subfolder"), stored["name"]) if part)
 
     # Prompts
@@ -185,15 +185,15 @@ class Client:
         """
         body = {"prompt": graph, "client_id": self.client_id}
         try:
-            answer = self._json(self.post("/prompt", body), "/prompt")
+            answer = self._read(self.post("/prompt", body), "/prompt", answers.PROMPT)
         except ServerRefused as refused:
             report = _json_or_nothing(refused.body)
             if refused.status != 400 or "error" not in report:
                 raise
-            raise ValidationFailed(_explain(graph, report), report.get("node_errors")) from refused
+            raise ValidationFailed(_explain(graph, report), _node_errors(report)) from refused
         if answer.get("node_errors"):  # the host would run the valid outputs and say nothing about the others
             self.interrupt(answer["prompt_id"])
-            raise ValidationFailed(_explain(graph, answer), answer["node_errors"])
+            raise ValidationFailed(_explain(graph, answer), _node_errors(answer))
         return answer["prompt_id"]
 
     def run(self, graph: dict, watch: Callable[[Event], None] | None = None, timeout: float | None = None) -> Run:
@@ -216,8 +216,9 @@ class Client:
             raise
         run.seconds = time.monotonic() - began
         record = self._finished(run.prompt_id)
-        run.outputs = record.get("outputs", {})
-        for kind, data in record.get("status", {}).get("messages", []):
+        run.outputs = record.get("outputs") or {}
+        for message in (record.get("status") or {}).get("messages") or ():
+            kind, data = message if len(message) == 2 and isinstance(message[1], dict) else (None, {})
             if kind == "execution_error":
                 raise ExecutionFailed(run.prompt_id, data)
             if kind == "execution_interrupted":
@@ -273,6 +274,8 @@ class Client:
             known = self.pending(prompt_id) or self.history(prompt_id) is not None
         except Exception as gone:
             raise ServerLost(f"The server at {self.url} was lost while the workflow ran ({gone}).") from gone
+        if refusals >= BREAKS:
+            raise ServerLost(f"The connection to the server at {self.url} breaks every time ({error}).")
         if not known:
             raise ServerLost(f"The server at {self.url} was restarted and no longer knows the workflow.")
 
@@ -324,13 +327,13 @@ class Client:
 
     def _view(self, file: OutputFile):
         query = {"filename": file.filename, "subfolder": file.subfolder, "type": file.folder}
-        return self._open(f"/view?{urllib.parse.urlencode(query)}")
+        return self._open(f"/view?{urllib.parse.urlencode(query, errors='replace')}")
 
 
 def output_files(outputs: dict) -> list[OutputFile]:
     """Every file named in a history's outputs, whatever key the node used."""
     return [
-        OutputFile(node, entry["filename"], entry.get("subfolder", ""), entry.get("type", "output"), kind)
+        OutputFile(node, entry["filename"], str(entry.get("subfolder", "")), str(entry.get("type", "output")), kind)
         for node, output in outputs.items()
         for kind, entries in output.items()
         if isinstance(entries, list)
@@ -342,7 +345,7 @@ def output_files(outputs: dict) -> list[OutputFile]:
 def is_plain_name(name: str) -> bool:
     """Whether a server's file name stays in the folder it is put into: without folder, drive or control characters."""
     special = ':*?"<>|' if os.name == "nt" else ""
-    return name not in (".", "..") and bool(re.fullmatch(rf"[^/\\{special}\x00-\x1f\x7f]+", name))
+    return name not in (".", "..") and bool(re.fullmatch(rf"[^/\\{special}\x00-\x1f\x7f\ud800-\udfff]+", name))
 
 
 def open_unused(path: Path) -> tuple[Path, IO[bytes]]:
@@ -360,7 +363,7 @@ def _note(run: Run, event: Event) -> None:
     if event.kind == "node":
         run.nodes.append(event.node)
     elif event.kind == "cached":
-        run.cached.extend(str(node) for node in event.data.get("nodes", ()))
+        run.cached.extend(str(node) for node in event.data["nodes"])
     elif event.kind == "progress":
         run.progress.setdefault(event.node, []).append((event.value, event.maximum))
     elif event.kind == "preview":
@@ -368,19 +371,23 @@ def _note(run: Run, event: Event) -> None:
 
 
 def _json_or_nothing(body: bytes) -> dict:
-    try:
-        answer = json.loads(body)
-    except ValueError:
-        return {}
-    return answer if isinstance(answer, dict) else {}
+    with contextlib.suppress(ServerRefused):
+        return answers.read_answer(body, "")
+    return {}
+
+
+def _node_errors(answer: dict) -> dict:
+    """Node id -> errors; some servers write an empty list where there are none."""
+    found = answer.get("node_errors") or {}
+    return found if answers.has_shape(found, answers.NODE_ERRORS) else {}
 
 
 def _explain(graph: dict, answer: dict) -> str:
     """One line per error the server reported, each naming the node and the input."""
     lines = []
-    for node, report in (answer.get("node_errors") or {}).items():
+    for node, report in _node_errors(answer).items():
         kind = report.get("class_type") or graph.get(node, {}).get("class_type", "?")
-        for error in report.get("errors", ()):
+        for error in report.get("errors") or ():
             lines.append(f"  node {node} ({kind}): {error.get('message')}: {error.get('details')}")
     error = answer.get("error")
     if not lines and isinstance(error, dict):

@@ -10,8 +10,9 @@ from pathlib import Path
 from ..common.card_choices import GIB, choices
 from ..common.files.published_files import MODEL_FOLDERS, PUBLISHED_FILES, PublishedFile
 from .console import say
-from .failures import SetupFailed, UsageMistake
+from .failures import SetupFailed
 from .folders import OWN_BASE, PACK, cache_folder
+from .graph import read_workflow
 from .host_names import missing_names
 from .host_tree import RELEASES, VERSION, Host, locate_host, tree_version
 from .server import has_accelerator
@@ -194,13 +195,7 @@ def needs_of(path: Path) -> tuple[list[PublishedFile], list[str]]:
     Raises:
         UsageMistake: not a readable workflow.
     """
-    try:
-        contents = json.loads(path.read_text("utf-8-sig"))
-    except OSError as error:
-        raise UsageMistake(f"The workflow {path} cannot be read: {error.strerror or error}.") from error
-    except ValueError as error:
-        raise UsageMistake(f"The workflow {path} is not valid JSON: {error}.") from error
-    values = set(_texts(contents))
+    values = set(_texts(read_workflow(path)))
     files = [file for file in PUBLISHED_FILES if file.name in values]
     known = {file.name for file in PUBLISHED_FILES}
     return files, sorted(value for value in values - known if MODEL_SUFFIX.search(value))
@@ -208,8 +203,10 @@ def needs_of(path: Path) -> tuple[list[PublishedFile], list[str]]:
 
 def _texts(value) -> Iterator[str]:
     """Every text in nested JSON, wherever it stands: widgets of subgraphs as well as inputs of an API graph."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _texts(item)
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict | list):
+            waiting.extend(value.values() if isinstance(value, dict) else value)

@@ -1,7 +1,7 @@
 """The host's websocket as a stream of events of one prompt."""
 
 import json
-import struct
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -54,7 +54,7 @@ class EventStream:
         return self._socket is not None and self._socket.connected
 
     def read(self, prompt_id: str, timeout: float) -> list[Event] | None:
-        """The events of the next message that concern the prompt (often none).
+        """The events of the next message that concern the prompt (often none; none of a message that is no ComfyUI's).
 
         Returns None when nothing arrived within ``timeout`` seconds. Raises ``ConnectionError`` on a broken connection.
         """
@@ -66,20 +66,18 @@ class EventStream:
         kind, contents = message
         if kind == BINARY:
             return list(self._preview(contents, prompt_id))
-        body = json.loads(contents)
-        return list(self._translate(body.get("type"), body.get("data") or {}, prompt_id))
+        body = _read(contents)
+        data = body.get("data")
+        return list(self._translate(body.get("type"), data, prompt_id)) if isinstance(data, dict) else []
 
     def _preview(self, frame: bytes, prompt_id: str) -> Iterator[Event]:
-        kind = struct.unpack(">I", frame[:4])[0]
+        kind = int.from_bytes(frame[:4], "big")
         if kind == PREVIEW_WITH_METADATA:
-            length = struct.unpack(">I", frame[4:8])[0]
-            about = json.loads(frame[8 : 8 + length])
+            length = int.from_bytes(frame[4:8], "big")
+            about = _read(frame[8 : 8 + length])
             if about.get("prompt_id") == prompt_id:
-                yield Event(
-                    "preview",
-                    about.get("display_node_id") or about.get("node_id") or "",
-                    data={"image": frame[8 + length :]},
-                )
+                node = about.get("display_node_id") or about.get("node_id") or ""
+                yield Event("preview", str(node), data={"image": frame[8 + length :]})
         elif kind == PREVIEW:  # old form: four more bytes name the image format, the node is not told
             yield Event("preview", data={"image": frame[8:]})
 
@@ -90,28 +88,40 @@ class EventStream:
             self._progress.clear()
             yield Event("start", data=data)
         elif kind == "execution_cached":
-            yield Event("cached", data=data)
+            nodes = data.get("nodes")
+            yield Event("cached", data=data | {"nodes": nodes if isinstance(nodes, list) else []})
         elif kind == "executing":
             yield Event("node", _shown(data), data=data) if data.get("node") is not None else Event("idle", data=data)
         elif kind == "executed":
             yield Event("output", _shown(data), data=data)
         elif kind == "progress_state":
-            yield from self._changes(data.get("nodes", {}))
+            yield from self._changes(data.get("nodes"))
         elif kind in ("execution_success", "execution_error", "execution_interrupted"):
-            yield Event(kind.removeprefix("execution_"), data.get("node_id") or "", data=data)
+            yield Event(kind.removeprefix("execution_"), str(data.get("node_id") or ""), data=data)
 
-    def _changes(self, nodes: dict) -> Iterator[Event]:
+    def _changes(self, nodes: object) -> Iterator[Event]:
         """Each message repeats the state of every node; only what changed is news."""
-        for node, state in nodes.items():
-            now = (state.get("value", 0), state.get("max", 0))
+        for node, state in nodes.items() if isinstance(nodes, dict) else ():
+            now = (state.get("value", 0), state.get("max", 0)) if isinstance(state, dict) else ()
+            if not now or not all(isinstance(number, int | float) and math.isfinite(number) for number in now):
+                continue
             if self._progress.get(node) != now and state.get("state") == "running" and now[0] > 0:
-                yield Event("progress", state.get("display_node_id") or node, *now, data=state)
+                yield Event("progress", str(state.get("display_node_id") or node), *now, data=state)
             self._progress[node] = now
 
     def close(self) -> None:
         """Close the connection. Safe to call twice."""
         if self._socket is not None:
             self._socket.close()
+
+
+def _read(contents: bytes) -> dict:
+    """The JSON object of a message; empty where it is none."""
+    try:
+        body = json.loads(contents)
+    except (ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, dict) else {}
 
 
 def _shown(data: dict) -> str:

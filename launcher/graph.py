@@ -1,6 +1,7 @@
 """API-format graphs: reading them, changing single inputs, finding the files they refer to."""
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,14 +13,21 @@ from .input_values import declaration_of, declared_inputs, typed_value
 UPLOAD_FLAGS = ("image_upload", "video_upload", "audio_upload", "file_upload")
 
 
-def load_graph(path: Path) -> dict:
-    """The graph in a file. Raises ``UsageMistake`` if it is not an API-format workflow."""
+def read_workflow(path: Path) -> object:
+    """The JSON of a workflow file, whatever it holds. Raises ``UsageMistake`` where it cannot be read."""
     try:
-        graph = json.loads(path.read_text("utf-8-sig"))  # some editors begin a file with a byte order mark
+        return json.loads(path.read_text("utf-8-sig"))  # some editors begin a file with a byte order mark
     except OSError as error:
         raise UsageMistake(f"The workflow {path} cannot be read: {error.strerror or error}.") from error
     except ValueError as error:
         raise UsageMistake(f"The workflow {path} is not valid JSON: {error}.") from error
+    except RecursionError:
+        raise UsageMistake(f"The workflow {path} is nested far too deeply.") from None
+
+
+def load_graph(path: Path) -> dict:
+    """The graph in a file. Raises ``UsageMistake`` if it is not an API-format workflow."""
+    graph = read_workflow(path)
     if isinstance(graph, dict) and isinstance(graph.get("nodes"), list):
         raise UsageMistake(
             f"{path} is a workflow in the user interface's format; queueing needs the API format. "
@@ -40,7 +48,9 @@ def load_graph(path: Path) -> dict:
 def title(graph: dict, node: str) -> str:
     """What people call a node: its title, or its class."""
     entry = graph.get(node, {})
-    return (entry.get("_meta") or {}).get("title") or entry.get("class_type") or f"node {node}"
+    about = entry.get("_meta")
+    given = about.get("title") if isinstance(about, dict) else None
+    return (isinstance(given, str) and given) or entry.get("class_type") or f"node {node}"
 
 
 def parse_setting(graph: dict, setting: str, schema: Callable[[str], dict] | None = None) -> tuple[str, str, object]:
@@ -60,7 +70,7 @@ def parse_setting(graph: dict, setting: str, schema: Callable[[str], dict] | Non
         raise UsageMistake(f"--set {setting}: '{name}' could be any of the nodes {', '.join(nodes)}; use the id.")
     node, key = nodes[0], target[len(name) + 1 :]
     present = graph[node]["inputs"].get(key)
-    if isinstance(present, list):
+    if isinstance(present, list) and present:
         raise UsageMistake(f"--set {setting}: this input is linked to node {present[0]}, so it takes no value.")
     declared = None if schema is None else declaration_of(schema(graph[node]["class_type"]), key, graph[node]["inputs"])
     if declared is None and isinstance(present, bool | str):
@@ -112,20 +122,37 @@ def file_inputs(graph: dict, schema: Callable[[str], dict]) -> Iterator[FileInpu
     """Every choice of the graph that names a file to upload, or a value the server does not offer."""
     for node, entry in graph.items():
         for _, name, (kind, *more) in declared_inputs(schema(entry["class_type"])):
-            options = more[0] if more and isinstance(more[0], dict) else {}
+            options = more[0] if more else {}
             value = entry["inputs"].get(name)
             if not isinstance(value, str) or value.endswith((" [output]", " [temp]")):
                 continue
             choices = options.get("options") if kind == "COMBO" else None
             if isinstance(kind, list):
                 choices = kind
+            choices = choices if isinstance(choices, list) else None
             certain = any(options.get(flag) for flag in UPLOAD_FLAGS)
             offered = value in (choices or ())
             if certain or (choices is not None and not offered):
                 yield FileInput(node, name, re.sub(r" \[input\]$", "", value), certain, offered)
 
 
-def find_file(name: str, given: Sequence[Path], folders: Sequence[Path]) -> Path | None:
-    """The local file a graph means: one given by that name, the path itself, or one of that name in the folders."""
+def find_file(name: str, given: Sequence[Path], folders: Sequence[Path], anywhere: bool = False) -> Path | None:
+    """The local file a graph means: one given by that name, or one of that name inside the folders.
+
+    Args:
+        anywhere: the name may be a path that leads out of the folders.
+    """
     by_name = [path for path in given if path.name == Path(name).name]
-    return next((path for path in (*by_name, *(folder / name for folder in folders)) if path.is_file()), None)
+    inside = [
+        folder / name
+        for folder in folders
+        if anywhere or Path(os.path.normpath(folder / name)).is_relative_to(os.path.normpath(folder))
+    ]
+    return next((path for path in (*by_name, *inside) if _is_file(path)), None)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False

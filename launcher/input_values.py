@@ -8,10 +8,17 @@ YES, NO = ("true", "yes", "on"), ("false", "no", "off")
 
 
 def declared_inputs(schema: Mapping) -> Iterator[tuple[str, str, list]]:
-    """(group, name, declaration) of every input in an object_info entry."""
+    """(group, name, declaration) of every input in an object_info entry.
+
+    A declaration is [type or choices] or [type or choices, options]; what some pack writes instead is left out.
+    """
+    groups = schema.get("input")
     for group in ("required", "optional"):
-        for name, declaration in (schema.get("input", {}).get(group) or {}).items():
-            yield group, name, declaration
+        inputs = groups.get(group) if isinstance(groups, Mapping) else None
+        for name, declaration in inputs.items() if isinstance(inputs, Mapping) else ():
+            if isinstance(declaration, list | tuple) and declaration:
+                kind, *options = declaration[:2]
+                yield group, name, [kind, *(entry for entry in options if isinstance(entry, Mapping))]
 
 
 def declaration_of(schema: Mapping, key: str, inputs: Mapping) -> list | None:
@@ -26,7 +33,7 @@ def declaration_of(schema: Mapping, key: str, inputs: Mapping) -> list | None:
     if not inner or declaration is None:
         return declaration
     options = declaration[1].get("options", []) if len(declaration) > 1 else []
-    options = [option for option in options if isinstance(option, Mapping)]
+    options = [option for option in options if isinstance(option, Mapping)] if isinstance(options, list) else []
     chosen = [option for option in options if option.get("key") == inputs.get(name)]
     for option in chosen or options:
         found = declaration_of({"input": option.get("inputs", {})}, inner, {})
@@ -46,7 +53,7 @@ def typed_value(text: str, declaration: list | None) -> object:
     """
     kind, options = (declaration[0], declaration[1] if len(declaration) > 1 else {}) if declaration else (None, {})
     choices = kind if isinstance(kind, list) else options.get("options") if "COMBO" in str(kind) else None
-    if choices is not None:
+    if isinstance(choices, list):
         keys = [choice.get("key") if isinstance(choice, Mapping) else choice for choice in choices]
         return next((key for key in keys if str(key) == text), text)
     match kind:

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from .client import PREVIEWS, Client, Run, output_files
-from .console import say
+from .console import printable, say
 from .events import Event
 from .failures import ExecutionFailed, Failure, ServerLost, UsageMistake
 from .graph import apply_settings, file_inputs, find_file, load_graph, title
@@ -44,7 +44,7 @@ class Progress:
     def _show(self, steps: str) -> None:
         line = f"  [{self.count}/{self.total}] {title(self.graph, self.node)}{steps}"
         if self.live:
-            print(f"\r{line}", end="\033[K", flush=True)
+            print(f"\r{printable(line)}", end="\033[K", flush=True)
         elif steps and time.monotonic() - self.printed > LINE_SECONDS:
             self.printed = time.monotonic()
             say(line)
@@ -54,7 +54,7 @@ class Progress:
         if self.node:
             seconds = time.monotonic() - self.began
             line = f"  [{self.count}/{self.total}] {title(self.graph, self.node)}  {seconds:.1f} s"
-            print(f"\r{line}\033[K" if self.live else line, flush=True)
+            print(f"\r{printable(line)}\033[K" if self.live else printable(line), flush=True)
             self.node = ""
 
 
@@ -88,11 +88,18 @@ def server_address(url: str | None, host: Path | None, models: Sequence[Path] = 
             raise ServerLost(f"{error}\nThe end of ComfyUI's log:\n{server.tail()}") from error
 
 
-def send_files(client: Client, graph: dict, given: Sequence[Path], folders: Sequence[Path], schema) -> None:
-    """Upload every given file and every local file the graph refers to; the graph then uses the server's names."""
+def send_files(
+    client: Client, graph: dict, given: Sequence[Path], folders: Sequence[Path], schema, settings: Sequence[str] = ()
+) -> None:
+    """Upload every given file and every local file the graph refers to; the graph then uses the server's names.
+
+    A graph may be a stranger's: what it names is looked for inside the folders only. A file that one of the
+    ``settings`` of the command line names may lie anywhere.
+    """
     sent = {path: client.upload(path) for path in given}
+    chosen = {setting.partition("=")[2] for setting in settings}
     for item in list(file_inputs(graph, schema)):
-        path = find_file(item.file, given, folders)
+        path = find_file(item.file, given, folders, anywhere=item.file in chosen)
         if path is not None:
             if path not in sent:
                 sent[path] = client.upload(path)
@@ -118,7 +125,7 @@ def run_graph(client: Client, graph: dict, out: Path) -> tuple[Run, list[Path]]:
         progress.finish()
         try:
             record = client.history(failure.prompt_id) or {}
-            report(client.fetch_all(output_files(record.get("outputs", {})), out))
+            report(client.fetch_all(output_files(record.get("outputs") or {}), out))
         except Failure as another:  # what failed first counts
             say(f"What was finished before could not be fetched: {another}")
         raise
@@ -128,7 +135,8 @@ def run_graph(client: Client, graph: dict, out: Path) -> tuple[Run, list[Path]]:
         raise
     progress.finish()
     for node, output in run.outputs.items():
-        for text in output.get("text", ()):
+        texts = output.get("text")
+        for text in texts if isinstance(texts, list) else ():
             say(f"  {title(graph, node)}: {text}")
     return run, client.fetch_all(run.files, out)
 
@@ -169,7 +177,7 @@ def run(args, host: Path | None, base: Path | None) -> None:
     ):
         schema = cache(lambda kind: client.object_info(kind).get(kind, {}))
         graph = apply_settings(load_graph(args.workflow), args.set, schema)
-        send_files(client, graph, args.input, (Path.cwd(), args.workflow.resolve().parent), schema)
+        send_files(client, graph, args.input, (Path.cwd(), args.workflow.resolve().parent), schema, args.set)
         done, paths = run_graph(client, graph, args.out)
         report(paths)
         say(f"Done in {done.seconds:.1f} s" + ("" if paths else "; the workflow wrote no files"))

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 HEAD_LIMIT = 1 << 16  # bytes of the answer to the handshake
+MESSAGE_LIMIT = 1 << 28  # bytes; a preview is far smaller
 ACCEPT_SUFFIX = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # fixed by the RFC
 
 
@@ -85,7 +86,7 @@ class WebSocket:
         """The next whole message as (TEXT or BINARY, contents); None when none came within ``timeout`` seconds.
 
         Raises:
-            ConnectionError: the connection is closed or broken.
+            ConnectionError: the connection is closed or broken, or the message is longer than any can be.
         """
         deadline = time.monotonic() + timeout
         while True:
@@ -104,9 +105,15 @@ class WebSocket:
                 self.send(PONG, payload)
             elif kind < CLOSE:
                 self._parts.append((kind, payload))
+                self._check_length(sum(len(part) for _, part in self._parts))
                 if last:
                     parts, self._parts = self._parts, []
                     return parts[0][0], b"".join(part for _, part in parts)
+
+    def _check_length(self, length: int) -> None:
+        if length > MESSAGE_LIMIT:
+            self.close()
+            raise ConnectionError("the server sent a message without end")
 
     def _fill(self, timeout: float) -> None:
         self._socket.settimeout(timeout)
@@ -134,6 +141,7 @@ class WebSocket:
                 return None
             length = int.from_bytes(data[2:begin], "big")
         end = begin + length
+        self._check_length(length)
         if len(data) < end:
             return None
         frame = bool(data[0] & 0x80), data[0] & 0x0F, bytes(data[begin:end])

@@ -47,9 +47,9 @@ def checked_widget(value: object, entry: io.Input, name: str, listed: bool = Fal
 
 def _plain(value: object) -> object:
     """Numbers of NumPy and torch as Python's; arrays of them as lists."""
-    if isinstance(value, torch.Tensor):
-        value = value.detach().cpu().numpy() if value.layout == torch.strided else value
-    if isinstance(value, np.generic | np.ndarray) and value.ndim <= 1:
+    if isinstance(value, torch.Tensor) and value.layout != torch.strided:
+        return value
+    if isinstance(value, torch.Tensor | np.generic | np.ndarray) and value.ndim <= 1:
         value = value.tolist()
     return value[0] if isinstance(value, list | tuple) and len(value) == 1 and not isinstance(value[0], str) else value
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -12,7 +13,7 @@ from ..common.files.published_files import CLIP_VISION_H
 from ..common.pictures import rgb_frames
 
 # Type of a wire -> (what it carries, what each such value has). Values of other packs may have the same name and be
-# something else, so that names alone are not trusted.
+# something else, so that names alone are not trusted. "a.b": a part of a part.
 PARTS = {
     "MODEL": ("a diffusion model", ("model",)),
     "CLIP": ("a text encoder", ("tokenize",)),
@@ -23,7 +24,7 @@ PARTS = {
     "LINE_MATCHER": ("a line matcher", ("match",)),
     "LINE_MATCHES": ("matched lines", ("start", "end", "score", "canvas")),
     "POSE_ESTIMATOR": ("a pose estimator", ("estimate",)),
-    "CONTROLNEXT": ("a ControlNeXt encoder", ("model",)),
+    "CONTROLNEXT": ("a ControlNeXt encoder", ("model.config",)),
     "INBETWEEN_CONDITIONING": ("the conditionings of two key frames", ("conditionings", "latent")),
     "TOONCRAFTER_FIRST_STAGE": ("ToonCrafter's first stage", ("variant", "encode", "decode")),
     "KEY_FRAME_REFERENCES": ("references of two key frames", ("pictures", "model")),
@@ -63,13 +64,21 @@ def checked_value(value: object, kind: str, name: str) -> object:
         return CHECKS[kind](value, name)
     if kind in PARTS:
         described, parts = PARTS[kind]
-        if isinstance(value, str | Mapping | torch.Tensor) or not all(hasattr(value, part) for part in parts):
+        if isinstance(value, str | Mapping | torch.Tensor) or not all(_has(value, part) for part in parts):
             raise BetwixtError(
                 f"What arrives at '{name}' is {shown(value)}.",
                 f"{described[0].upper()}{described[1:]} is needed.",
                 _connect(name),
             )
     return value
+
+
+def _has(value: object, part: str) -> bool:
+    try:
+        operator.attrgetter(part)(value)
+    except AttributeError:
+        return False
+    return True
 
 
 def shown(value: object) -> str:

@@ -17,12 +17,17 @@ def stored_tables(script: str) -> dict[str, dict]:
     return json.loads(path.read_text("utf-8"))["tables"] if path.exists() else {}
 
 
-def store_table(script: str, name: str, table: dict) -> Path:
-    """Put one table into the script's file, beside its others; returns the file."""
+def store_table(script: str, name: str, table: dict, module: str | None = None) -> Path:
+    """Put one table into the script's file, beside its others; returns the file.
+
+    Args:
+        module: what made it, if not the script of that name in ``benchmarks``.
+    """
     path = RESULTS / f"{script}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     tables = stored_tables(script) | {name: table}
-    text = json.dumps({"script": f"benchmarks.{script.replace('/', '.')}", "tables": tables}, indent=1)
+    made_by = module or f"benchmarks.{script.replace('/', '.')}"
+    text = json.dumps({"script": made_by, "tables": tables}, indent=1)
     path.write_text(text + "\n", "utf-8")
     return path
 

@@ -11,6 +11,7 @@ import logging
 import os
 import resource
 import sys
+import tempfile
 import time
 import traceback
 import warnings
@@ -33,15 +34,16 @@ def forget_peak() -> None:
 
 
 def use(target: Target, path: Path) -> dict:
-    """Outcome of one case: "passed", "refused" (the pack's error) or "exception"."""
+    """Outcome of one case: "passed", "refused" (the error of the pack or its launcher) or "exception"."""
     from betwixt.common.errors import BetwixtError
+    from betwixt.launcher.failures import Failure
 
     forget_peak()
     before, began = peak(), time.process_time()  # on a busy machine the clock on the wall says little
     outcome, text = "passed", ""
     try:
         target.use(path)
-    except BetwixtError:
+    except (BetwixtError, Failure):
         outcome = "refused"
     except Exception as error:
         outcome = "exception"
@@ -58,7 +60,7 @@ def main() -> None:
     report = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # libraries write to the standard output too
     for name in request["targets"]:
-        target_named(name).prepare()
+        target_named(name).prepare(Path(tempfile.mkdtemp(dir=request["folder"])))
     for name, path in request["files"]:
         print(json.dumps(use(target_named(name), Path(path))), file=report)
     number, left = request["first"], request["left"]

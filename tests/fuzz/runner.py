@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
 CASES = FOLDER / "cases"
 SECONDS = 5.0  # of work for a case
-PATIENCE = 60.0  # seconds without a word until a child counts as hanging, on a busy machine
+PATIENCE = 240.0  # seconds without a word until a child counts as hanging, on a busy machine
 GROWTH = 200 << 20  # bytes over the file's size and a tenth
 START_SECONDS = 300.0  # for a child's imports, on a busy machine
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMBA")}
@@ -51,6 +51,13 @@ class Result:
     @property
     def cases(self) -> int:
         return sum(self.outcomes.values())
+
+    def join(self, other: "Result") -> None:
+        """Add the counts and findings of another run."""
+        self.outcomes += other.outcomes
+        self.findings += other.findings
+        self.slowest = max(self.slowest, other.slowest)
+        self.largest_growth = max(self.largest_growth, other.largest_growth)
 
     def add(self, report: dict, case: int | str, size: int, limit: float) -> None:
         """Count a child's report on a case of ``size`` bytes."""

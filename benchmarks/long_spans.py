@@ -1,0 +1,83 @@
+"""Frames between two key frames: time and memory of each frame as they become more.
+
+``python -m benchmarks.long_spans``: 'Stylise Clip' between two key frames with DIS flow, and 'Interpolate Conditions'
+with a person, at a small size; the lengths in turns, so that a busy moment of the machine hits all of them. Memory is
+measured in processes of their own: what one holds for itself beyond what it began with, without the clip that is read;
+what is kept of an interval goes to a file here from 4 MiB on instead of 1 GiB.
+"""
+
+import json
+from functools import partial
+
+import torch
+from betwixt.fcvg_core.poses.pose_keypoint import write_pose_keypoints
+from betwixt.rerender_core.ebsynth import frame_store
+from betwixt.rerender_core.ebsynth.stylisation import stylise_clip
+from betwixt.rerender_core.ebsynth.stylised_keys import StylisedKeys
+from betwixt.rerender_core.flow.estimation import DenseInverseSearch
+
+from benchmarks.common import Report, Spread, alone, in_turns, options
+from benchmarks.memory import PeakMemory
+from support.pictures.random_poses import random_pose
+
+LENGTHS = (50, 100, 200, 400)
+SIZE = 64
+
+
+def stylise(count: int) -> None:
+    """``count`` frames of a pattern that wanders to and fro, between two painted ones; frames are not kept."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(1, 3, SIZE // 8, SIZE // 2, generator=generator)
+    pattern = torch.nn.functional.interpolate(coarse, scale_factor=8, mode="bicubic").clamp(0, 1)[0].movedim(0, -1)
+    places = [abs(number // 2 % 200 - 100) for number in range(count + 2)]
+    frames = torch.stack([pattern[:, place : place + SIZE] for place in places])
+    keys = StylisedKeys.of(1 - frames[[0, -1]], [0, count + 1])
+    for _ in stylise_clip(frames, keys, DenseInverseSearch()):
+        pass
+
+
+def interpolate(count: int) -> None:
+    """``count`` condition frames of a person."""
+    from betwixt.nodes.fcvg.conditions import InterpolateConditions
+
+    poses = write_pose_keypoints([random_pose(seed, 1, canvas=(SIZE, SIZE)) for seed in (1, 2)])
+    node = InterpolateConditions.PREPARE_CLASS_CLONE(None)
+    settings = {"timing": {"timing": "even"}, "hold": 1, "path": {"path": "straight"}, "thickness": 1, "seed": 0}
+    settings |= {"joint_threshold": 0.0, "published_hands": False, "track_points": "midpoints"}
+    node.execute(frame_count=count, start_poses=poses, **settings)
+
+
+WORKS = {"Stylise Clip": stylise, "Interpolate Conditions": interpolate}
+
+
+def job(name: str, count: int) -> None:
+    """Print the MiB of a clip."""
+    torch.set_num_threads(1)
+    frame_store.IN_MEMORY = 4 << 20
+    with torch.inference_mode():
+        WORKS[name](6)
+        with PeakMemory() as memory:
+            WORKS[name](count)
+    print(json.dumps({"mebibytes": memory.unmapped}))
+
+
+def main() -> None:
+    given = options(__doc__, repeats=3, threads=1).parse_args()
+    if given.job:
+        job(**json.loads(given.job))
+        return
+    report = Report("long_spans", given)
+    columns = ["node", "frames between the key frames", "processor ms per frame", "memory of its own, MiB"]
+    with report.table("lengths", f"Two key frames of {SIZE}x{SIZE} and the frames between them", columns) as table:
+        for name, work in WORKS.items():
+            with torch.inference_mode():
+                work(6)  # compiles
+                times = in_turns({count: partial(work, count) for count in LENGTHS}, given.repeats, warm_up=0)
+            for count in LENGTHS:
+                seconds = times[count].processor
+                per_frame = Spread(*(1000 * value / count for value in (seconds.median, seconds.low, seconds.high)))
+                table.add(name, count, per_frame, alone("long_spans", {"name": name, "count": count})["mebibytes"])
+
+
+if __name__ == "__main__":
+    main()
