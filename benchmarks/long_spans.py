@@ -1,19 +1,22 @@
 """Frames between two key frames: time and memory of each frame as they become more.
 
-``python -m benchmarks.long_spans``: 'Stylise Clip' between two key frames with DIS flow, and 'Interpolate Conditions'
-with a person, at a small size; the lengths in turns, so that a busy moment of the machine hits all of them. Memory is
-measured in processes of their own: what one holds for itself beyond what it began with, without the clip that is read;
-what is kept of an interval goes to a file here from 4 MiB on instead of 1 GiB.
+``python -m benchmarks.long_spans``: 'Stylise Clip' with DIS flow and few searches on a pattern that sways by 16 pixels,
+so that every frame is equally hard, and 'Interpolate Conditions' with a person, at a small size. The lengths are taken
+in turns, so that a busy moment of the machine hits all of them. Memory is measured in processes of their own: what one
+holds for itself beyond the clip that is read; what is kept of an interval goes to a file here from 4 MiB on instead of
+1 GiB. The condition pictures are one batch, 0.05 MiB a frame.
 """
 
 import json
-from functools import partial
+from collections.abc import Callable
 
 import torch
 from betwixt.fcvg_core.poses.pose_keypoint import write_pose_keypoints
 from betwixt.rerender_core.ebsynth import frame_store
-from betwixt.rerender_core.ebsynth.stylisation import stylise_clip
+from betwixt.rerender_core.ebsynth.propagation import PropagationOptions
+from betwixt.rerender_core.ebsynth.stylisation import ClipOptions, stylise_clip
 from betwixt.rerender_core.ebsynth.stylised_keys import StylisedKeys
+from betwixt.rerender_core.ebsynth.synthesis.solver import SynthesisOptions
 from betwixt.rerender_core.flow.estimation import DenseInverseSearch
 
 from benchmarks.common import Report, Spread, alone, in_turns, options
@@ -21,22 +24,27 @@ from benchmarks.memory import PeakMemory
 from support.pictures.random_poses import random_pose
 
 LENGTHS = (50, 100, 200, 400)
-SIZE = 64
+SIZE, SWAY = 64, 16  # pixels
+QUICK = ClipOptions(PropagationOptions(synthesis=SynthesisOptions(vote_iterations=2, match_iterations=2)))
 
 
-def stylise(count: int) -> None:
-    """``count`` frames of a pattern that wanders to and fro, between two painted ones; frames are not kept."""
+def stylise(count: int) -> Callable[[], None]:
+    """``count`` frames of a pattern that sways, between two painted ones; finished frames are not kept."""
     generator = torch.Generator().manual_seed(0)
-    coarse = torch.rand(1, 3, SIZE // 8, SIZE // 2, generator=generator)
+    coarse = torch.rand(1, 3, SIZE // 8, (SIZE + SWAY) // 8, generator=generator)
     pattern = torch.nn.functional.interpolate(coarse, scale_factor=8, mode="bicubic").clamp(0, 1)[0].movedim(0, -1)
-    places = [abs(number // 2 % 200 - 100) for number in range(count + 2)]
+    places = [abs((number // 2 + SWAY) % (2 * SWAY) - SWAY) for number in range(count + 2)]
     frames = torch.stack([pattern[:, place : place + SIZE] for place in places])
     keys = StylisedKeys.of(1 - frames[[0, -1]], [0, count + 1])
-    for _ in stylise_clip(frames, keys, DenseInverseSearch()):
-        pass
+
+    def work() -> None:
+        for _ in stylise_clip(frames, keys, DenseInverseSearch(), QUICK):
+            pass
+
+    return work
 
 
-def interpolate(count: int) -> None:
+def interpolate(count: int) -> Callable[[], None]:
     """``count`` condition frames of a person."""
     from betwixt.nodes.fcvg.conditions import InterpolateConditions
 
@@ -44,7 +52,7 @@ def interpolate(count: int) -> None:
     node = InterpolateConditions.PREPARE_CLASS_CLONE(None)
     settings = {"timing": {"timing": "even"}, "hold": 1, "path": {"path": "straight"}, "thickness": 1, "seed": 0}
     settings |= {"joint_threshold": 0.0, "published_hands": False, "track_points": "midpoints"}
-    node.execute(frame_count=count, start_poses=poses, **settings)
+    return lambda: node.execute(frame_count=count, start_poses=poses, **settings)
 
 
 WORKS = {"Stylise Clip": stylise, "Interpolate Conditions": interpolate}
@@ -54,10 +62,10 @@ def job(name: str, count: int) -> None:
     """Print the MiB of a clip."""
     torch.set_num_threads(1)
     frame_store.IN_MEMORY = 4 << 20
-    with torch.inference_mode():
-        WORKS[name](6)
-        with PeakMemory() as memory:
-            WORKS[name](count)
+    WORKS[name](6)()
+    work = WORKS[name](count)
+    with PeakMemory() as memory, torch.inference_mode():
+        work()
     print(json.dumps({"mebibytes": memory.unmapped}))
 
 
@@ -71,8 +79,8 @@ def main() -> None:
     with report.table("lengths", f"Two key frames of {SIZE}x{SIZE} and the frames between them", columns) as table:
         for name, work in WORKS.items():
             with torch.inference_mode():
-                work(6)  # compiles
-                times = in_turns({count: partial(work, count) for count in LENGTHS}, given.repeats, warm_up=0)
+                work(6)()  # compiles
+                times = in_turns({count: work(count) for count in LENGTHS}, given.repeats, warm_up=0)
             for count in LENGTHS:
                 seconds = times[count].processor
                 per_frame = Spread(*(1000 * value / count for value in (seconds.median, seconds.low, seconds.high)))

@@ -40,10 +40,9 @@ def test_only_a_setting_sends_a_file_from_elsewhere(tmp_path):
     assert sent == [tmp_path / "secret.png"] and graph["1"]["inputs"]["image"] == "sent.png"
 
 
-@pytest.mark.parametrize("depth", [1100, 100_000])
-def test_a_deeply_nested_workflow_is_refused(tmp_path, depth):
+def test_a_deeply_nested_workflow_is_refused(tmp_path):
     path = tmp_path / "deep.json"
-    path.write_text("[" * depth + "]" * depth)
+    path.write_text("[" * 100_000 + "]" * 100_000)
     for read in (load_graph, needs_of):
         with pytest.raises(UsageMistake, match="nested far too deeply"):
             read(path)
