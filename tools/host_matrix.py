@@ -2,15 +2,19 @@
 
 Trees come into the cache folder as the pinned one does. For each: the names the pack uses, then tests that need no
 weights, in the environment of ``betwixt.py test``. Library versions other than the installed ones are laid over it, for
-the pinned ComfyUI. Interpreters that are found read all sources and run ``doctor --host``; the tests need their own
-environment (``PYTHON betwixt.py test``).
+the pinned ComfyUI. Every interpreter that is found, also among pyenv's, reads all sources, runs ``doctor --host`` and
+the tests of what needs no PyTorch; the others need an environment of its own (``PYTHON betwixt.py test``).
 
-    --hosts VERSION...     only these ComfyUI versions; "floor" is the oldest
-    --all                  the whole node tests instead of the quick ones
+    --hosts VERSION...          only these ComfyUI versions; "floor" is the oldest
+    --only libraries|pythons    only this part of the matrix
+    --all                       the whole node tests instead of the quick ones
+    --store                     write the rows to benchmarks/results/host_matrix.json
 """
 
 import argparse
+import datetime
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -24,6 +28,7 @@ from betwixt.launcher.host_names import missing_names
 from betwixt.launcher.host_tree import PINNED, RELEASES, Release, fetch_host, tree_version
 from betwixt.launcher.pip import Pip
 
+from support.benchmark_results import store_table
 from support.bootstrap import ROOT
 
 QUICK = (
@@ -35,8 +40,29 @@ QUICK = (
     "tests/nodes/flow",
 )
 ALL = ("tests/nodes",)
-LIBRARIES = ("kornia==0.7.1", "kornia", "numpy<2.3", "opencv-python-headless<4.12", "opencv-python-headless>=5")
+LIBRARIES = (
+    "kornia==0.7.1",
+    "kornia",
+    "numpy==1.26.4",
+    "numpy",
+    "opencv-python-headless==4.9.0.80",
+    "opencv-python-headless>=5",
+)
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+WITHOUT_TORCH = (
+    "tests/launcher/test_graph.py",
+    "tests/launcher/test_strangers.py",
+    "tests/launcher/test_host_tree.py",
+    "tests/launcher/test_pip.py",
+    "tests/core/common/test_number_lists.py",
+    "tests/core/tweening/test_timing.py",
+    "tests/core/tweening/test_arcs.py",
+    "tests/core/tweening/test_drawn_paths.py",
+    "tests/core/tweening/test_line_interpolation.py",
+    "tests/core/poses/test_pose_dialects.py",
+    "tests/core/poses/test_pose_drawing.py",
+)
+PACKAGES = ("numpy", "opencv-python-headless<5", "scipy", "psutil", "pytest")  # what these tests import
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMBA")}
 
 
@@ -50,7 +76,11 @@ def tested(tree: Path, tests: Sequence[str], overlay: str = "") -> str:
     """The tests' last line of words, and how long they took."""
     environment = {**os.environ, **ONE_THREAD, "COMFYUI_PATH": str(tree), "PYTHONPATH": overlay}
     began = time.monotonic()
-    command = [sys.executable, "-m", "pytest", "-q", *tests]
+    return verdict_of([sys.executable, "-m", "pytest", "-q", *tests], environment, began)
+
+
+def verdict_of(command: Sequence[str], environment: dict[str, str], began: float) -> str:
+    """What pytest says of a run."""
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     words = [line for line in done.stdout.splitlines() if line.strip()] or ["no output"]
     failed = "".join(f"\n    {line}" for line in words if line.startswith(("FAILED", "ERROR")))
@@ -64,12 +94,38 @@ def with_library(specifier: str, tree: Path, tests: Sequence[str]) -> str:
         install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder, specifier]
         if subprocess.run(install, capture_output=True, check=False).returncode:
             return "not obtainable"
-        return tested(tree, tests, folder)
+        found = ", ".join(path.stem.removesuffix(".dist-info") for path in Path(folder).glob("*.dist-info"))
+        return f"{tested(tree, tests, folder)} with {found}"
+
+
+def interpreter(version: str) -> str | None:
+    """A Python of that version which starts; pyenv's are looked for where its own choice is another one."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    candidates = [shutil.which(f"python{version}"), *sorted(pyenv.glob(f"{version}.*/bin/python{version}"))]
+    for python in filter(None, candidates):
+        if subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return str(python)
+    return None
+
+
+def without_torch(version: str) -> str:
+    """The tests that need no PyTorch, in a new environment."""
+    python = interpreter(version)
+    if python is None:
+        return "not installed here"
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="betwixt_") as folder:
+        made = f"{folder}/bin/python" if os.name != "nt" else f"{folder}/Scripts/python.exe"
+        for command in ([python, "-m", "venv", folder], [made, "-m", "pip", "install", "--quiet", *PACKAGES]):
+            if subprocess.run(command, capture_output=True, check=False).returncode:
+                return "no environment could be made"
+        command = [made, "-m", "pytest", "-q", "--noconftest", *WITHOUT_TORCH]
+        return verdict_of(command, {**os.environ, **ONE_THREAD}, began)
 
 
 def with_python(version: str, tree: Path) -> str:
     """Whether an interpreter reads all sources and runs the launcher."""
-    python = shutil.which(f"python{version}")
+    python = interpreter(version)
     if python is None:
         return "not installed here"
     script = (
@@ -84,29 +140,49 @@ def with_python(version: str, tree: Path) -> str:
     return "ok"
 
 
+def store(rows: Sequence[tuple[str, str]], part: str) -> None:
+    """Put the rows of a part of the matrix beside the others' that are stored."""
+    table = {
+        "title": f"Tests with other versions ({part})",
+        "columns": ["what", "result"],
+        "rows": [list(row) for row in rows],
+        "command": " ".join(["python -m tools.host_matrix", *sys.argv[1:]]),
+        "taken": datetime.date.today().isoformat(),
+        "versions": {"python": platform.python_version(), "comfyui": PINNED.version},
+    }
+    store_table("host_matrix", part, table, "tools.host_matrix")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hosts", nargs="+", metavar="VERSION")
     parser.add_argument("--all", action="store_true")
+    parser.add_argument("--only", choices=("libraries", "pythons"))
+    parser.add_argument("--store", action="store_true")
     given = parser.parse_args()
     tests, rows = ALL if given.all else QUICK, []
     wanted = [RELEASES[0].version if name == "floor" else name for name in given.hosts or ()]
+    wanted += [PINNED.version] if given.only else []
     with tempfile.TemporaryDirectory(prefix="betwixt_") as scratch:
         pip = Pip(sys.executable, cache_folder(), Path(scratch) / "pip.log")
         trees = {release: tree_of(release, pip) for release in RELEASES if not wanted or release.version in wanted}
-    for release, tree in trees.items():
+    for release, tree in trees.items() if not given.only else ():
         missing, count = missing_names(tree)
         names = f"{count} names" + (f", missing: {', '.join(map(str, missing))}" if missing else "")
         rows.append((f"ComfyUI {release.version}", f"{'FAIL' if missing else 'ok'}  {names}"))
         rows.append((f"ComfyUI {release.version}", tested(tree, tests)))
         print(*(f"{name:<34}{result}" for name, result in rows[-2:]), sep="\n", flush=True)
-    if not wanted:
+    if given.only == "libraries" or not wanted:
         for specifier in LIBRARIES:
             rows.append((specifier, with_library(specifier, trees[PINNED], tests)))
             print(f"{rows[-1][0]:<34}{rows[-1][1]}", flush=True)
+    if given.only == "pythons" or not wanted:
         for version in PYTHONS:
             rows.append((f"Python {version}, sources", with_python(version, trees[PINNED])))
-            print(f"{rows[-1][0]:<34}{rows[-1][1]}", flush=True)
+            rows.append((f"Python {version}, what needs no PyTorch", without_torch(version)))
+            print(*(f"{name:<34}{result}" for name, result in rows[-2:]), sep="\n", flush=True)
+    if given.store:
+        store(rows, given.only or ("hosts" if wanted else "all"))
     return int(any("FAIL" in result for _, result in rows))
 
 

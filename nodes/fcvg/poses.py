@@ -162,6 +162,15 @@ class DrawPoses(CheckedNode):
         return io.NodeOutput(to_float(draw_poses(frames, *size, NodeProgress(cls.hidden.unique_id))))
 
 
+def _path(file: object) -> str | None:
+    """Path of a file in the input folder, or where "[output]" behind its name says; None: there is none such."""
+    try:
+        path = folder_paths.get_annotated_filepath(file)
+    except (AttributeError, TypeError, ValueError):  # a name that leads out of the folder, or no name
+        return None
+    return path if os.path.isfile(path) else None
+
+
 class LoadPoseKeypoints(CheckedNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -199,16 +208,12 @@ class LoadPoseKeypoints(CheckedNode):
 
     @classmethod
     def validate_inputs(cls, file) -> bool | str:
-        try:
-            found = folder_paths.exists_annotated_filepath(file)
-        except (TypeError, ValueError):  # a name that leads out of the folder, or no name
-            found = False
-        return True if found else f"There is no file '{file}'."
+        return True if file is None or _path(file) is not None else f"There is no file '{file}'."  # None: by a wire
 
     @classmethod
     def fingerprint_inputs(cls, file, **canvas):
-        found = folder_paths.exists_annotated_filepath(file)
-        return os.stat(folder_paths.get_annotated_filepath(file)).st_mtime_ns if found else None
+        path = _path(file)
+        return None if path is None else os.stat(path).st_mtime_ns
 
     @classmethod
     def execute(cls, file, width=0, height=0) -> io.NodeOutput:

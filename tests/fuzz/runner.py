@@ -1,5 +1,6 @@
 """Runs cases in a child process: restarts it where it dies or hangs, and keeps what failed."""
 
+import contextlib
 import json
 import os
 import queue
@@ -13,15 +14,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from .targets import case_of, target_named
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
 CASES = FOLDER / "cases"
 SECONDS = 5.0  # of work for a case
-PATIENCE = 240.0  # seconds without a word until a child counts as hanging, on a busy machine
+PATIENCE = 60.0  # seconds that a child does nothing and says nothing until it counts as hanging
 GROWTH = 200 << 20  # bytes over the file's size and a tenth
-START_SECONDS = 300.0  # for a child's imports, on a busy machine
+START_SECONDS = 300.0  # of work, for a child's imports and set-up
+POLL = 0.5  # seconds
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMBA")}
 
 
@@ -96,13 +100,30 @@ class Child:
             self._lines.put(line)
         self._lines.put(None)
 
-    def report(self, seconds: float) -> dict:
-        """The next report; {"outcome": "crash"} or {"outcome": "hang"} where it ends or says nothing so long."""
-        try:
-            line = self._lines.get(timeout=seconds)
-        except queue.Empty:
-            return {"outcome": "hang"}
-        return {"outcome": "crash"} if line is None else json.loads(line)
+    def report(self, seconds: float, patience: float) -> dict:
+        """The next report; {"outcome": "crash"} where the child ends, {"outcome": "hang"} where it works for so many
+        ``seconds``, or waits for ``patience`` seconds. On a busy machine it may want to work and not get to it."""
+        before = worked = self._work()
+        idle = 0.0
+        while worked - before < seconds and idle < patience:
+            with contextlib.suppress(queue.Empty):
+                line = self._lines.get(timeout=POLL)
+                return {"outcome": "crash"} if line is None else json.loads(line)
+            now = self._work()
+            idle = 0.0 if now > worked or self._wants_to_work() else idle + POLL
+            worked = now
+        return {"outcome": "hang"}
+
+    def _work(self) -> float:
+        """Seconds of processor time so far."""
+        with contextlib.suppress(psutil.Error):
+            return sum(psutil.Process(self.process.pid).cpu_times()[:2])
+        return 0.0
+
+    def _wants_to_work(self) -> bool:
+        with contextlib.suppress(psutil.Error):
+            return psutil.Process(self.process.pid).status() in (psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP)
+        return False
 
     def end(self) -> None:
         self.process.kill()
@@ -129,7 +150,7 @@ def run(
         fewest: new cases of each target that are used even if that takes longer; on a busy machine.
         most: new cases of each target at most.
         limit: seconds of work that one case may take.
-        patience: seconds until a child that says nothing counts as hanging.
+        patience: seconds until a child that does and says nothing counts as hanging.
     """
     results, until = {name: Result(name) for name in names}, time.monotonic() + seconds
     todo = [(name, str(path)) for name in names for path in sorted((CASES / name).glob("*"))]
@@ -145,8 +166,8 @@ def run(
             child, waited = Child({**request, "folder": folder}), START_SECONDS
             try:
                 while wanted():
-                    report = child.report(waited)
-                    waited = patience
+                    report = child.report(waited, patience)
+                    waited = 4 * limit  # beyond the limit a case is told with its seconds, if it ends
                     name, current = todo.pop(0) if todo else (left.pop(0), number)
                     size = os.path.getsize(current) if isinstance(current, str) else 0
                     results[name].add(report, current, size, limit)

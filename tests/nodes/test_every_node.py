@@ -61,6 +61,20 @@ def test_other_hooks_take_only_inputs_of_the_schema(pack_nodes):
                 assert set(taken) <= known | extra, (node.__name__, hook)
 
 
+def test_hooks_do_not_judge_what_a_wire_has_not_brought_yet(pack_nodes):
+    """The host calls them with None for inputs that come from nodes that have not run."""
+    for node in pack_nodes:
+        for hook in ("validate_inputs", "fingerprint_inputs"):
+            if hook in vars(node):
+                clone = node.PREPARE_CLASS_CLONE({"hidden_inputs": {}})
+                nothing = {entry.id: None for entry in node.GET_SCHEMA().inputs}
+                if hook == "validate_inputs":
+                    taken = {name: None for name in parameters(clone.validate_inputs) if name in nothing}
+                    assert clone.validate_inputs(**taken) is True, node.__name__
+                else:
+                    clone.fingerprint_inputs(**nothing)
+
+
 def test_every_input_and_output_has_a_tooltip(pack_nodes):
     bare = []
     for schema in schemas(pack_nodes):

@@ -74,9 +74,12 @@ def test_a_strength_for_each_frame_is_taken_as_a_list(host, value):
         checked_widget(value, entry, "strength")
 
 
+@pytest.mark.parametrize("method", ["exact", "quick"])
 @pytest.mark.parametrize("size", [(1, 100), (100, 1), (1, 1), (3, 3)])
-def test_pictures_too_narrow_for_lines_have_none(size):
-    assert len(detect_segments(np.zeros((*size, 3), np.uint8)).segments) == 0
+def test_pictures_too_narrow_for_lines_have_none(size, method):
+    noise = np.random.default_rng(0).integers(0, 256, size, np.uint8)
+    segments, scores = detect_segments(noise, method=method)
+    assert segments.shape == (0, 2, 2) and scores.shape == (0,)
 
 
 def test_a_canvas_beyond_memory_is_refused_before_anything_is_allocated(host):
