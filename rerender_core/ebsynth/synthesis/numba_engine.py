@@ -28,6 +28,7 @@ from .voting import changed, vote
 
 BAND_ROWS = 64  # at least
 MOST_BANDS = 16
+ROWS_AT_ONCE = 64  # of patch means
 FEWEST_PARTS = 4  # of an iteration
 REFRESH_SHARE = 100  # bands are told once 1 / this of all pixels have changed their match, or a row of each band
 
@@ -40,6 +41,7 @@ def solve(level: Level, nnf: Tensor, search: Search, step: Callable[[], None]) -
     """
     device = level.source.device
     problems = [_Problem(level, index, nnf[index], search) for index in range(len(nnf))]
+    del nnf  # the problems have their own
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         _vote(problems, pool)
         for iteration in range(search.vote_iterations):
@@ -96,10 +98,13 @@ class _Problem:
         source = level.source[index].cpu().numpy()
         self.style = np.ascontiguousarray(source[..., : self.style_channels])
         features = self._features(source, 0)
-        self.source, self.source_means = features.ravel(), _patch_means(features, search.patch).ravel()
+        means = np.zeros((*features.shape[:2], MEANS), np.int16)
+        _patch_means(features, search.patch, means)
+        self.source, self.source_means = features.ravel(), means.ravel()
         guides = np.pad(level.target[index].cpu().numpy(), ((radius,) * 2, (radius,) * 2, (0, 0)), "edge")
         self.target = np.empty((*guides.shape[:2], self.channels), np.int16)
         self.target[..., self.style_channels :] = self._features(guides, self.style_channels)
+        self.target_means = np.zeros((self.height, self.width, MEANS), np.int16)
         self.scales, self.scaled = self._modulation(None if level.modulation is None else level.modulation[index])
 
         start = nnf.cpu().numpy()
@@ -145,8 +150,7 @@ class _Problem:
         radius, patch = self.radius, self.search.patch
         style = np.pad(self.image, ((radius,) * 2, (radius,) * 2, (0, 0)), "edge")
         self.target[..., : self.style_channels] = self._features(style, 0)
-        means = _patch_means(self.target, patch)
-        self.target_means = np.ascontiguousarray(means[radius : radius + self.height, radius : radius + self.width])
+        _patch_means(self.target, patch, self.target_means)
         count = np.bincount(self.matches[self.matches >= 0], minlength=self.blocked.size).astype(np.int32)
         uses = torch.from_numpy(count.reshape(1, *self.blocked.shape))
         inside = covered(covered(uses, patch), patch)[0].numpy()
@@ -245,12 +249,14 @@ def _scaled_levels(weights: np.ndarray, patch: int) -> tuple[float, np.ndarray]:
     return resolution, np.rint(np.arange(256) * np.sqrt(weights)[:, None] * resolution).astype(np.int16)
 
 
-def _patch_means(features: np.ndarray, patch: int) -> np.ndarray:
-    """Mean of every channel over the patch around each pixel: int16 [H, W, C] to [H, W, MEANS]."""
-    height, width, channels = features.shape
-    used = min(channels, MEANS)
-    means = np.zeros((height, width, MEANS), np.int16)
-    means[..., :used] = cv2.blur(np.ascontiguousarray(features[..., :used]), (patch, patch)).reshape(
-        height, width, used
-    )
-    return means
+def _patch_means(features: np.ndarray, patch: int, means: np.ndarray) -> None:
+    """Fill ``means`` [h, w, MEANS] with the mean of every channel over the patch around each pixel of ``features``
+    int16 [H, W, C], or around those inside a margin of (H - h) / 2. Channels that are not there stay 0."""
+    used, (height, width) = min(features.shape[-1], MEANS), means.shape[:2]
+    margin, radius = (len(features) - height) // 2, patch // 2
+    for top in range(0, height, ROWS_AT_ONCE):
+        bottom = min(top + ROWS_AT_ONCE, height)
+        first, last = max(top + margin - radius, 0), min(bottom + margin + radius, len(features))
+        part = np.ascontiguousarray(features[first:last, :, :used])
+        inside = slice(top + margin - first, bottom + margin - first), slice(margin, margin + width)
+        means[top:bottom, :, :used] = cv2.blur(part, (patch, patch)).reshape(part.shape)[inside]

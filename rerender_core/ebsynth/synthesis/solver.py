@@ -89,16 +89,9 @@ def _coarse_to_fine(
 
     solution: Solution | None = None
     for number, (level, mask, search) in enumerate(zip(levels, masks, searches, strict=True)):
-        random = _random_nnf(usable_centres(level, patch), level.target_size, generator)
-        if solution is None:
-            nnf = random
-        else:
-            nnf = upscale_nnf(solution.nnf, level.target_size, level.source_size, patch)
-            nnf = torch.where(_is_usable(level, nnf, patch), nnf, random)
-        if number == len(levels) - 1 and options.schedule == "hybrid" and problem.start is not None:
-            nnf = _better_start(level, nnf, problem.start, patch)
-        nnf = torch.where(mask[..., None], nnf, -1)
-        solution = solve(level, nnf, search, _stepper(progress, done, work, number, search.vote_iterations))
+        start = problem.start if number == len(levels) - 1 and options.schedule == "hybrid" else None
+        step = _stepper(progress, done, work, number, search.vote_iterations)
+        solution = solve(level, _first_matches(level, mask, solution, start, patch, generator), search, step)
         done += work[number]
     assert solution is not None, "there is one level at least"
     if options.extra_pass:
@@ -112,6 +105,20 @@ def _coarse_to_fine(
         )
         solution = solve(levels[-1], solution.nnf, search, _stepper(progress, done, work, -1, search.vote_iterations))
     return solution
+
+
+def _first_matches(
+    level: Level, mask: Tensor, coarser: Solution | None, start: Tensor | None, patch: int, generator: torch.Generator
+) -> Tensor:
+    """What the search of a level starts from: the coarser level's matches, at random where there are none; ``start``
+    where it fits better; -1 outside the mask."""
+    nnf = _random_nnf(usable_centres(level, patch), level.target_size, generator)
+    if coarser is not None:
+        finer = upscale_nnf(coarser.nnf, level.target_size, level.source_size, patch)
+        nnf = torch.where(_is_usable(level, finer, patch), finer, nnf)
+    if start is not None:
+        nnf = _better_start(level, nnf, start, patch)
+    return torch.where(mask[..., None], nnf, -1)
 
 
 def _stepper(progress: Progress, done: float, work: Sequence[float], number: int, votes: int) -> Callable[[], None]:
