@@ -16,4 +16,5 @@ StylisedKeys = io.Custom("STYLIZED_KEYS")  # rerender_core.ebsynth.stylised_keys
 PatchSettings = io.Custom("PATCH_SETTINGS")  # rerender_core.ebsynth.propagation.PropagationOptions
 Propagation = io.Custom("PROPAGATION")  # nodes.ebsynth.painting.PropagatedClip
 KeyframeConstraints = io.Custom("KEYFRAME_CONSTRAINTS")  # rerender_core.keyframes.constraints.KeyframeConstraints
+InterpolationModel = io.Custom("INTERP_MODEL")  # the host's: patcher of a frame interpolation network
 MotionLayers = io.Custom("MOTION_LAYERS")  # tuple of fcvg_core.inbetween.layers.MotionLayers, one per gap

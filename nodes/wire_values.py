@@ -33,6 +33,7 @@ PARTS = {
     "STYLIZED_KEYS": ("painted key frames with their numbers", ("frames", "numbers")),
     "PATCH_SETTINGS": ("settings of the patch synthesis", ("synthesis", "weights")),
     "PROPAGATION": ("a propagated clip", ("parts", "keys", "frames")),
+    "INTERP_MODEL": ("a frame interpolation model", ("model", "load_device", "model_dtype")),
     "KEYFRAME_CONSTRAINTS": ("a chain of constraints", ("cross_frame", "added")),
 }
 # What a checkpoint may lack -> where else it is to be had

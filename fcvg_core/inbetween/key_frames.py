@@ -11,6 +11,7 @@ from ..lines.weight_free.matcher import WeightFreeLineMatcher
 from ..poses.pose import PoseFrame
 from .finding.hypotheses import SMALLEST, Flow
 from .finding.labelling import find_layers
+from .finding.things import parted
 from .layers import MotionLayers
 from .motion.candidates import rigid_candidates
 from .motion.motions import Motion, RigidMotion, both
@@ -32,6 +33,7 @@ def layers_of_pair(
     matches: LineMatches | None = None,
     flow: Flow | None = None,
     poses: tuple[PoseFrame, PoseFrame] | None = None,
+    masks: np.ndarray | None = None,
     tell: Callable[[float, str], None] = lambda share, text: None,
 ) -> MotionLayers:
     """The motion layers of two key frames.
@@ -42,6 +44,8 @@ def layers_of_pair(
         matches: lines matched between them; None: they are matched here, without weights.
         flow: forward and backward optical flow, float32 (H, W, 2) px; None: DIS.
         poses: people of both key frames, who then bend at their joints.
+        masks: float (N, H, W), 0..1, things of the first key frame that each move as a whole; of those that overlap
+            the later one has the pixels.
         tell: called with the share done and what is being done; may raise to cancel.
     """
     height, width = pictures[0].shape[:2]
@@ -50,14 +54,15 @@ def layers_of_pair(
     if matches is None:
         matching = WeightFreeLineMatcher()
         matches = matching.match(small[0], small[1], lambda share, text="", *_: tell(0.3 * share, text))
-    motions = _motions(small, matches)
+    things = [] if masks is None else parted(masks, size)
+    motions = _motions(small, matches, things)
     if poses is not None:
         motions += figures(*poses, size)
     if flow is not None:
         scale = np.divide(size[::-1], (width, height), dtype=np.float32)
         fields = flow
         flow = both(lambda side: cv2.resize(fields[side], size[::-1], interpolation=cv2.INTER_AREA) * scale)
-    layers = find_layers(small, motions, flow, tell=lambda share, text: tell(0.35 + 0.65 * share, text))
+    layers = find_layers(small, motions, flow, things, tell=lambda share, text: tell(0.35 + 0.65 * share, text))
     return replace(layers, pictures=both(lambda side: np.ascontiguousarray(pictures[side], np.float32)))
 
 
@@ -67,7 +72,7 @@ def _small(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return (picture.clip(0, 1) * 255).round().astype(np.uint8)
 
 
-def _motions(small: Sequence[np.ndarray], matches: LineMatches) -> list[Motion]:
+def _motions(small: Sequence[np.ndarray], matches: LineMatches, things: Sequence[np.ndarray]) -> list[Motion]:
     """Candidate motions in pixels of the small pictures."""
     size = small[0].shape[:2]
     if min(size) < SMALLEST:
@@ -76,4 +81,4 @@ def _motions(small: Sequence[np.ndarray], matches: LineMatches) -> list[Motion]:
     scale = np.array([size[1] / matches.canvas[1], size[0] / matches.canvas[0]])
     lines = matches.start * scale - HALF_PIXEL, matches.end * scale - HALF_PIXEL
     first, last = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in small)
-    return list(rigid_candidates(first, last, lines))
+    return list(rigid_candidates(first, last, lines, things))

@@ -49,10 +49,10 @@ def fit(picture: np.ndarray, width: int, height: int, mode: str = "crop") -> np.
 
 def _centre_box(source_width: int, source_height: int, width: int, height: int) -> tuple[int, int, int, int]:
     if source_width / source_height > width / height:
-        kept = int(source_height * width / height)
+        kept = max(1, int(source_height * width / height))
         left = (source_width - kept) // 2
         return left, 0, left + kept, source_height
-    kept = int(source_width / (width / height))
+    kept = max(1, int(source_width / (width / height)))
     top = (source_height - kept) // 2
     return 0, top, source_width, top + kept
 

@@ -10,22 +10,25 @@ from comfy_api.latest import io, ui
 
 from ...common.errors import BetwixtError
 from ...common.number_lists import parse_part
-from ...common.pictures import rgb_frames, same_size
+from ...common.pictures import rgb_frames, to_float, to_uint8
 from ...fcvg_core.inbetween.key_frames import DETAIL, layers_of_pair
 from ...fcvg_core.inbetween.layer_preview import layer_picture, unknown_picture
 from ...fcvg_core.inbetween.layers import UNEXPLAINED_SHARE, MotionLayers
 from ...fcvg_core.lines.matches import LineMatches
 from ...fcvg_core.poses.pose import PoseFrame
 from ...fcvg_core.poses.pose_keypoint import read_pose_keypoints
+from ...fcvg_core.sampling.image_conditioning import FIT_MODES, fit
 from ...rerender_core.flow.estimation import Flow
 from .. import sockets
 from ..checked_node import CheckedNode
+from ..host.services.masks import usable_mask
 from ..host.services.notices import show_notice
 from ..host.services.progress import NodeProgress
 from ..search_words import INBETWEENS
 from ..shared_inputs import gaps_input
 
 CATEGORY = "Betwixt/No model"
+REFUSE = "refuse"
 KEPT = 6  # pairs of key frames whose layers stay in memory for the next run of a node without 'layers'
 
 Pairs = Sequence[tuple[int, int]]  # numbers of the key frames at both ends of each gap
@@ -77,6 +80,28 @@ def evidence_inputs() -> list[io.Input]:
     ]
 
 
+def masks_input() -> io.Mask.Input:
+    """The input ``masks``."""
+    return io.Mask.Input(
+        "masks",
+        optional=True,
+        tooltip="Masks of things in the first key frame that each move as a whole, one mask per thing. Where masks "
+        "overlap the later one counts. For two key frames only.",
+    )
+
+
+def fit_input() -> io.Combo.Input:
+    """The widget ``fit``."""
+    return io.Combo.Input(
+        "fit",
+        options=[REFUSE, *FIT_MODES],
+        default=REFUSE,
+        optional=True,
+        tooltip="When 'end_image' has another size than 'start_image': refuse, or fit it. crop: cut the centre; pad: "
+        "black bars; stretch: distort.",
+    )
+
+
 def poses_of_keys(start_poses: object, end_poses: object, count: int, size: tuple[int, int]) -> list[PoseFrame] | None:
     """The poses of all ``count`` key frames of ``size`` (height, width); None when there is nothing connected.
 
@@ -99,21 +124,58 @@ def poses_of_keys(start_poses: object, end_poses: object, count: int, size: tupl
     return frames
 
 
-def key_frames(start_image: torch.Tensor, end_image: torch.Tensor) -> torch.Tensor:
+def key_frames(start_image: torch.Tensor, end_image: torch.Tensor, fitting: str = REFUSE) -> torch.Tensor:
     """All key frames in order, float32 [K, H, W, 3].
+
+    Args:
+        fitting: how a last key frame of another size is fitted, :data:`REFUSE` or one of :data:`.FIT_MODES`.
 
     Raises:
         BetwixtError: pictures of different sizes, more than one last key frame, NaN.
     """
     start, end = rgb_frames(start_image, "start_image"), rgb_frames(end_image, "end_image")
-    same_size(start, end, "start_image", "end_image")
+    height, width = start.shape[1:3]
+    if fitting == REFUSE:
+        _same_size(start, end)
     if len(end) != 1:
         raise BetwixtError(
             f"'end_image' is a batch of {len(end)} frames.",
             "It is the last key frame, one picture; the ones before it go into 'start_image'.",
             "Pick one, e.g. with 'Get Image from Batch'.",
         )
-    return torch.cat([start, end]).clamp(0, 1).cpu()
+    if end.shape[1:3] != (height, width):
+        end = to_float(fit(to_uint8(end[0]), width, height, fitting))[None]
+    return torch.cat([start.cpu(), end.cpu()]).clamp(0, 1)
+
+
+def _same_size(start: torch.Tensor, end: torch.Tensor) -> None:
+    (h0, w0), (h1, w1) = start.shape[1:3], end.shape[1:3]
+    if (h0, w0) != (h1, w1):
+        raise BetwixtError(
+            f"'start_image' is {w0}x{h0} and 'end_image' is {w1}x{h1}.",
+            "Both must have the same size.",
+            "Set 'fit' to crop, pad or stretch, which brings 'end_image' to the size of 'start_image'.",
+        )
+
+
+def masks_of_things(
+    masks: torch.Tensor | None, size: tuple[int, int], gaps: int, node_id: str | None
+) -> np.ndarray | None:
+    """The masks [N, H, W] of things in the first key frame; None when nothing is connected.
+
+    Raises:
+        BetwixtError: masks of another size, masks and several gaps.
+    """
+    masks = usable_mask(masks, "masks", size, 0 if masks is None else len(masks), node_id)
+    if masks is None:
+        return None
+    if gaps > 1:
+        raise BetwixtError(
+            f"'masks' is connected and there are {gaps} gaps between key frames.",
+            "Masks belong to one pair of key frames.",
+            "Disconnect 'masks', or make one clip per pair with 'Key Frame Pairs'.",
+        )
+    return masks.cpu().numpy()
 
 
 class LayerFinder:
@@ -133,6 +195,7 @@ class LayerFinder:
         matches: LineMatches | None = None,
         flow: Flow | None = None,
         poses: Sequence[PoseFrame] | None = None,
+        masks: np.ndarray | None = None,
         progress=lambda share, text: None,
     ) -> tuple[MotionLayers, ...]:
         """One value for each pair of numbers of key frames [K, H, W, 3].
@@ -155,9 +218,9 @@ class LayerFinder:
             pictures = keys[first].numpy(), keys[last].numpy()
             fields = None if flow is None else _fields(flow, (first, last))
             people = None if poses is None else (poses[first], poses[last])
-            key = _digest(pictures, detail, matches, fields, people)
+            key = _digest(pictures, detail, matches, fields, people, masks)
             if key not in self._found:
-                self._found[key] = layers_of_pair(pictures, detail, matches, fields, people, tell)
+                self._found[key] = layers_of_pair(pictures, detail, matches, fields, people, masks, tell)
             self._found.move_to_end(key)
             found.append(self._found[key])
             while len(self._found) > KEPT:
@@ -186,9 +249,9 @@ def _fields(flow: Flow, pair: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     return flow.forward[index].cpu().numpy(), flow.backward[index].cpu().numpy()
 
 
-def _digest(pictures, detail: str, matches: LineMatches | None, fields, people) -> str:
+def _digest(pictures, detail: str, matches: LineMatches | None, fields, people, masks) -> str:
     digest = hashlib.blake2b(detail.encode())
-    arrays = [*pictures, *(fields or ())]
+    arrays = [*pictures, *(fields or ()), *(() if masks is None else (masks,))]
     for frame in people or ():
         arrays += [frame.body, frame.body_score]
     if matches is not None:
@@ -238,6 +301,8 @@ class FindMotionLayers(CheckedNode):
                 ),
                 *evidence_inputs(),
                 gaps_input(),
+                masks_input(),
+                fit_input(),
             ],
             outputs=[
                 sockets.MotionLayers.Output(display_name="layers", tooltip="For 'Inbetween without a Model'."),
@@ -262,14 +327,18 @@ class FindMotionLayers(CheckedNode):
         start_poses=None,
         end_poses=None,
         gaps="",
+        masks=None,
+        fit=REFUSE,
     ) -> io.NodeOutput:
-        keys = key_frames(start_image, end_image)
+        keys = key_frames(start_image, end_image, fit)
         pairs = gap_pairs(len(keys), loop)
         part = parse_part(gaps, "gaps", len(pairs), "gaps")
         pairs = pairs[part.start : part.stop]
         progress = NodeProgress(cls.hidden.unique_id)
-        poses = poses_of_keys(start_poses, end_poses, len(keys), tuple(keys.shape[1:3]))
-        layers = find_layers(keys, pairs, detail, line_matches, flow, poses, progress)
+        size = tuple(keys.shape[1:3])
+        poses = poses_of_keys(start_poses, end_poses, len(keys), size)
+        things = masks_of_things(masks, size, len(pairs), cls.hidden.unique_id)
+        layers = find_layers(keys, pairs, detail, line_matches, flow, poses, things, progress)
         tell_if_unexplained(cls.hidden.unique_id, layers, part.start)
         preview = torch.stack([layer_picture(gap) for gap in layers])
         unknown = torch.stack([unknown_picture(gap) for gap in layers])

@@ -15,26 +15,33 @@ from ...fcvg_core.inbetween.clip import InbetweenClip, render_clip
 from ...fcvg_core.inbetween.layers import MotionLayers
 from ...fcvg_core.inbetween.rendering.travel import Travel
 from ...fcvg_core.tweening.condition_chain import chain_conditions
+from ...fcvg_core.tweening.easing import EASING_NAMES
 from ...fcvg_core.tweening.tracks import host_tracks
 from ...rerender_core.flow.estimation import Flow
 from .. import sockets
 from ..checked_node import CheckedNode
 from ..fcvg.condition_inputs import fractions_of, hold_input, path_input, paths_of, timing_input
+from ..host.services.frame_interpolation import interpolated
 from ..host.services.memory import require_memory
 from ..host.services.progress import NodeProgress
 from ..search_words import INBETWEENS
 from ..shared_inputs import frame_count_input, gaps_input
 from .layers import (
     CATEGORY,
+    REFUSE,
     detail_input,
     evidence_inputs,
     find_layers,
+    fit_input,
     key_frame_inputs,
     key_frames,
+    masks_input,
+    masks_of_things,
     poses_of_keys,
     tell_if_unexplained,
 )
 
+FILLED_BELOW = 0.95  # confidence below which a frame is worth a run of the interpolation model
 SEARCHING = 0.6  # share of the work that looking for layers is
 
 
@@ -74,6 +81,22 @@ class InbetweenWithoutModel(CheckedNode):
                     tooltip="From 'Find Motion Layers' with the same key frames; then only rendering is left to do.",
                 ),
                 gaps_input(),
+                io.String.Input(
+                    "timing_per_gap",
+                    default="",
+                    multiline=True,
+                    optional=True,
+                    tooltip="With several key frames: one line per gap, the name of an easing or a chart; an empty "
+                    "line leaves that gap to 'timing'.",
+                ),
+                masks_input(),
+                fit_input(),
+                sockets.InterpolationModel.Input(
+                    "interp_model",
+                    optional=True,
+                    tooltip="RIFE or FILM from 'Load Frame Interpolation Model'. Its frames are shown where the motion "
+                    "is not known, in place of a dissolve.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="frames", tooltip="The clip; key frames are in it bit by bit."),
@@ -111,12 +134,18 @@ class InbetweenWithoutModel(CheckedNode):
         end_poses=None,
         layers=None,
         gaps="",
+        timing_per_gap="",
+        masks=None,
+        fit=REFUSE,
+        interp_model=None,
     ) -> io.NodeOutput:
-        keys = key_frames(start_image, end_image)
+        keys = key_frames(start_image, end_image, fit)
+        size = tuple(keys.shape[1:3])
         lengths = parse_numbers(frames_per_gap, "frames_per_gap") or [frame_count]
         plan = all_gaps(len(keys), loop, lengths, [1.0])
         part = parse_part(gaps, "gaps", len(plan), "gaps")
         loop = loop and len(part) == len(plan)  # a part of a loop does not close it
+        timings = _timings(timing, timing_per_gap, len(plan))[part.start : part.stop]
         plan = plan[part.start : part.stop]
         require_memory(
             sum(gap.frames for gap in plan),
@@ -125,7 +154,7 @@ class InbetweenWithoutModel(CheckedNode):
             "frames",
             "Lower 'frame_count' or 'frames_per_gap', or take smaller key frames.",
         )
-        fractions = [fractions_of(timing, gap.frames, hold) for gap in plan]
+        fractions = [fractions_of(own, gap.frames, hold) for own, gap in zip(timings, plan, strict=True)]
         travel = _travel(path)
         progress = NodeProgress(cls.hidden.unique_id)
         begin = 0.0
@@ -137,7 +166,8 @@ class InbetweenWithoutModel(CheckedNode):
                 detail,
                 line_matches,
                 flow,
-                poses_of_keys(start_poses, end_poses, len(keys), tuple(keys.shape[1:3])),
+                poses_of_keys(start_poses, end_poses, len(keys), size),
+                masks_of_things(masks, size, len(plan), cls.hidden.unique_id),
                 lambda share, text: progress(begin * share, text),
             )
         else:
@@ -149,11 +179,12 @@ class InbetweenWithoutModel(CheckedNode):
                 progress(begin + (1 - begin) * (number + share) / len(plan), text)
 
             clips.append(render_clip(gap_layers, gap_fractions, travel, tell))
+            if interp_model is not None:
+                _fill_unknown(clips[-1], gap_layers, gap_fractions, interp_model, tell)
         published = timing["timing"] == "published"
         frames = _joined([clip.frames for clip in clips], published, loop)
         confidence = _joined([clip.confidence[..., None] for clip in clips], published, loop)[..., 0]
         places = _places(plan, published, loop)
-        size = tuple(keys.shape[1:3])
         unknown = tell_if_unexplained(cls.hidden.unique_id, layers, part.start)
         return io.NodeOutput(
             frames,
@@ -162,6 +193,42 @@ class InbetweenWithoutModel(CheckedNode):
             _flow(layers, places, len(frames)),
             ui=None if unknown is None else ui.PreviewImage(unknown, cls=cls),
         )
+
+
+def _timings(timing: Mapping, text: str, gaps: int) -> list[Mapping]:
+    """The timing of each gap: the widget's, or what its line of ``text`` says.
+
+    Raises:
+        BetwixtError: another number of lines than gaps.
+    """
+    lines = [line.strip() for line in text.rstrip().split("\n")] if text.strip() else [""] * gaps
+    if len(lines) != gaps:
+        raise BetwixtError(
+            f"'timing_per_gap' has {len(lines)} lines, and there are {gaps} gaps between key frames.",
+            "One line per gap is needed; it may be empty.",
+            "Add or remove lines in 'timing_per_gap', or leave it empty.",
+        )
+    return [_timing_of(line) or timing for line in lines]
+
+
+def _timing_of(line: str) -> Mapping | None:
+    if line in EASING_NAMES:
+        return {"timing": "easing", "easing": line}
+    return {"timing": "chart", "chart": line} if line else None
+
+
+def _fill_unknown(clip: InbetweenClip, layers: MotionLayers, fractions, interp_model, tell) -> None:
+    """Show a model's frames where the motion is not known; changes the clip's frames in place."""
+    between = [number for number, time in enumerate(fractions) if 0 < time < 1]
+    poor = [number for number in between if clip.confidence[number].min() < FILLED_BELOW]
+    times = sorted({float(fractions[number]) for number in poor})
+    first, last = (torch.from_numpy(picture) for picture in layers.pictures)
+    made = dict(
+        zip(times, interpolated(interp_model, first, last, times, lambda share: tell(share, "filling")), strict=True)
+    )
+    for number in poor:
+        unknown = (1 - clip.confidence[number])[..., None]
+        clip.frames[number] += unknown * (made[float(fractions[number])] - clip.frames[number])
 
 
 def _travel(path: Mapping) -> Travel:

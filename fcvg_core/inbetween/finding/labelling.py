@@ -18,7 +18,9 @@ from .depth_order import depth_order
 from .dissolving import dissolve_unknown
 from .guided_filter import GuidedFilter
 from .hypotheses import Flow, Hypothesis, hypotheses
-from .likeness import change_of_light, fetch, gradient, outside, sampling_difference, unlikeness
+from .likeness import change_of_light, channel_mean, fetch, gradient, outside, sampling_difference, unlikeness
+from .refitting import refitted
+from .things import held_together
 
 RADIUS, LAST_RADIUS = 7, 5  # px of the guided filter, and in the last round
 ROUNDS = 2
@@ -60,12 +62,18 @@ class _Pair:
             self.floats[side], self.edges[side], self.floats[1 - side], field, self.grid, self.light[side]
         )
 
+    def _fetched(self, side: int, field: np.ndarray) -> np.ndarray:
+        fetched = fetch(self.floats[1 - side], field, self.grid)
+        return fetched if self.light[side] is None else fetched * self.light[side]
+
+    def difference(self, side: int, field: np.ndarray) -> np.ndarray:
+        """float32 (h, w), mean colour difference in grey levels."""
+        return channel_mean(cv2.absdiff(self.floats[side], self._fetched(side, field)))
+
     def seen(self, side: int, fields: Sides) -> np.ndarray:
         """float32 (h, w), 0..1: found again, and alike there."""
         field = fields[side]
-        fetched = fetch(self.floats[1 - side], field, self.grid)
-        if self.light[side] is not None:
-            fetched *= self.light[side]
+        fetched = self._fetched(side, field)
         unlike = np.minimum(sampling_difference(self.floats[side], fetched) / 30, 1)
         back = lengths(field + fetch(fields[1 - side], field, self.grid))
         seen = np.clip(2 - back / RETURN, 0, 1) * np.clip(2.5 - 3 * unlike, 0, 1) * ~outside(field, self.grid)
@@ -143,6 +151,7 @@ def find_layers(
     pictures: tuple[np.ndarray, np.ndarray],
     motions: Sequence[Motion],
     flow: Flow | None = None,
+    things: Sequence[np.ndarray] = (),
     tell: Callable[[float, str], None] = lambda share, text: None,
 ) -> MotionLayers:
     """The motion layers of two key frames.
@@ -151,6 +160,7 @@ def find_layers(
         pictures: uint8 RGB (h, w, 3) each.
         motions: candidates, the dominant one first; with none all follow the flow.
         flow: optical flow in px in place of DIS.
+        things: bool (h, w) each, in the first key frame, what follows one motion as a whole; they do not overlap.
         tell: called with the share done and what is being done; may raise to cancel.
     """
     pair = _Pair(pictures)
@@ -166,14 +176,20 @@ def find_layers(
         cost = np.where(outside(field, pair.grid), LEAVING, pair.unlikeness(side, field))
         return cost + _reluctance(pair, found[number], side, field, dominant[side])
 
-    chosen = _choose(filters, len(found), first_costs)
+    def chosen_by(filters: Sequence[GuidedFilter], costs: Callable[[int, int], np.ndarray]) -> Sides:
+        chosen = _choose(filters, len(found), costs)
+        return held_together(things, found, chosen, pair.grid, pair.unlikeness)
+
+    chosen = chosen_by(filters, first_costs)
     fields = _fields(found, chosen, pair.grid)
     pair.find_light(fields)
     if any(light is not None for light in pair.light):
-        chosen = _choose(filters, len(found), first_costs)
+        chosen = chosen_by(filters, first_costs)
         fields = _fields(found, chosen, pair.grid)
         pair.find_light(fields)
     found, chosen = _without_rare(found, chosen)
+    found, motions = refitted(found, chosen, motions, pair.grid, pair.difference)
+    fields = _fields(found, chosen, pair.grid)
 
     known = {}  # what stays the same in all rounds
     for turn in range(ROUNDS):
@@ -193,7 +209,7 @@ def find_layers(
             cost = np.where(outside(field, pair.grid), LEAVING, agreed * unlike + (1 - agreed) * HIDDEN)
             return cost + reluctance
 
-        chosen = _choose(last_filters if turn == ROUNDS - 1 else filters, len(found), agreed_costs)
+        chosen = chosen_by(last_filters if turn == ROUNDS - 1 else filters, agreed_costs)
         fields = _fields(found, chosen, pair.grid)
     known.clear()
     tell(0.95, "ordering motion layers")

@@ -4,6 +4,8 @@ Candidates only propose; :mod:`..finding.labelling` decides pixel by pixel. So a
 layer.
 """
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -25,13 +27,17 @@ ROUND_ABOUT = 4  # periods a motion may be off
 
 
 def rigid_candidates(
-    first: np.ndarray, last: np.ndarray, lines: tuple[np.ndarray, np.ndarray] | None = None
+    first: np.ndarray,
+    last: np.ndarray,
+    lines: tuple[np.ndarray, np.ndarray] | None = None,
+    things: Sequence[np.ndarray] = (),
 ) -> list[RigidMotion]:
     """Motions proposed by features and matched lines, the dominant one first; standing still is always among them.
 
     Args:
         first, last: uint8 grey pictures (H, W).
         lines: (M, 2, 2) each, matched segments in px counted from pixel centres.
+        things: bool (H, W) each, parts of the first picture that move as a whole.
     """
     size, diagonal = first.shape, float(np.hypot(*first.shape))
     features = feature_matches(first, last)
@@ -47,7 +53,23 @@ def rigid_candidates(
     still = _with_supporters(np.eye(3), features, size)
     if not any(np.abs(motion.matrix - still.matrix).max() < 1e-3 for motion in kept):
         kept.append(still)
-    return kept
+    return kept + _of_things(things, features, size)
+
+
+def _of_things(things: Sequence[np.ndarray], features, size: tuple[int, int]) -> list[RigidMotion]:
+    """The similarity that the features of each thing agree on; none for things without features."""
+    found = []
+    for thing in things:
+        column, row = np.round(features[0]).astype(int).clip(0, (size[1] - 1, size[0] - 1)).reshape(-1, 2).T
+        own = thing[row, column]
+        if own.sum() < MIN_MEMBERS:
+            continue
+        source, target = (np.asarray(side, np.float64)[own] for side in features)
+        matrix, near = cv2.estimateAffinePartial2D(source, target, ransacReprojThreshold=2.0)
+        if matrix is not None and near.sum() >= MIN_MEMBERS:
+            agreed = near.ravel() > 0
+            found.append(RigidMotion(np.vstack([matrix, [0, 0, 1]]), (source[agreed], target[agreed]), size))
+    return found
 
 
 def _with_supporters(matrix: np.ndarray, features: tuple[np.ndarray, np.ndarray], size: tuple[int, int]) -> RigidMotion:

@@ -10,8 +10,9 @@ from functools import cached_property
 import cv2
 import numpy as np
 
+from ..finding.likeness import fetch
 from ..layers import PARTS, MotionLayers
-from ..motion.motions import pixel_grid
+from ..motion.motions import lengths, pixel_grid
 from .splatting import Splatter, with_nearest
 from .travel import Travel
 
@@ -21,8 +22,11 @@ HIDDEN = 0.05  # trust in pixels that are not found again
 CLEAN = 0.04  # trust above which a pixel has no colour of what lies in front
 BEHIND = 1e-3  # weight of what the other key frame puts something in front of
 NOTHING = 1e-4  # weight where nothing comes to lie and the nearest motion is gone on with
+SAMPLES, FEWEST_SAMPLES = 2000, 50  # pixels that tell how a layer goes on beyond the border
 HOLE_SEARCH = 31  # px of the window in which the farthest layer is looked for
 LEVEL = 1 << 14  # more than there are depths
+SAME = 2.5  # px within which both key frames mean the same thing
+JUMP = 2.5  # px between neighbours that part one thing from another
 FIGURE = 0.7  # trust in posed people at least, so that they stay in one piece
 
 
@@ -56,16 +60,20 @@ class LayerRenderer:
             for number, (side, passed) in enumerate(zip(self._sides, (time, 1 - time), strict=True))
         ]
         shares = np.clip([1 - time, time], 1e-6, 1)
-        weights = [
-            share * np.where(part.top < 0, NOTHING, part.trust) for share, part in zip(shares, parts, strict=True)
-        ]
-        levels = [part.top // PARTS for part in parts]
+        weights = [share * part.trust for share, part in zip(shares, parts, strict=True)]
+        levels = [np.where(self._same_thing(parts), 0, part.top // PARTS) for part in parts]
         weights[0] = np.where(levels[0] < levels[1], weights[0] * BEHIND, weights[0])
         weights[1] = np.where(levels[1] < levels[0], weights[1] * BEHIND, weights[1])
         first_share = (weights[0] / (weights[0] + weights[1])).astype(np.float32)
         front = np.where(first_share > 0.5, parts[0].top % LEVEL, parts[1].top % LEVEL)
         sure = np.maximum(*(np.where(part.top < 0, 0, part.explained) for part in parts))
         return self._mixed(parts, first_share, front, passed=(time, 1 - time)), self._enlarged(sure).clip(0, 1)
+
+    def _same_thing(self, parts) -> np.ndarray:
+        """bool (h, w): where both key frames show the same thing, as far as its motion tells."""
+        ahead = parts[0].offset + self._sides[0].displacement_at(parts[0].offset) - parts[1].offset
+        back = parts[1].offset + self._sides[1].displacement_at(parts[1].offset) - parts[0].offset
+        return (lengths(ahead) < SAME) & (lengths(back) < SAME)
 
     def _enlarged(self, plane: np.ndarray) -> np.ndarray:
         size = self.layers.pictures[0].shape[1::-1]
@@ -81,7 +89,9 @@ class LayerRenderer:
         picture = colours[1] + share * (colours[0] - colours[1])
         front = (front // PARTS).astype(np.uint8)
         box = np.ones((3, 3), np.uint8)
-        rim = (cv2.dilate(front, box) != cv2.erode(front, box)).astype(np.float32)
+        apart = [_spread(part.offset, 3) for part in parts]
+        torn = np.where(first_share > 0.5, *apart) > JUMP
+        rim = (torn & (cv2.dilate(front, box) != cv2.erode(front, box))).astype(np.float32)
         rim = self._enlarged(cv2.GaussianBlur(rim, (0, 0), 0.5))[..., None]
         picture += RIM_SMOOTHING * rim * (cv2.GaussianBlur(picture, (0, 0), 0.8) - picture)
         return picture.clip(0, 1)
@@ -90,11 +100,17 @@ class LayerRenderer:
 RIM_SMOOTHING = 0.8
 
 
+def _spread(field: np.ndarray, width: int) -> np.ndarray:
+    """How far the vectors (h, w, 2) around each pixel are apart, (h, w)."""
+    box = np.ones((width, width), np.uint8)
+    return (cv2.dilate(field, box) - cv2.erode(field, box)).max(axis=-1)
+
+
 class _Part:
     """What one key frame contributes at one time, planes of the splatted size: ``offset`` px into the key frame,
     ``trust`` and ``explained`` 0..1, ``top`` the depth on top, -1 = nothing."""
 
-    def __init__(self, values: np.ndarray, top: np.ndarray, grid: np.ndarray):
+    def __init__(self, values: np.ndarray, top: np.ndarray, grid: np.ndarray, free: int):
         known = top >= 0
         if not known.all():
             # Holes show what lies around them farthest back, not what tore them open by moving on; where that goes on
@@ -103,10 +119,35 @@ class _Part:
             clean = known & (values[..., 2] > CLEAN)
             behind = clean & (depth == cv2.erode(depth, np.ones((HOLE_SEARCH, HOLE_SEARCH), np.uint8)))
             values[..., :2] += grid
-            filled = with_nearest(values, behind)
+            numbered = np.concatenate([values, (depth // PARTS)[..., None].astype(np.float32)], axis=-1)
+            filled = with_nearest(numbered, behind)
+            number = filled[..., 4].astype(np.int32)
+            rigid = behind & (number != free)
+            filled[..., 2] = NOTHING
+            filled = _continued(filled[..., :4], number, rigid, ~known, grid)
             values = np.where(known[..., None], values, filled)
             values[..., :2] -= grid
         self.offset, self.trust, self.explained, self.top = values[..., :2], values[..., 2], values[..., 3], top
+
+
+def _continued(values: np.ndarray, number: np.ndarray, sound: np.ndarray, holes: np.ndarray, grid: np.ndarray):
+    """Values (h, w, 4) whose places go on, beyond the key frame's border, as those of the same layer do: affinely."""
+    height, width = holes.shape
+    for own_number in np.unique(number[holes]):
+        samples = np.flatnonzero(sound & (number == own_number))
+        samples = samples[:: max(1, len(samples) // SAMPLES)]
+        if len(samples) < FEWEST_SAMPLES:
+            continue
+        ones = np.ones((len(samples), 1))
+        known = np.concatenate([grid.reshape(-1, 2)[samples], ones], axis=1)
+        goal = values.reshape(-1, 4)[samples, :2].astype(np.float64)
+        affine = np.linalg.lstsq(known, goal, rcond=None)[0]
+        own = holes & (number == own_number)
+        places = grid[own] @ affine[:2] + affine[2]
+        beyond = lengths(places - places.clip(0, (width - 1, height - 1)))
+        values[own, :2] = np.where(beyond[:, None] > 0, places, values[own, :2])
+        values[own, 2] /= (1 + beyond) ** 2
+    return values
 
 
 class _Side:
@@ -118,7 +159,7 @@ class _Side:
         self._size, self._solved = size, layers.size
         depth = layers.depth(side)
         place = (depth // PARTS).astype(np.uint8)
-        rim = cv2.dilate(place, np.ones((5, 5), np.uint8)) > place
+        rim = (cv2.dilate(place, np.ones((5, 5), np.uint8)) > place) & (_spread(layers.displacement[side], 5) > JUMP)
         trust = np.where(rim, FRINGE, 1) * (HIDDEN + (1 - HIDDEN) * layers.seen[side])
         trust = np.where(layers.figure(side), np.maximum(trust, FIGURE), trust)
         self._displacement = self._resized_field(layers.displacement[side])
@@ -128,6 +169,7 @@ class _Side:
         known = np.where(self._values[..., 0] > 0.5, 2, np.where(self._values[..., 0] > CLEAN, 1, 0))
         self._splat = Splatter(self._resized_numbers(depth) + LEVEL * known)
         self._grid = pixel_grid(*size)
+        self._free = layers.order[0]  # place of the free flow
 
     def _resized(self, plane: np.ndarray) -> np.ndarray:
         return plane if self._size == self._solved else cv2.resize(plane, self._size[::-1])
@@ -153,13 +195,17 @@ class _Side:
             best[better], largest[better] = number, share[better]
         return best
 
+    def displacement_at(self, offset: np.ndarray) -> np.ndarray:
+        """Displacements (h, w, 2) of the pixels ``offset`` px beside each."""
+        return fetch(self._displacement, offset, self._grid, nearest=True)
+
     def at(self, passed: float, detour: np.ndarray | None) -> _Part:
         """What this key frame contributes when ``passed`` of the way from it is gone."""
         moved = self._displacement * np.float32(passed)
         if detour is not None:
             moved = moved + self._resized_field(detour)
         values = np.concatenate([-moved, self._values], axis=-1)
-        return _Part(*self._splat(self._grid + moved, values), self._grid)
+        return _Part(*self._splat(self._grid + moved, values), self._grid, self._free)
 
     @cached_property
     def _full_grid(self) -> np.ndarray:

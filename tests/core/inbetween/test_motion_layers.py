@@ -6,6 +6,7 @@ import pytest
 from betwixt.fcvg_core.inbetween.clip import render_clip
 from betwixt.fcvg_core.inbetween.finding.guided_filter import GuidedFilter
 from betwixt.fcvg_core.inbetween.finding.labelling import find_layers
+from betwixt.fcvg_core.inbetween.finding.refitting import _fit
 from betwixt.fcvg_core.inbetween.key_frames import DETAIL, layers_of_pair, solved_size
 from betwixt.fcvg_core.inbetween.motion.candidates import repeats, rigid_candidates
 from betwixt.fcvg_core.inbetween.motion.motions import RigidMotion, similarity_matrix, transformed
@@ -37,7 +38,9 @@ def quality(layers, truth):
     return np.mean([psnr(frame, true) for frame, true in zip(frames, truth, strict=True)])
 
 
-@pytest.mark.parametrize(("kind", "least", "gain"), [("rotation", 33, 5), ("independent", 25, 2), ("combined", 23, 1)])
+@pytest.mark.parametrize(
+    ("kind", "least", "gain"), [("rotation", 33, 5), ("independent", 25, 2), ("combined", 23.4, 0.8)]
+)
 def test_layers_come_nearer_to_the_truth_than_optical_flow(kind, least, gain):
     pair, truth = drawn(kind)
     with_layers = quality(layers_of_pair(floats(pair)), truth)
@@ -190,3 +193,30 @@ def test_what_no_motion_explains_dissolves_in_one_piece():
     ways = layers.displacement[0][disc > 0]
     assert np.abs(ways - ways.mean(axis=0)).max() < 4
     assert layers.explained[0][disc > 0].mean() < 0.3
+
+
+def test_fits_leave_out_pixels_of_something_else():
+    random = np.random.default_rng(0)
+    points = random.uniform(0, 200, (2000, 2))
+    true = similarity((100, 70), np.radians(8), shift=(5, -3))
+    moved = transformed(true, points) + random.normal(0, 0.1, points.shape)
+    moved[:300] += 3  # of something else
+    off = similarity_matrix(complex(*true[:2, 0]) * 1.01, complex(*true[:2, 2]))
+    fitted = _fit(off, points, moved)
+    assert np.abs(transformed(fitted, points) - transformed(true, points)).max() < 0.05
+
+
+def test_what_no_key_frame_shows_goes_on_beyond_their_borders():
+    """A turning picture: the corners between the key frames are drawn out, without seams where known pixels end."""
+    y, x = np.mgrid[0:120, 0:200].astype(np.float32)
+    texture = cv2.GaussianBlur(np.random.default_rng(1).random((120, 200)).astype(np.float32), (0, 0), 2)
+    grey = 0.2 + 0.6 * x / 200 + 0.15 * cv2.normalize(texture, None, -1, 1, cv2.NORM_MINMAX)
+    picture = np.repeat(grey[..., None], 3, axis=-1)
+    modes = cv2.BORDER_REFLECT_101, cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101
+    first, truth, last = (
+        cv2.warpPerspective(picture, similarity((100, 60), angle), (200, 120), borderMode=mode)
+        for angle, mode in zip(np.radians([0, 12, 24]), modes, strict=True)
+    )
+    frame, sure = LayerRenderer(layers_of_pair((first, last))).frame(0.5)
+    assert (sure == 0).any()
+    assert np.abs(frame - truth)[sure == 0].mean() < 0.1

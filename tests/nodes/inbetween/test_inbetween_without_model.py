@@ -239,3 +239,62 @@ def test_gaps_joined_are_the_whole_loop(nodes, keys, timing, host):
     assert torch.equal(run(nodes[1], **inputs, gaps="2", layers=layers)[0], parts[1][0])
     with pytest.raises(BetwixtError, match="with the same 'loop' and 'gaps'"):
         run(nodes[1], **inputs, layers=layers)
+
+
+def test_each_gap_may_have_its_own_timing(nodes, keys):
+    several = {"start_image": keys[:2], "end_image": keys[2:], "frame_count": 5}
+    even = run(nodes[1], **several)[0]
+    own = run(nodes[1], timing_per_gap="\n1/8, 1/4, 1/2", **several)[0]
+    assert torch.equal(own[:5], even[:5]) and not torch.equal(own[5], even[5])
+    assert torch.equal(own[7], even[6])  # the chart is half-way one frame later
+    with pytest.raises(BetwixtError, match="1 lines, and there are 2 gaps"):
+        run(nodes[1], timing_per_gap="quad-in", **several)
+
+
+def test_a_masked_thing_moves_as_a_whole(nodes, keys):
+    square = torch.zeros(HEIGHT, WIDTH)
+    square[28:68, 20:60] = 1
+    empty = torch.zeros(HEIGHT, WIDTH)
+    pair = {"start_image": keys[:1], "end_image": keys[1:2]}
+    (layers,) = run(nodes[0], masks=torch.stack([square, empty]), **pair)[0]
+    own = square.numpy() > 0
+    assert len(np.unique(layers.label[0][own])) == 1
+    assert np.abs(layers.displacement[0][own] - (WAY, 0)).max() < 1
+    with pytest.raises(BetwixtError, match="'masks' is connected and there are 2 gaps"):
+        run(nodes[0], masks=square[None], start_image=keys[:2], end_image=keys[2:])
+    with pytest.raises(BetwixtError, match="'masks' holds 1 mask"):
+        run(nodes[0], masks=square[None, :40], **pair)
+
+
+def test_a_last_key_frame_of_another_size_can_be_fitted(nodes, keys):
+    large = torch.nn.functional.interpolate(keys[1:2].movedim(-1, 1), scale_factor=2).movedim(1, -1)
+    pair = {"start_image": keys[:1], "end_image": large, "frame_count": 3}
+    with pytest.raises(BetwixtError, match="Set 'fit'"):
+        run(nodes[1], **pair)
+    frames = run(nodes[1], fit="crop", **pair)[0]
+    assert frames.shape == (3, HEIGHT, WIDTH, 3)
+    assert (frames[2] - keys[1]).abs().mean() < 0.02
+
+
+def test_a_model_of_the_host_fills_what_is_not_known(nodes, host):
+    from comfy.model_patcher import CoreModelPatcher
+    from comfy_extras.frame_interpolation_models.ifnet import IFNet
+
+    torch.manual_seed(0)
+    network = IFNet(channels=(8, 8, 8, 8, 8)).eval()
+    for weights in network.parameters():
+        torch.nn.init.normal_(weights, std=0.02)
+    model = CoreModelPatcher(network, load_device=torch.device("cpu"), offload_device=torch.device("cpu"))
+    pair = torch.rand(2, HEIGHT, WIDTH, 3)  # nothing in common
+    inputs = {"start_image": pair[:1], "end_image": pair[1:], "frame_count": 3}
+    plain, confidence, *_ = run(nodes[1], **inputs)
+    filled = run(nodes[1], interp_model=model, **inputs)[0]
+    assert torch.equal(filled[0], pair[0]) and torch.equal(filled[2], pair[1])
+    unknown = confidence[1] < 0.1
+    assert unknown.float().mean() > 0.5
+    with torch.inference_mode():
+        padded = torch.nn.functional.pad(pair.movedim(-1, 1), (0, 32, 0, 32), mode="reflect")
+        alone = network(padded[:1], padded[1:], timestep=0.5)[0, :, :HEIGHT, :WIDTH].movedim(0, -1).clamp(0, 1)
+    known = confidence[1][..., None]
+    expected = plain[1] + (1 - known) * (alone - plain[1])
+    assert (filled[1] - expected).abs().max() < 1e-5
