@@ -1,6 +1,6 @@
 """Inbetweens without a model against the truth, and against simpler ways and RIFE.
 
-``python -m benchmarks.inbetweens [--clips FOLDER] [--pictures FOLDER] [--rife] [--quick]``
+``python -m benchmarks.inbetweens [--clips FOLDER] [--pictures FOLDER] [--rife] [--quick] [--per-kind N]``
 
 Frames at a quarter, half and three quarters of the way: of the demo's street at 512x288 and 1024x576, of drawn scenes
 and of given pictures moved in known ways (512 px wide, seeds of their own), and of the film clips of a folder at half
@@ -17,6 +17,7 @@ import importlib.util
 import sys
 import types
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -142,7 +143,7 @@ def street(scale: int) -> list[Picture]:
 
 
 def drawn_clips(kind: str) -> Iterator[list[Picture]]:
-    """Six drawn scenes in one kind of motion."""
+    """Six drawn scenes in one kind of motion, each scene with and without texture."""
     for number, scene in enumerate(SCENES):
         for textured in (True, False):
             random = np.random.default_rng([FRESH, KINDS.index(kind), number, textured])
@@ -204,7 +205,7 @@ def quality(report: Report, given: argparse.Namespace) -> None:
         if not given.quick:
             compare(table, "street, 1024x576", iter([street(1)]), {"layers": by_layers} | posed)
         for kind in KINDS:
-            compare(table, f"drawn scenes, {kind}", drawn_clips(kind), ways)
+            compare(table, f"drawn scenes, {kind}", islice(drawn_clips(kind), given.per_kind), ways)
         if given.pictures is not None:
             for kind in ("rotation", "parallax", "combined", "independent"):
                 compare(table, f"pictures, {kind}", picture_clips(kind, given.pictures), ways)
@@ -250,6 +251,7 @@ def main() -> None:
     parser.add_argument("--clips", type=Path, help="folder of films (*.mp4)")
     parser.add_argument("--pictures", type=Path, help="folder of pictures (*start*, *frame1*)")
     parser.add_argument("--rife", action="store_true", help="compare with RIFE v4.0")
+    parser.add_argument("--per-kind", type=int, default=6, help="drawn scenes in each kind of motion, at most 6")
     parser.add_argument("--quick", action="store_true", help="leave the full-size street out")
     given = parser.parse_args()
     cv2.setNumThreads(given.threads)

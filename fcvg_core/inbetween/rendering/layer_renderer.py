@@ -13,7 +13,7 @@ import numpy as np
 from ..finding.likeness import fetch
 from ..layers import PARTS, MotionLayers
 from ..motion.motions import lengths, pixel_grid
-from .splatting import Splatter, with_nearest
+from .splatting import Splatter, nearest_known
 from .travel import Travel
 
 LONGEST = 1536  # longer side, px, of the pictures on which displacements are splatted
@@ -22,7 +22,7 @@ HIDDEN = 0.05  # trust in pixels that are not found again
 CLEAN = 0.04  # trust above which a pixel has no colour of what lies in front
 BEHIND = 1e-3  # weight of what the other key frame puts something in front of
 NOTHING = 1e-4  # weight where nothing comes to lie and the nearest motion is gone on with
-SAMPLES, FEWEST_SAMPLES = 2000, 50  # pixels that tell how a layer goes on beyond the border
+SPARSE, FEWEST_SAMPLES = 4, 20  # step and number of pixels that tell how a layer goes on beyond the border
 HOLE_SEARCH = 31  # px of the window in which the farthest layer is looked for
 LEVEL = 1 << 14  # more than there are depths
 SAME = 2.5  # px within which both key frames mean the same thing
@@ -103,7 +103,8 @@ RIM_SMOOTHING = 0.8
 def _spread(field: np.ndarray, width: int) -> np.ndarray:
     """How far the vectors (h, w, 2) around each pixel are apart, (h, w)."""
     box = np.ones((width, width), np.uint8)
-    return (cv2.dilate(field, box) - cv2.erode(field, box)).max(axis=-1)
+    spread = cv2.dilate(field, box) - cv2.erode(field, box)
+    return np.maximum(spread[..., 0], spread[..., 1])
 
 
 class _Part:
@@ -111,43 +112,50 @@ class _Part:
     ``trust`` and ``explained`` 0..1, ``top`` the depth on top, -1 = nothing."""
 
     def __init__(self, values: np.ndarray, top: np.ndarray, grid: np.ndarray, free: int):
-        known = top >= 0
-        if not known.all():
+        self.offset, self.trust, self.explained, self.top = values[..., :2], values[..., 2], values[..., 3], top
+        holes = np.flatnonzero(top < 0)
+        if len(holes):
             # Holes show what lies around them farthest back, not what tore them open by moving on; where that goes on
             # is hidden in the key frame, so its colour is drawn out.
-            depth = np.where(known, top % LEVEL, LEVEL).astype(np.uint16)
-            clean = known & (values[..., 2] > CLEAN)
+            depth = np.where(top >= 0, top % LEVEL, LEVEL).astype(np.uint16)
+            clean = (top >= 0) & (self.trust > CLEAN)
             behind = clean & (depth == cv2.erode(depth, np.ones((HOLE_SEARCH, HOLE_SEARCH), np.uint8)))
-            values[..., :2] += grid
-            numbered = np.concatenate([values, (depth // PARTS)[..., None].astype(np.float32)], axis=-1)
-            filled = with_nearest(numbered, behind)
-            number = filled[..., 4].astype(np.int32)
-            rigid = behind & (number != free)
-            filled[..., 2] = NOTHING
-            filled = _continued(filled[..., :4], number, rigid, ~known, grid)
-            values = np.where(known[..., None], values, filled)
-            values[..., :2] -= grid
-        self.offset, self.trust, self.explained, self.top = values[..., :2], values[..., 2], values[..., 3], top
+            self._fill(holes, behind, depth // PARTS, values.reshape(-1, 4), grid, free)
 
+    def _fill(self, holes, behind: np.ndarray, place: np.ndarray, values: np.ndarray, grid: np.ndarray, free: int):
+        """Fill the pixels numbered ``holes`` from the nearest of those that are ``behind``, in ``values`` (N, 4).
 
-def _continued(values: np.ndarray, number: np.ndarray, sound: np.ndarray, holes: np.ndarray, grid: np.ndarray):
-    """Values (h, w, 4) whose places go on, beyond the key frame's border, as those of the same layer do: affinely."""
-    height, width = holes.shape
-    for own_number in np.unique(number[holes]):
-        samples = np.flatnonzero(sound & (number == own_number))
-        samples = samples[:: max(1, len(samples) // SAMPLES)]
-        if len(samples) < FEWEST_SAMPLES:
-            continue
-        ones = np.ones((len(samples), 1))
-        known = np.concatenate([grid.reshape(-1, 2)[samples], ones], axis=1)
-        goal = values.reshape(-1, 4)[samples, :2].astype(np.float64)
-        affine = np.linalg.lstsq(known, goal, rcond=None)[0]
-        own = holes & (number == own_number)
-        places = grid[own] @ affine[:2] + affine[2]
-        beyond = lengths(places - places.clip(0, (width - 1, height - 1)))
-        values[own, :2] = np.where(beyond[:, None] > 0, places, values[own, :2])
-        values[own, 2] /= (1 + beyond) ** 2
-    return values
+        Beyond the key frame's border places go on as those of the same layer do: affinely.
+        """
+        nearest = nearest_known(behind)
+        if nearest is None:
+            values[holes] = 0
+            values[holes, 2] = NOTHING
+            return
+        points = grid.reshape(-1, 2)
+        source = nearest.ravel()[holes]
+        places = values[source, :2] + points[source]
+        values[holes, 3] = values[source, 3]
+        trust = np.full(len(holes), NOTHING, np.float32)
+        layer = place.ravel()[source]
+        coarse = np.s_[::SPARSE, ::SPARSE]
+        thin = behind[coarse]
+        thin_layers, thin_points = place[coarse][thin], grid[coarse][thin]
+        thin_goals = thin_points + values.reshape(*behind.shape, 4)[coarse][thin][:, :2]
+        last = np.subtract(behind.shape[::-1], 1)
+        for number in np.unique(layer):
+            known = thin_layers == number
+            if number == free or known.sum() < FEWEST_SAMPLES:  # optical flow goes on in no simple way
+                continue
+            samples = np.concatenate([thin_points[known], np.ones((known.sum(), 1), np.float32)], axis=1)
+            affine = np.linalg.lstsq(samples.astype(np.float64), thin_goals[known].astype(np.float64), rcond=None)[0]
+            own = layer == number
+            goals = points[holes[own]] @ affine[:2] + affine[2]
+            beyond = lengths(goals - goals.clip(0, last))
+            places[own] = np.where(beyond[:, None] > 0, goals, places[own])
+            trust[own] /= (1 + beyond) ** 2
+        values[holes, :2] = places - points[holes]
+        values[holes, 2] = trust
 
 
 class _Side:

@@ -72,13 +72,14 @@ def _plain(order, depth, places, values, size, out, top) -> None:
             out[covered + low, channel] = total[covered] / weight[covered]
 
 
-def with_nearest(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Values (H, W, C) where ``known`` (H, W), elsewhere those of the nearest known pixel; zeros if there is none."""
-    if known.all() or not known.any():
-        return values
+def nearest_known(known: np.ndarray) -> np.ndarray | None:
+    """Of each pixel the number (row by row) of the nearest one that is ``known`` (H, W); None if there is none."""
+    if not known.any():
+        return None
     _, number = cv2.distanceTransformWithLabels(
         (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    table = np.zeros((number.max() + 1, values.shape[-1]), values.dtype)
-    table[number[known]] = values[known]
+    own = np.flatnonzero(known)
+    table = np.zeros(number.max() + 1, np.int64)
+    table[number.ravel()[own]] = own
     return table[number]

@@ -30,23 +30,35 @@ class Travel:
     paths: Sequence[DrawnPath] = ()
     radius: float = 150.0
     _pulls: dict = field(default_factory=dict, repr=False, compare=False)
+    _parts: dict = field(default_factory=dict, repr=False, compare=False)
 
     def detour(self, layers: MotionLayers, side: int, time: float) -> np.ndarray | None:
         """How far the pixels of a key frame are off the straight way at ``time`` counted from it, float32 (h, w, 2) px
         of the solved size; None where all goes straight."""
         detour = None
         if self.arcs:
-            grid = pixel_grid(*layers.size)
-            detour = np.zeros_like(grid)
-            for number in np.unique(layers.label[side]):
-                if number != FREE:
-                    own = layers.label[side] == number
-                    centre = self._centre(layers, number) if self.own_centre else None
-                    detour[own] = layers.motions[number].detour(side, grid[own], time, centre)
+            detour = np.zeros((*layers.size, 2), np.float32)
+            flat = detour.reshape(-1, 2)
+            for number, own, points, centre in self._followers(layers, side):
+                flat[own] = layers.motions[number].detour(side, points, time, centre)
         if self.paths:
             pull = self._pull(layers, side, time if side == 0 else 1 - time)
             detour = pull if detour is None else detour + pull
         return detour
+
+    def _followers(self, layers: MotionLayers, side: int) -> list[tuple]:
+        """For each motion its number, the numbers and places of the pixels that follow it, and its centre or None."""
+        key = id(layers), side
+        if key not in self._parts:
+            points = pixel_grid(*layers.size).reshape(-1, 2)
+            label = layers.label[side].ravel()
+            self._parts[key] = []
+            for number in np.unique(label):
+                if number != FREE:
+                    own = np.flatnonzero(label == number)
+                    centre = self._centre(layers, number) if self.own_centre else None
+                    self._parts[key].append((number, own, points[own], centre))
+        return self._parts[key]
 
     def _centre(self, layers: MotionLayers, number: int) -> complex | None:
         own = layers.label[0] == number

@@ -12,7 +12,7 @@ from betwixt.fcvg_core.inbetween.motion.candidates import repeats, rigid_candida
 from betwixt.fcvg_core.inbetween.motion.motions import RigidMotion, similarity_matrix, transformed
 from betwixt.fcvg_core.inbetween.rendering import splatting
 from betwixt.fcvg_core.inbetween.rendering.layer_renderer import LayerRenderer
-from betwixt.fcvg_core.inbetween.rendering.splatting import Splatter, with_nearest
+from betwixt.fcvg_core.inbetween.rendering.splatting import Splatter, nearest_known
 
 from support.pictures.drawn_scenes import drawn_layers
 from support.pictures.moved_pictures import moved_clip, part_way, similarity
@@ -163,10 +163,11 @@ def test_what_is_in_front_covers_what_is_behind():
     assert out[2, 6, 0] == 22
 
 
-def test_holes_take_the_nearest_value():
-    values = np.arange(5, dtype=np.float32).reshape(1, 5, 1)
-    filled = with_nearest(values, np.array([[True, False, False, False, True]]))
-    assert filled[0, 1, 0] == 0 and filled[0, 3, 0] == 4
+def test_holes_take_the_nearest_known_pixel():
+    known = np.array([[True, False, False, False, True], [False] * 5])
+    nearest = nearest_known(known)
+    assert nearest[0].tolist()[::4] == [0, 4] and nearest[0, 1] == 0 and nearest[1, 3] == 4
+    assert nearest_known(np.zeros((2, 5), bool)) is None
 
 
 def test_the_guided_filter_smooths_within_edges_and_not_across():
