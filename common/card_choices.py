@@ -15,6 +15,7 @@ from .memory_model import (
     SVD_FACTOR,
     TOONCRAFTER_FACTOR,
     feature_bytes,
+    kept_map_bytes,
     most_at_once,
     piecewise_bytes,
     unet_bytes,
@@ -109,16 +110,35 @@ def _first_stage_room(card: float, parameters: int) -> float:
     return card - TAKEN - HALF * parameters
 
 
-def fcvg_choice(card: float) -> Choice:
-    """For Stable Video Diffusion sampled from both ends, 25 frames, on a card of ``card`` bytes."""
-    weights = HALF * (SVD_UNET + CONTROLNEXT)
+def _svd_choice(system: str, card: float, half: Callable[[int, int], float]) -> Choice:
+    weights, work = HALF * (SVD_UNET + CONTROLNEXT), f"{SVD_FRAMES} frames"
     room = _first_stage_room(card, SVD_VAE)
     for width, height in SIZES:
-        fits, off_card, together = _evaluation(card, weights, unet_bytes(SVD_FACTOR, SVD_FRAMES, height, width))
+        fits, off_card, together = _evaluation(card, weights, half(height, width))
         chunks = [chunk for chunk in CHUNKS if piecewise_bytes(chunk, 1, width * height, HALF) <= room]
         if fits and chunks:
-            return Choice("FCVG", f"{SVD_FRAMES} frames", (width, height), together, off_card, chunks[0])
-    return Choice("FCVG", f"{SVD_FRAMES} frames", None)
+            return Choice(system, work, (width, height), together, off_card, chunks[0])
+    return Choice(system, work, None)
+
+
+def fcvg_half(height: int, width: int) -> float:
+    """Activations of one half of guidance."""
+    return unet_bytes(SVD_FACTOR, SVD_FRAMES, height, width)
+
+
+def gi_half(height: int, width: int) -> float:
+    """The same beside the attention maps that GI keeps."""
+    return fcvg_half(height, width) + kept_map_bytes(SVD_FRAMES, height, width)
+
+
+def fcvg_choice(card: float) -> Choice:
+    """For Stable Video Diffusion sampled from both ends, 25 frames, on a card of ``card`` bytes: FCVG, TRF, ViBiD."""
+    return _svd_choice("FCVG", card, fcvg_half)
+
+
+def gi_choice(card: float) -> Choice:
+    """The same with GI's attention."""
+    return _svd_choice("GI", card, gi_half)
 
 
 def tooncrafter_choice(card: float) -> Choice:
@@ -153,6 +173,7 @@ def rerender_choice(card: float) -> Choice:
 # System -> what chooses for it.
 CHOOSERS: dict[str, Callable[[float], Choice]] = {
     "FCVG": fcvg_choice,
+    "GI": gi_choice,
     "ToonCrafter": tooncrafter_choice,
     "Rerender": rerender_choice,
 }
@@ -181,15 +202,13 @@ def settings() -> list[Setting]:
     unet, vae = HALF * (SVD_UNET + CONTROLNEXT), HALF * SVD_VAE
     clip = f"{SVD_FRAMES}x1024x576"
 
-    def svd(halves: int, height: int, width: int) -> float:
-        return unet_bytes(SVD_FACTOR, halves * SVD_FRAMES, height, width)
-
     rows = [
-        Setting("FCVG", f"{clip}, guidance together", unet, svd(2, 576, 1024), "FCVG 25x1024x576, 25 steps"),
+        Setting("FCVG", f"{clip}, guidance together", unet, 2 * fcvg_half(576, 1024), "FCVG 25x1024x576, 25 steps"),
         Setting(
-            "FCVG", f"{clip}, one half at a time", unet, svd(1, 576, 1024), "FCVG 25x1024x576, as a card of 12 GiB"
+            "FCVG", f"{clip}, one half at a time", unet, fcvg_half(576, 1024), "FCVG 25x1024x576, as a card of 12 GiB"
         ),
-        Setting("FCVG", f"{SVD_FRAMES}x768x448, one half at a time", unet, svd(1, 448, 768)),
+        Setting("FCVG", f"{SVD_FRAMES}x768x448, one half at a time", unet, fcvg_half(448, 768)),
+        Setting("GI", f"{clip}, one half at a time", unet, gi_half(576, 1024)),
         Setting("FCVG", f"{clip}, decode, chunk 8", vae, whole_bytes(8, 1024 * 576, HALF), "FCVG 25x1024x576, decode"),
     ]
     rows += [

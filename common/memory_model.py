@@ -18,6 +18,9 @@ ENCODER_CHANNELS, DECODER_CHANNELS = 515, 648
 # Values per latent cell that SD1.5's self-attention behind the middle reads, without the widest layers.
 SD15_FEATURES = 3 * (640 // 4 + 320)
 
+# Attention heads of SVD's temporal self-attention per latent cell: five layers on each of three levels, one below.
+SVD_HEADS = 5 * (5 + 10 / 4 + 20 / 16) + 20 / 64
+
 
 def unet_bytes(factor: float, frames: int, height: int, width: int, element: int = 2) -> float:
     """Activations of one evaluation with ``frames`` pictures of ``height`` x ``width`` pixels, both halves of guidance
@@ -57,6 +60,12 @@ def whole_bytes(frames: int, pixels: int, element: int) -> int:
 def that_fit(most: int, needed: Callable[[int], int], free: float) -> int:
     """Frames at a time, 1 to ``most``, of which ``free`` bytes hold the ``needed`` ones."""
     return next((count for count in range(most, 1, -1) if needed(count) <= free), 1)
+
+
+def kept_map_bytes(frames: int, height: int, width: int, element: int = 2) -> float:
+    """Temporal attention maps of one half of guidance that GI keeps from the forward to the backward direction; the
+    size must be divisible by 64."""
+    return SVD_HEADS * frames**2 * element * (height // 8) * (width // 8)
 
 
 def feature_bytes(steps: int, height: int, width: int, element: int = 2) -> int:

@@ -14,6 +14,9 @@ from betwixt.common.files.published_files import (
     DYNAMICRAFTER_512,
     DYNAMICRAFTER_512_INTERP,
     FCVG_UNET,
+    GI_UNET,
+    SVD_XT,
+    SVD_XT_1_0,
     TOONCRAFTER,
     PublishedFile,
     files_named_in,
@@ -23,8 +26,11 @@ from support.bootstrap import ROOT
 from support.workflow_files import NAMES, WORKFLOWS, api_graph
 
 LINE = re.compile(r'\*\*Cards \(computed\):\*\*[^"\\]*')
-SYSTEMS: dict[PublishedFile, str] = {
+SYSTEMS: dict[PublishedFile, str] = {  # of several files of a graph the first here counts
+    GI_UNET: "GI",
     FCVG_UNET: "FCVG",
+    SVD_XT: "FCVG",
+    SVD_XT_1_0: "FCVG",
     TOONCRAFTER: "ToonCrafter",
     DYNAMICRAFTER_512_INTERP: "ToonCrafter",
     DYNAMICRAFTER_512: "ToonCrafter",
@@ -34,8 +40,12 @@ SYSTEMS: dict[PublishedFile, str] = {
 
 def noted() -> dict[str, str]:
     """Workflow name -> the system its note must speak of."""
-    found = {name: [SYSTEMS[file] for file in files_named_in(api_graph(name)) if file in SYSTEMS] for name in NAMES}
-    return {name: systems[0] for name, systems in found.items() if systems}
+    found = {}
+    for name in NAMES:
+        files = files_named_in(api_graph(name))
+        if systems := [system for file, system in SYSTEMS.items() if file in files]:
+            found[name] = systems[0]
+    return found
 
 
 def files_with_note(name: str) -> Iterator[Path]:

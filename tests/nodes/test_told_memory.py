@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from betwixt.common.memory_model import SD15_FACTOR, SD15_FEATURES
+from betwixt.common.memory_model import SD15_FACTOR, SD15_FEATURES, kept_map_bytes
 
 from support.counted_memory import FusedAttention, counted_peak
 from support.golden import STORED
@@ -81,7 +81,13 @@ def test_svd(svd, halves, size):
 
 
 def test_attention_maps_kept_for_the_backward_motion(svd):
-    from betwixt.nodes.host.svd.temporal_attention import DIRECTION, TRANSFORMERS, BackwardMotion, DirectionState
+    from betwixt.nodes.host.svd.temporal_attention import (
+        DIRECTION,
+        TRANSFORMERS,
+        BackwardMotion,
+        DirectionState,
+        kept_bytes,
+    )
 
     motion = object.__new__(BackwardMotion)
     added = SimpleNamespace(value=lambda block, h: torch.empty_like(h), output=lambda block, h: torch.empty_like(h))
@@ -98,6 +104,7 @@ def test_attention_maps_kept_for_the_backward_motion(svd):
         lambda model, noise_shape: noise_shape, SimpleNamespace(model=svd), [25, 4, 72, 128]
     )
     assert_told(svd.memory_required([2 * shape[0], *shape[1:]]), both)
+    assert kept_bytes(svd.diffusion_model, [25, 4, 64, 128], 2) == kept_map_bytes(25, 512, 1024)
 
 
 def test_control_maps_of_a_chunk_of_frames(host):

@@ -5,7 +5,7 @@ import math
 
 import pytest
 from betwixt.common import card_choices
-from betwixt.common.card_choices import CARDS, GIB, card_note, choices, fcvg_choice, rerender_choice, tooncrafter_choice
+from betwixt.common.card_choices import CARDS, GIB, card_note, choices, fcvg_choice
 from betwixt.launcher import doctor
 
 from support.golden import STORED
@@ -58,8 +58,11 @@ def test_doctor_says_what_a_card_should_choose(gib, monkeypatch, capsys):
     assert lines[0] == f"Computes on:    Some Card, {gib}.0 GiB"
     assert "computed" in lines[1]
     assert lines[2] == f"  FCVG, 25 frames: {FCVG[gib]}"
-    assert lines[3].startswith("  ToonCrafter, 16 frames: 512x320, guidance")
-    assert lines[4] == "  Rerender, key frames: 896x512, guidance together, features on the card"
+    assert lines[3].startswith(
+        f"  GI, 25 frames: {'896x512' if gib < 8 else '1024x576'}, guidance one half at a time" if gib < 24 else "  GI"
+    )
+    assert lines[4].startswith("  ToonCrafter, 16 frames: 512x320, guidance")
+    assert lines[5] == "  Rerender, key frames: 896x512, guidance together, features on the card"
 
 
 def test_doctor_without_a_card_or_without_its_size(monkeypatch, capsys):
@@ -74,7 +77,7 @@ def test_doctor_without_a_card_or_without_its_size(monkeypatch, capsys):
 
 
 def test_a_larger_card_never_has_less():
-    for choose in (fcvg_choice, tooncrafter_choice, rerender_choice):
+    for choose in card_choices.CHOOSERS.values():
         found = [choose(quarter * GIB / 4) for quarter in range(4, 200)]
         assert found[0].size is None and "too small" in str(found[0])
         fitting = [choice for choice in found if choice.size]
@@ -96,7 +99,7 @@ def test_what_is_chosen_fits():
     on_card = 2 * (card_choices.SVD_UNET + card_choices.CONTROLNEXT) - choice.off_card
     assert on_card + 4.27 * GIB < 7 * GIB
     assert 5.57 * GIB + 2 * card_choices.SVD_VAE < 7 * GIB < 8.35 * GIB
-    assert [choice.system for choice in choices(8 * GIB)] == ["FCVG", "ToonCrafter", "Rerender"]
+    assert [choice.system for choice in choices(8 * GIB)] == ["FCVG", "GI", "ToonCrafter", "Rerender"]
 
 
 def test_notes_say_the_same_as_the_readme_and_doctor():
