@@ -58,9 +58,8 @@ def test_doctor_says_what_a_card_should_choose(gib, monkeypatch, capsys):
     assert lines[0] == f"Computes on:    Some Card, {gib}.0 GiB"
     assert "computed" in lines[1]
     assert lines[2] == f"  FCVG, 25 frames: {FCVG[gib]}"
-    assert lines[3].startswith(
-        f"  GI, 25 frames: {'896x512' if gib < 8 else '1024x576'}, guidance one half at a time" if gib < 24 else "  GI"
-    )
+    size, guidance = "896x512" if gib < 8 else "1024x576", "together" if gib == 24 else "one half at a time"
+    assert lines[3].startswith(f"  GI, 25 frames: {size}, guidance {guidance}")
     assert lines[4].startswith("  ToonCrafter, 16 frames: 512x320, guidance")
     assert lines[5] == "  Rerender, key frames: 896x512, guidance together, features on the card"
 
