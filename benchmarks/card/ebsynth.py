@@ -8,7 +8,7 @@ from betwixt.common.pictures import to_float
 from betwixt.rerender_core.ebsynth.plan import plan_intervals
 from betwixt.rerender_core.ebsynth.propagation import PropagationOptions, propagate
 from betwixt.rerender_core.ebsynth.stylised_keys import StylisedKeys
-from betwixt.rerender_core.ebsynth.synthesis import triton_engine
+from betwixt.rerender_core.ebsynth.synthesis.engines import triton_engine
 from betwixt.rerender_core.ebsynth.synthesis.problem import SynthesisOptions
 from betwixt.rerender_core.ebsynth.synthesis.search_level import Solution
 from betwixt.rerender_core.ebsynth.synthesis.solver import synthesise

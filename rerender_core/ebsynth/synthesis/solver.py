@@ -12,7 +12,7 @@ from torch import Tensor
 from ....common.compiled_kernels import compile_ahead, numba_available
 from ....common.errors import BetwixtError
 from ....common.progress import Progress, silent
-from . import numba_engine, torch_engine
+from .engines import numba_engine, torch_engine
 from .patch_error import patch_error
 from .problem import SynthesisOptions, SynthesisProblem, all_style_weights, check
 from .pyramid import level_count, level_size, resample, resample_mask, upscale_nnf
@@ -53,7 +53,7 @@ def synthesise(
 
 def _engine(name: EngineName, device: torch.device) -> Engine:
     if name in ("auto", "triton") and device.type == "cuda":
-        from . import triton_engine  # Triton takes a moment to import
+        from .engines import triton_engine  # Triton takes a moment to import
 
         if name == "triton" or triton_engine.available(device):
             return triton_engine.solve

@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from betwixt.rerender_core.ebsynth.synthesis import numba_engine, torch_engine
+from betwixt.rerender_core.ebsynth.synthesis.engines import numba_engine, torch_engine
+from betwixt.rerender_core.ebsynth.synthesis.engines.numba_kernels import BLOCKED
+from betwixt.rerender_core.ebsynth.synthesis.engines.patch_features import PatchFeatures
 from betwixt.rerender_core.ebsynth.synthesis.float_voting import float_vote
-from betwixt.rerender_core.ebsynth.synthesis.numba_kernels import BLOCKED
 from betwixt.rerender_core.ebsynth.synthesis.occupancy import covered
 from betwixt.rerender_core.ebsynth.synthesis.patch_error import patch_error
-from betwixt.rerender_core.ebsynth.synthesis.patch_features import PatchFeatures
 from betwixt.rerender_core.ebsynth.synthesis.pyramid import level_size, resample_mask, upscale_nnf
 from betwixt.rerender_core.ebsynth.synthesis.search_level import Level, Search, search_radii
 from betwixt.rerender_core.ebsynth.synthesis.voting import VOTINGS, vote

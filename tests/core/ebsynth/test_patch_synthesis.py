@@ -9,8 +9,8 @@ import pytest
 import torch
 from betwixt.common.errors import BetwixtError
 from betwixt.rerender_core.ebsynth.guides import position_guide
-from betwixt.rerender_core.ebsynth.synthesis import numba_engine
 from betwixt.rerender_core.ebsynth.synthesis import solver as synthesis
+from betwixt.rerender_core.ebsynth.synthesis.engines import numba_engine
 from betwixt.rerender_core.ebsynth.synthesis.packed_guides import SourceGuides
 from betwixt.rerender_core.ebsynth.synthesis.problem import SynthesisOptions, SynthesisProblem
 from betwixt.rerender_core.ebsynth.synthesis.solver import synthesise

@@ -20,7 +20,7 @@ def engine():
         if not CUDA:
             patch.setenv("TRITON_INTERPRET", "1")
         pytest.importorskip("triton", reason="Triton comes with PyTorch's CUDA builds for Linux")
-        from betwixt.rerender_core.ebsynth.synthesis import triton_engine
+        from betwixt.rerender_core.ebsynth.synthesis.engines import triton_engine
 
         patch.setattr(triton_engine, "BLOCK", 128 if CUDA else 1024)
         yield triton_engine

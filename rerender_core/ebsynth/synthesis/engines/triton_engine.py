@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..patch_error import replicate
+from ..search_level import Level, Search, Solution, occupancy_cost, search_radii, usable_centres
 from . import triton_kernels as kernels
 from .matching import Matching
-from .patch_error import replicate
-from .search_level import Level, Search, Solution, occupancy_cost, search_radii, usable_centres
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .search_level import Level, Search, Solution
-from .voting import Voting, changed, vote
+from ..search_level import Level, Search, Solution
+from ..voting import Voting, changed, vote
 
 
 class Matching(ABC):

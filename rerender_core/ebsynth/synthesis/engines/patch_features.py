@@ -4,8 +4,8 @@
 import torch
 from torch import Tensor
 
-from .patch_error import replicate
-from .search_level import Level
+from ..patch_error import replicate
+from ..search_level import Level
 
 DIRECTIONS = 16  # one 32-byte gather per patch
 SAMPLES = 2048  # source patches that the directions are fitted to

@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ....common.compiled_kernels import compiled
+from .....common.compiled_kernels import compiled
+from ..occupancy import covered
+from ..search_level import Level, Search, Solution, occupancy_cost, search_radii, usable_centres
+from ..voting import changed, vote
 from . import numba_kernels
 from .numba_kernels import BLOCKED, MEANS
-from .occupancy import covered
-from .search_level import Level, Search, Solution, occupancy_cost, search_radii, usable_centres
-from .voting import changed, vote
 
 BAND_ROWS = 64  # at least
 MOST_BANDS = 16

@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..occupancy import covered
+from ..patch_error import patch_rows, replicate
+from ..search_level import Level, Search, Solution, occupancy_cost, search_radii, usable_centres
+from ..voting import pack_channels, packed_votes, unpack_mean
 from .matching import Matching
-from .occupancy import covered
-from .patch_error import patch_rows, replicate
 from .patch_features import DIRECTIONS, PatchFeatures
-from .search_level import Level, Search, Solution, occupancy_cost, search_radii, usable_centres
-from .voting import pack_channels, packed_votes, unpack_mean
 
 CPU_VALUES = 640 << 10  # handled at once, in buffers that are kept: fresh memory costs more than the arithmetic
 DEVICE_VALUES = 16 << 20
