@@ -109,5 +109,5 @@ def _digest(values: Mapping[str, torch.Tensor]) -> str:
     digest = hashlib.sha256()
     for key in sorted(values):
         digest.update(f"{key} {list(values[key].shape)}".encode())
-        digest.update(memoryview(values[key].numpy()).cast("B"))
+        digest.update(values[key].numpy().data.cast("B"))
     return digest.hexdigest()

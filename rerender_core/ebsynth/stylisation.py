@@ -106,9 +106,9 @@ def stylise_clip(
             yield number, _composited(frames, number, keys.frames[index].float(), region)
     intervals = intervals[part.start : part.stop]
     wanted = None if region is None else region.wanted()
-    parts = propagate(frames, keys, intervals, flow, options.propagation, device, options.together, wanted, progress)
-    for part in parts:
-        for number, frame, _ in finish_interval(part, frames, keys, options, region):
+    made = propagate(frames, keys, intervals, flow, options.propagation, device, options.together, wanted, progress)
+    for interval in made:
+        for number, frame, _ in finish_interval(interval, frames, keys, options, region):
             yield number, frame
 
 

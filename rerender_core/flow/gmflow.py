@@ -125,7 +125,7 @@ class FeatureTransformer(nn.Module):
         self.layers = nn.ModuleList([TransformerBlock(operations, **factory) for _ in range(BLOCKS)])
 
     def forward(self, features: Tensor) -> Tensor:
-        size = features.shape[-2:]
+        size = (features.shape[-2], features.shape[-1])
         tokens = features.flatten(2).transpose(1, 2)
         mask = shift_mask(size, tokens.device, tokens.dtype)[None]  # without the fourth axis scores would be stored
         for number, block in enumerate(self.layers):
