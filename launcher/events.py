@@ -68,7 +68,7 @@ class EventStream:
             return list(self._preview(contents, prompt_id))
         body = _read(contents)
         data = body.get("data")
-        return list(self._translate(body.get("type"), data, prompt_id)) if isinstance(data, dict) else []
+        return list(self._translate(str(body.get("type")), data, prompt_id)) if isinstance(data, dict) else []
 
     def _preview(self, frame: bytes, prompt_id: str) -> Iterator[Event]:
         kind = int.from_bytes(frame[:4], "big")
