@@ -67,6 +67,12 @@ RESULTS = {
     "condition frames": Shown(
         "condition_frames", ("node",), ("conditions from", "processor seconds", "peak memory, MiB")
     ),
+    "line matching": Shown(
+        "line_matching", ("one pair, weight-free",), ("matcher", "matches", "processor seconds", "peak memory, MiB")
+    ),
+    "line match quality": Shown(
+        "line_matching", ("quality, weight-free",), ("motion", "pairs", "precision", "recall", "matches per pair")
+    ),
     "gluestick": Shown("gluestick", ("quick",)),
     "poses": Shown("poses", ("drawing",)),
     "fcvg guider": Shown("fcvg_sampling", ("overhead",)),
@@ -88,6 +94,9 @@ RESULTS = {
         "patch_synthesis",
         ("512",),
         ("engine", "schedule, votes x iterations", "processor seconds", "peak memory, MiB", "total", "PSNR, dB"),
+    ),
+    "clip growth": Shown(
+        "clip_propagation", ("growth",), ("frames", "processor s per frame", "peak memory above the clip, MiB")
     ),
     "blending": Shown("blending", ("steps",), ("step", "processor seconds")),
     "tooncrafter decode": Shown("tooncrafter", ("decode",)),
