@@ -64,6 +64,8 @@ def _provenance(table: dict) -> str:
 
 
 RESULTS = {
+    "first click": Shown("first_click", ("first",)),
+    "beside": Shown("first_click", ("beside",)),
     "condition frames": Shown(
         "condition_frames", ("node",), ("conditions from", "processor seconds", "peak memory, MiB")
     ),

@@ -38,10 +38,14 @@ SEARCH = """text => {
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory):
-    """A visitor of a ComfyUI whose empty folder has a copy of the pack in custom_nodes; the names of its folders have a
-    space and letters beyond ASCII."""
-    base = tmp_path_factory.mktemp("new") / "neuer Gastgeber 新"
+def base(tmp_path_factory):
+    """An empty folder whose name has a space and letters beyond ASCII."""
+    return tmp_path_factory.mktemp("new") / "neuer Gastgeber 新"
+
+
+@pytest.fixture(scope="module")
+def installed(base):
+    """A visitor of a ComfyUI that has a copy of the pack in custom_nodes and nothing else."""
     with fresh_host(base, threads=1) as server, Frontend(server.url) as frontend:
         visitor = Visitor(frontend, server.url)
         assert visitor.greeted(30)
@@ -144,13 +148,17 @@ WORDS = {
 }
 
 
+def reload(page) -> None:
+    page.page.reload()
+    page.page.wait_for_function("() => window.app?.graph && LiteGraph.registered_node_types.BetwixtMatchLines")
+    page.page.wait_for_timeout(1500)
+
+
 @pytest.mark.parametrize("locale", WORDS)
 def test_nodes_are_found_by_the_words_people_type(page, locale):
     page.page.evaluate("(locale) => app.extensionManager.setting.set('Comfy.Locale', locale)", locale)
     page.page.wait_for_timeout(500)
-    page.page.reload()
-    page.page.wait_for_function("() => window.app?.graph && LiteGraph.registered_node_types.BetwixtMatchLines")
-    page.page.wait_for_timeout(1500)
+    reload(page)
     found = {word: page.page.evaluate(SEARCH, word) for word in WORDS[locale]}
     record(**{f"search_{locale}": found})
     assert [word for word, names in found.items() if not any(name.startswith("Betwixt") for name in names)] == []
@@ -180,3 +188,16 @@ def test_a_help_page_fits_its_panel(page, node):
     wide = """panel => [panel, ...panel.querySelectorAll('table, img, pre')]
       .filter(part => part.scrollWidth > panel.clientWidth).map(part => part.tagName)"""
     assert content.evaluate(wide) == []
+
+
+def test_a_picture_that_was_deleted_is_told_as_the_starter_opens(installed, base):
+    picture = base / "input" / "betwixt_end.png"
+    stored = picture.read_bytes()
+    picture.unlink()
+    try:
+        reload(installed.frontend)
+        installed.frontend.load_workflow(ui_workflow(STARTERS[0].name))
+        installed.page.wait_for_timeout(700)
+        assert installed.missing()["media"] == [picture.name]
+    finally:
+        picture.write_bytes(stored)
