@@ -31,7 +31,7 @@ from support.bootstrap import ROOT
 from support.fresh_host import fresh_host
 from support.frontend import Frontend
 from support.visitor import Visitor
-from support.workflow_files import NAMES, WEIGHT_FREE, api_graph
+from support.workflow_files import NAMES, WEIGHT_FREE, api_graph, ui_workflow
 
 PICTURES = ROOT / ".out" / "first_click"
 PARTS = ("first", "walk", "missing", "beside")
@@ -114,7 +114,8 @@ def missing(report: Report, visitor: Visitor) -> None:
     columns = ["workflow", "files missing", "reported", "with an address", "not reported"]
     with report.table("missing", "Model files that are missing, and the interface's notice of it", columns) as table:
         for name in NAMES:
-            visitor.open_template(name)
+            visitor.frontend.load_workflow(ui_workflow(name))
+            visitor.page.wait_for_timeout(700)
             visitor.shot(PICTURES / f"{name}.png")
             told, actual = visitor.missing(), {file.name for file in files_named_in(api_graph(name))}
             reported = set(told["models"])
@@ -152,7 +153,8 @@ def main() -> int:
         for name, part in {"walk": walk, "missing": missing, "beside": beside}.items():
             if name in given.parts:
                 with visit(fresh_host(folder / name, templates=given.templates)) as visitor:
-                    visitor.greeted()
+                    if visitor.greeted() and part is missing:
+                        visitor.page.keyboard.press("Escape")
                     part(report, visitor)
     return 0
 
