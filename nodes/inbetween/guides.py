@@ -8,6 +8,7 @@ from ...common.number_lists import parse_whole_numbers
 from ...common.pictures import rgb_frames
 from ...fcvg_core.inbetween.guide_frames import guide_numbers, latent_mask, place_guides
 from ..checked_node import CheckedNode
+from ..host.services.memory import require_memory
 from ..shared_inputs import fraction_input, frame_count_input
 from .layers import CATEGORY
 
@@ -102,6 +103,7 @@ class GuideFrames(CheckedNode):
             parse_whole_numbers(frame_numbers, "frame_numbers", negative=True), len(keys), frame_count
         )
         shape = (frame_count, *keys.shape[1:3])
+        require_memory(*shape, 36, "frames", "Lower 'frame_count' or take smaller key frames.")
         if inbetweens is not None:
             inbetweens = _clip(rgb_frames(inbetweens, "inbetweens").cpu(), "inbetweens", shape)
             if confidence is None:
