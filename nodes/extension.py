@@ -36,6 +36,7 @@ NODE_MODULES = (  # of this package; each lists its node classes in NODES
     "flow.estimation",
     "measures.clip",
     "measures.comparison",
+    "measures.prompt_fit",
     "ebsynth.painting",
     "clips.frame_preparation",
     "rerender.keyframe_selection",

@@ -51,6 +51,7 @@ def sound_values(base: Path) -> dict[tuple[str, str], object]:
     from betwixt.nodes.host.tooncrafter.files import load_checkpoint
     from betwixt.rerender_core.flow.estimation import DenseInverseSearch
 
+    from support.miniature_nodes import tooncrafter
     from support.models import tiny_sd15, tiny_svd
     from support.pictures.random_poses import random_pose
     from support.runs import tooncrafter_graph
@@ -77,6 +78,8 @@ def sound_values(base: Path) -> dict[tuple[str, str], object]:
         ("ToonCrafter", "CLIP_VISION"): toon.clip_vision,
         ("ToonCrafter", "TOONCRAFTER_FIRST_STAGE"): toon.first_stage,
         ("ToonCrafter", "CONDITIONING"): tooncrafter_graph.text(toon, "a scene"),
+        ("Measures", "CLIP"): tooncrafter.text_encoder(),
+        ("Measures", "CLIP_VISION"): tooncrafter.image_encoder(),
         ("Rerender", "MODEL"): tiny_sd15.model(sd15),
         ("Rerender", "VAE"): tiny_sd15.vae(sd15),
         ("Rerender", "CONDITIONING"): tiny_sd15.text(),

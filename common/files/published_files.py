@@ -234,6 +234,51 @@ SD15_VAE = PublishedFile(
     "vae-ft-mse-840000-ema-pruned.safetensors",
     instead="any VAE of Stable Diffusion 1.5",
 )
+CLIP_L_VISION = PublishedFile(
+    name="clip-vit-large-patch14.safetensors",
+    folder="clip_vision",
+    size="1.7 GB",
+    licence="MIT",
+    source="huggingface.co/openai/clip-vit-large-patch14, its model.safetensors",
+    purpose="CLIP ViT-L/14, which Tem-Con and Fram-Acc are measured with",
+    url="https://huggingface.co/openai/clip-vit-large-patch14/resolve/main/model.safetensors",
+)
+CLIP_L_TEXT = PublishedFile(
+    name="clip-vit-large-patch14-text.safetensors",
+    folder="text_encoders",
+    size="1.7 GB",
+    licence="MIT",
+    source="huggingface.co/openai/clip-vit-large-patch14, its model.safetensors",
+    purpose="the text half of the same file, for Fram-Acc",
+    url="https://huggingface.co/openai/clip-vit-large-patch14/resolve/main/model.safetensors",
+)
+RIFE = PublishedFile(
+    name="rife49.pth",
+    folder="frame_interpolation",
+    size="21 MB",
+    licence="MIT",
+    source="github.com/hzwer/Practical-RIFE, flownet.pkl of version 4.9",
+    purpose="RIFE, the flow baseline of the comparison, in the host's own node",
+    instead="any RIFE 4.7 to 4.26 or FILM file of the host's node",
+)
+ALEXNET_WEIGHTS = PublishedFile(
+    name="alexnet-owt-7be5be79.pth",
+    folder="betwixt",
+    size="244 MB",
+    licence="BSD-3-Clause",
+    source="download.pytorch.org/models, torchvision's AlexNet",
+    purpose="LPIPS with AlexNet, the perceptual distance of 'Compare Clips'",
+    url="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+)
+VGG16_WEIGHTS = PublishedFile(
+    name="vgg16-397923af.pth",
+    folder="betwixt",
+    size="553 MB",
+    licence="BSD-3-Clause",
+    source="download.pytorch.org/models, torchvision's VGG16",
+    purpose="LPIPS with VGG16",
+    url="https://download.pytorch.org/models/vgg16-397923af.pth",
+)
 WAN_VACE = PublishedFile(
     name="wan2.1_vace_1.3B_fp16.safetensors",
     folder="diffusion_models",
@@ -268,7 +313,8 @@ WAN_VAE = PublishedFile(
 PUBLISHED_FILES = (
     SUPERPOINT, GLUESTICK, YOLOX, DWPOSE, GMFLOW, FCVG_UNET, FCVG_CONTROLNEXT, SVD_XT, SVD_XT_1_0, GI_UNET, SVD_14,
     TOONCRAFTER, SKETCH_ENCODER, DYNAMICRAFTER_512_INTERP, DYNAMICRAFTER_512, DYNAMICRAFTER_256, CLIP_VISION_H,
-    SD21_TEXT_ENCODER, SD15, CANNY_CONTROL, SD15_VAE, WAN_VACE, WAN_TEXT_ENCODER, WAN_VAE,
+    SD21_TEXT_ENCODER, SD15, CANNY_CONTROL, SD15_VAE, WAN_VACE, WAN_TEXT_ENCODER, WAN_VAE, CLIP_L_VISION,
+    CLIP_L_TEXT, RIFE, ALEXNET_WEIGHTS, VGG16_WEIGHTS,
 )  # fmt: skip
 MODEL_FOLDERS = tuple(dict.fromkeys(file.folder for file in PUBLISHED_FILES))
 

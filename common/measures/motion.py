@@ -7,7 +7,7 @@ import torch
 from kornia.geometry.transform import remap
 
 from ..errors import BetwixtError
-from .measurement import MeanMap, Measurement, mean, pictures
+from .measurement import MeanMap, Measurement, channel_mean, mean, pictures
 
 
 def warped(frame: torch.Tensor, flow: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -51,7 +51,7 @@ def _squared_error(
                 "The measure needs pixels that both frames show.",
                 "Measure the shots of the clip one by one, or use another flow model.",
             )
-        squared = np.square(target - rebuilt).mean(axis=-1)
+        squared = channel_mean(np.square(target - rebuilt))
         values.append(float(squared[seen].mean(dtype=np.float64)))
         heat.add(squared, seen)
     return values, heat.mean()

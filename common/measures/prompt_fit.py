@@ -6,6 +6,8 @@ import torch.nn.functional as F
 from ..errors import BetwixtError
 from .measurement import Measurement, mean
 
+UNRELATED = 0.08  # cosine; of CLIP's two halves, even a wrong caption is nearer to a picture
+
 
 def _unit(embeddings: torch.Tensor, name: str) -> torch.Tensor:
     embeddings = embeddings.detach().float().cpu()
@@ -46,8 +48,13 @@ def frame_accuracy(images: torch.Tensor, target: torch.Tensor, source: torch.Ten
         raise BetwixtError(
             f"The image embeddings have {images.shape[-1]} numbers and the prompt's {target.shape[-1]}.",
             "CLIP and CLIP vision must be the two halves of one model.",
-            "Load CLIP-ViT-L/14 for both, e.g. Stable Diffusion 1.5's CLIP and clip_vision_l.",
+            "Load both from the same file, e.g. CLIP ViT-L/14.",
         )
     unit = _unit(images, "a frame")
-    margins = (unit @ (_unit(target, "the target prompt") - _unit(source, "the source prompt"))).tolist()
-    return Measurement("Fram-Acc", sum(margin > 0 for margin in margins) / len(margins), tuple(margins), "", True)
+    towards, away = unit @ _unit(target, "the target prompt"), unit @ _unit(source, "the source prompt")
+    margins = (towards - away).tolist()
+    note = ""
+    if float(torch.maximum(towards.abs(), away.abs()).max()) < UNRELATED:
+        note = "the prompts have nothing in common with any frame; does the CLIP file hold its text projection?"
+    value = sum(margin > 0 for margin in margins) / len(margins)
+    return Measurement("Fram-Acc", value, tuple(margins), "", True, note=note)

@@ -12,54 +12,74 @@ import numpy as np
 import torch
 
 from ..errors import BetwixtError
-from ..pictures import to_uint8
-from .measurement import MeanMap, Measurement, mean
+from .measurement import MeanMap, Measurement, grey8, mean
 
 BLOCK = 64
 EDGE_SHARE = 0.002  # of a block's pixels that make it an edge block
 LOW_CONTRAST = 50  # grey levels; up to here the just noticeable blur is wider
 NOTICEABLE_WIDTH = 5.0, 3.0  # pixels at low and at high contrast
-CANNY = 100, 200
-SOBEL_FACTOR = 4.0  # an edge pixel's squared slope is this many times the mean squared slope
+CANNY = 0.1, 0.2  # slopes in grey levels: a block is left out only where it is flat
+FIXED_POINT = 32  # OpenCV takes slopes as 16-bit integers; this keeps 1/32 of a grey level
+LONGEST = 100  # pixels that an edge is followed to either side
+LEVEL = math.tan(math.pi / 8)  # an edge counts where its slope is within 22.5 degrees of the row
 
 
-def _runs(rising: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each pixel of each row, how many steps the row keeps rising to its left and to its right, int (H, W) each.
+def _reach(grey: np.ndarray, y: np.ndarray, x: np.ndarray, rising: np.ndarray, side: int) -> np.ndarray:
+    """How many pixels beside each edge pixel its rise or fall goes on, at least 1; ``side`` is -1 or 1."""
+    reach, at, going = np.ones(len(x), int), x + side, np.arange(len(x))
+    for _ in range(LONGEST):
+        going = going[(at[going] + side >= 0) & (at[going] + side < grey.shape[1])]
+        change = (grey[y[going], at[going] + side] - grey[y[going], at[going]]) * side
+        going = going[np.where(rising[going], change > 0, change < 0)]
+        if not len(going):
+            break
+        at[going] += side
+        reach[going] += 1
+    return reach
 
-    Args:
-        rising: bool (H, W - 1), whether the row rises from pixel x to x + 1.
-    """
-    height, steps = rising.shape
-    x = np.arange(steps + 1)
-    left_stop = np.where(rising, -1, x[1:])  # the run into pixel x + 1 begins there
-    left_stop = np.maximum.accumulate(np.concatenate([np.zeros((height, 1), int), left_stop], axis=1), axis=1)
-    right_stop = np.where(rising, steps + 1, x[:-1])
-    right_stop = np.concatenate([right_stop, np.full((height, 1), steps)], axis=1)
-    right_stop = np.minimum.accumulate(right_stop[:, ::-1], axis=1)[:, ::-1]
-    return x - left_stop, right_stop - x
+
+def _maxima(strength: np.ndarray, above: np.ufunc) -> np.ndarray:
+    """bool (H - 2, W - 2): greater than the neighbour before, and ``above`` the one after, along row or column."""
+    centre = strength[1:-1, 1:-1]
+    along_row = (centre > strength[1:-1, :-2]) & above(centre, strength[1:-1, 2:])
+    return along_row | (centre > strength[:-2, 1:-1]) & above(centre, strength[2:, 1:-1])
 
 
 def edge_widths(grey: np.ndarray) -> np.ndarray:
-    """Widths of vertical edges along rows (Marziliano et al., 2002).
+    """Widths of upright edges along rows (Marziliano et al., 2002), as the package cpbd counts them.
 
-    An edge pixel is a local maximum, along its row, of the horizontal slope above Sobel's threshold; its width is the
-    distance between the ends of the rise or fall that it belongs to.
+    An edge pixel is a maximum, along its row or its column, of the horizontal slope above Sobel's threshold; its width
+    is the distance between the ends of the rise or fall that it belongs to, 2 or more. Of two equal slopes beside each
+    other neither is a maximum; in a picture that has no others, of hard steps only, the first of them is.
 
     Args:
-        grey: uint8 (H, W).
+        grey: uint8 (H, W), at least 3 pixels in both directions.
 
     Returns:
         float32 (H, W), pixels; 0 where there is no edge.
     """
-    grey = grey.astype(np.int16)
-    slope = cv2.Sobel(grey, cv2.CV_32F, 1, 0, ksize=3, borderType=cv2.BORDER_REPLICATE) / 8
-    strength = slope * slope
-    before, after = np.roll(strength, 1, axis=1), np.roll(strength, -1, axis=1)
-    peaks = (strength > SOBEL_FACTOR * strength.mean()) & (strength > before) & (strength >= after)
-    peaks[:, [0, -1]] = False
-    step = np.diff(grey, axis=1)
-    rise, fall = sum(_runs(step > 0)), sum(_runs(step < 0))
-    return np.where(peaks, np.where(slope > 0, rise, fall), 0).astype(np.float32)
+    grey = grey.astype(np.int32)
+    slope = cv2.Sobel(grey.astype(np.float32), cv2.CV_32F, 1, 0, ksize=3, borderType=cv2.BORDER_REFLECT)
+    strength = slope * slope  # whole numbers below 2 ** 24: exact, 64 times those of the normalised kernel
+    strength[strength <= 16 * math.sqrt(strength.mean(dtype=np.float64))] = 0
+    peaks = _maxima(strength, np.greater)
+    if not peaks.any():
+        peaks = _maxima(strength, np.greater_equal)
+    across, down = grey[1:-1, 2:] - grey[1:-1, :-2], grey[2:, 1:-1] - grey[:-2, 1:-1]
+    y, x = np.nonzero(peaks & ((across == 0) | (np.abs(down) <= LEVEL * np.abs(across))))
+    rising = across[y, x] >= 0
+    y, x = y + 1, x + 1
+    widths = np.zeros(grey.shape, np.float32)
+    widths[y, x] = _reach(grey, y, x, rising, -1) + _reach(grey, y, x, rising, 1)
+    return widths
+
+
+def _any_edges(grey: np.ndarray) -> np.ndarray:
+    """bool (H, W): Canny's edges of the picture smoothed with sigma 1, down to the faintest."""
+    smooth = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), 1, borderType=cv2.BORDER_CONSTANT)
+    slopes = (cv2.Sobel(smooth, cv2.CV_32F, *order, scale=FIXED_POINT) for order in ((1, 0), (0, 1)))
+    across, down = (np.clip(np.round(slope), -32768, 32767).astype(np.int16) for slope in slopes)
+    return cv2.Canny(across, down, *(FIXED_POINT * level for level in CANNY), L2gradient=True) > 0
 
 
 def frame_cpbd(grey: np.ndarray) -> tuple[float, np.ndarray]:
@@ -72,7 +92,7 @@ def frame_cpbd(grey: np.ndarray) -> tuple[float, np.ndarray]:
         0..1, or NaN without edges; and float32 (H, W), per 64x64 block the share of edges with noticeable blur.
     """
     height, width = grey.shape
-    canny, widths = cv2.Canny(grey, *CANNY) > 0, edge_widths(grey)
+    canny, widths = _any_edges(grey), edge_widths(grey)
     heat, unnoticed, total = np.zeros((height, width), np.float32), 0, 0
     for top in range(0, height - BLOCK + 1, BLOCK):
         for left in range(0, width - BLOCK + 1, BLOCK):
@@ -110,7 +130,7 @@ def cpbd(frames: torch.Tensor) -> Measurement:
         )
     heat, values = MeanMap(height, width), []
     for frame in frames:
-        value, blurred = frame_cpbd(cv2.cvtColor(to_uint8(frame), cv2.COLOR_RGB2GRAY))
+        value, blurred = frame_cpbd(grey8(frame))
         values.append(value)
         heat.add(blurred)
     empty = [number for number, value in enumerate(values) if math.isnan(value)]

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ..errors import BetwixtError
-from .measurement import MeanMap, Measurement, mean, pictures
+from .measurement import MeanMap, Measurement, channel_mean, mean, pictures
 
 WINDOW, SIGMA = 11, 1.5
 C1, C2 = 0.01**2, 0.03**2
@@ -34,7 +34,7 @@ def psnr(first: torch.Tensor, second: torch.Tensor, masks: np.ndarray | None = N
     """
     heat, errors, weights = MeanMap(*first.shape[1:3]), [], []
     for number, (one, two) in enumerate(zip(pictures(first), pictures(second), strict=True)):
-        squared = np.square(one - two).mean(axis=-1)
+        squared = channel_mean(np.square(one - two))
         chosen = None if masks is None else masks[min(number, len(masks) - 1)]
         part = squared if chosen is None else squared[chosen]
         errors.append(float(part.mean(dtype=np.float64)))
@@ -55,19 +55,36 @@ def decibels(mean_squared_error: float) -> float:
     return math.inf if mean_squared_error == 0 else -10 * math.log10(mean_squared_error)
 
 
-def _statistics(one: np.ndarray, two: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Luminance term and contrast-structure term, each (H - 10, W - 10, 3)."""
-    # OpenCV's separable filter takes a ninth of the time of a depthwise convolution on the processor
-    inner = slice(WINDOW // 2, -(WINDOW // 2))
-    mean1, mean2, square1, square2, product = (
-        cv2.sepFilter2D(values, -1, KERNEL, KERNEL)[inner, inner]
-        for values in (one, two, one * one, two * two, one * two)
-    )
-    means = mean1 * mean2
-    luminance = (2 * means + C1) / (mean1 * mean1 + mean2 * mean2 + C1)
-    variance1 = np.maximum(square1 - mean1 * mean1, 0)
-    variance2 = np.maximum(square2 - mean2 * mean2, 0)
-    return luminance, (2 * (product - means) + C2) / (variance1 + variance2 + C2)
+class Similarity:
+    """Luminance and contrast-structure terms of pairs of pictures of one size.
+
+    Keeps its intermediate pictures: fresh memory for each would take longer than the arithmetic.
+    """
+
+    def __init__(self, height: int, width: int):
+        self._kept = [np.empty((height, width, 3), np.float32) for _ in range(6)]
+
+    def __call__(self, one: np.ndarray, two: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """float32 (H, W, 3) twice -> both terms, (H - 10, W - 10, 3) each, valid until the next call."""
+        mean1, mean2, product, squares, first, second = self._kept
+        # OpenCV's separable filter takes a ninth of the time of a depthwise convolution on the processor
+        cv2.sepFilter2D(one, -1, KERNEL, KERNEL, mean1)
+        cv2.sepFilter2D(two, -1, KERNEL, KERNEL, mean2)
+        cv2.sepFilter2D(cv2.multiply(one, two, first), -1, KERNEL, KERNEL, product)
+        cv2.add(cv2.multiply(one, one, first), cv2.multiply(two, two, second), first)
+        cv2.sepFilter2D(first, -1, KERNEL, KERNEL, squares)
+        means = cv2.multiply(mean1, mean2, first)
+        cv2.add(cv2.multiply(mean1, mean1, mean1), cv2.multiply(mean2, mean2, mean2), mean1)
+        luminance = cv2.divide(_scaled(means, 2, C1, mean2), _scaled(mean1, 1, C1, second), mean2)
+        # the same steps above and below the line, so that identical pictures give exactly 1
+        covariance, variances = cv2.subtract(product, means, product), cv2.subtract(squares, mean1, squares)
+        structure = cv2.divide(_scaled(covariance, 2, C2, product), _scaled(variances, 1, C2, squares), product)
+        inner = slice(WINDOW // 2, -(WINDOW // 2))
+        return luminance[inner, inner], structure[inner, inner]
+
+
+def _scaled(values: np.ndarray, factor: float, offset: float, out: np.ndarray) -> np.ndarray:
+    return cv2.addWeighted(values, factor, values, 0, offset, out)
 
 
 def ssim(first: torch.Tensor, second: torch.Tensor) -> Measurement:
@@ -80,14 +97,13 @@ def ssim(first: torch.Tensor, second: torch.Tensor) -> Measurement:
         BetwixtError: smaller frames.
     """
     _check_side(first, "SSIM", WINDOW)
-    height, width = first.shape[1:3]
-    heat, values, edge = MeanMap(height, width), [], WINDOW // 2
+    heat, values, similarity = _inner_map(first), [], Similarity(*first.shape[1:3])
     for one, two in zip(pictures(first), pictures(second), strict=True):
-        luminance, structure = _statistics(one, two)
-        similarity = luminance * structure
-        values.append(float(similarity.mean(dtype=np.float64)))
-        heat.add(np.pad(1 - similarity.mean(axis=-1), edge, mode="edge"))
-    return Measurement("SSIM", mean(values), tuple(values), "", True, heat.mean())
+        luminance, structure = similarity(one, two)
+        product = luminance * structure
+        values.append(float(product.mean(dtype=np.float64)))
+        heat.add(1 - channel_mean(product))
+    return Measurement("SSIM", mean(values), tuple(values), "", True, _whole(heat))
 
 
 def ms_ssim(first: torch.Tensor, second: torch.Tensor) -> Measurement:
@@ -103,20 +119,31 @@ def ms_ssim(first: torch.Tensor, second: torch.Tensor) -> Measurement:
     """
     _check_side(first, "MS-SSIM", SMALLEST_MS_SSIM)
     height, width = first.shape[1:3]
-    heat, values, edge = MeanMap(height, width), [], WINDOW // 2
+    heat, values, scales = _inner_map(first), [], len(SCALE_WEIGHTS)
+    similarities = [Similarity(height >> scale, width >> scale) for scale in range(scales)]
     for one, two in zip(pictures(first), pictures(second), strict=True):
         value = np.ones(3)
         for scale, weight in enumerate(SCALE_WEIGHTS):
-            luminance, structure = _statistics(one, two)
+            luminance, structure = similarities[scale](one, two)
             if scale == 0:
-                heat.add(np.pad(1 - (luminance * structure).mean(axis=-1), edge, mode="edge"))
-            last = scale == len(SCALE_WEIGHTS) - 1
+                heat.add(1 - channel_mean(luminance * structure))
+            last = scale == scales - 1
             term = luminance * structure if last else structure
             value *= np.maximum(term.mean(axis=(0, 1), dtype=np.float64), 0) ** weight
             if not last:
                 one, two = _halved(one), _halved(two)
         values.append(float(value.mean()))
-    return Measurement("MS-SSIM", mean(values), tuple(values), "", True, heat.mean())
+    return Measurement("MS-SSIM", mean(values), tuple(values), "", True, _whole(heat))
+
+
+def _inner_map(frames: torch.Tensor) -> MeanMap:
+    """Of the places where the window lies inside the picture."""
+    return MeanMap(*(side - WINDOW + 1 for side in frames.shape[1:3]))
+
+
+def _whole(heat: MeanMap) -> np.ndarray:
+    """The mean map in the size of the picture: its border is repeated."""
+    return np.pad(heat.mean(), WINDOW // 2, mode="edge")
 
 
 def _halved(picture: np.ndarray) -> np.ndarray:

@@ -5,13 +5,16 @@ from comfy_api.latest import io
 from ...common.measures.drawing import contact_sheet, difference, labelled, side_by_side, wipe
 from ...common.measures.edges import edge_chamfer
 from ...common.measures.measurement import checked_pair
+from ...common.measures.perceptual import BACKBONES, lpips
 from ...common.measures.similarity import ms_ssim, psnr, ssim
 from ...common.pictures import rgb_frames
 from ..checked_node import CheckedNode
+from ..host.services.perceptual import Perceptual
 from ..shared_inputs import fraction_input
 from .results import CATEGORY, measure_outputs, results
 
 SIMILARITIES = {"PSNR": psnr, "SSIM": ssim, "MS-SSIM": ms_ssim, "edge chamfer": edge_chamfer}
+PERCEPTUAL = {f"LPIPS ({name})": backbone for name, backbone in BACKBONES.items()}
 LABELS = io.String.Input(
     "labels",
     default="",
@@ -29,16 +32,27 @@ class CompareClips(CheckedNode):
             display_name="Compare Clips",
             category=CATEGORY,
             description="Measures how near a clip is to a reference clip, frame by frame, and shows where they differ.",
-            search_aliases=["psnr", "ssim", "ms-ssim", "chamfer", "metric", "quality", "画质评估", "화질 측정"],
+            search_aliases=[
+                "psnr",
+                "ssim",
+                "ms-ssim",
+                "chamfer",
+                "lpips",
+                "metric",
+                "quality",
+                "画质评估",
+                "화질 측정",
+            ],
             inputs=[
                 io.Image.Input("frames", tooltip="The clip to be judged."),
                 io.Image.Input("reference", tooltip="What it should look like: as many frames of the same size."),
                 io.Combo.Input(
                     "measure",
-                    options=list(SIMILARITIES),
+                    options=[*SIMILARITIES, *PERCEPTUAL],
                     default="SSIM",
                     tooltip="PSNR: squared error in dB. SSIM and MS-SSIM: structure, 1 is equal. Edge chamfer: "
-                    "distance of drawn edges in pixels, 0 is equal.",
+                    "distance of drawn edges in pixels, 0 is equal. LPIPS: what a trained network sees, 0 is equal; "
+                    "its weights must lie in models/betwixt.",
                 ),
             ],
             outputs=measure_outputs(),
@@ -47,6 +61,8 @@ class CompareClips(CheckedNode):
     @classmethod
     def execute(cls, frames, reference, measure) -> io.NodeOutput:
         first, second = checked_pair(frames, reference, "frames", "reference")
+        if measure in PERCEPTUAL:
+            return results(lpips(first, second, Perceptual(PERCEPTUAL[measure])), first)
         return results(SIMILARITIES[measure](first, second), first)
 
 

@@ -21,6 +21,14 @@ def text_encoder():
     return clip_towers.text_encoder(tower("cond_stage_model."), HEAD_WIDTH, "the miniature")
 
 
+def image_encoder():
+    """The narrow ViT-H, whose embeddings are as wide as those of :func:`text_encoder`."""
+    use_pack()
+    from betwixt.nodes.host.tooncrafter import clip_towers
+
+    return clip_towers.image_encoder(tower("embedder.model.visual."), HEAD_WIDTH, "the miniature")
+
+
 class MiniatureCLIPVisionLoader:
     """'Load CLIP Vision' with the narrow ViT-H."""
 
@@ -33,10 +41,7 @@ class MiniatureCLIPVisionLoader:
         return {"required": {"clip_name": ("STRING", {"default": ""})}}
 
     def load(self, clip_name):
-        use_pack()
-        from betwixt.nodes.host.tooncrafter import clip_towers
-
-        return (clip_towers.image_encoder(tower("embedder.model.visual."), HEAD_WIDTH, "the miniature"),)
+        return (image_encoder(),)
 
 
 NODES = (MiniatureCLIPVisionLoader,)

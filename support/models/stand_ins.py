@@ -8,11 +8,11 @@ import shutil
 from pathlib import Path
 
 import torch
-from betwixt.common.files.published_files import PUBLISHED_FILES
+from betwixt.common.files.published_files import PUBLISHED_FILES, RIFE
 from betwixt.demo.scene import write_inputs
 
 from support.golden import STORED
-from support.models import synthetic_weights, tooncrafter_stand_ins
+from support.models import synthetic_weights, tiny_rife, tooncrafter_stand_ins
 
 # The interface must not greet a test with its tour, nor draw over the graph or leave out small texts.
 SETTINGS = {
@@ -37,6 +37,8 @@ def write_models(models: Path) -> None:
     """Stand-ins under the published names."""
     (models / "betwixt").mkdir(parents=True)
     (models / "dwpose").mkdir()
+    (models / RIFE.folder).mkdir(exist_ok=True)
+    torch.save(tiny_rife.weights(), models / RIFE.folder / RIFE.name)
     superpoint = synthetic_weights.load_manifest(STORED / "gluestick" / "superpoint_manifest.json")
     torch.save(synthetic_weights.state_dict(superpoint), models / "betwixt" / "superpoint_v1.pth")
     matcher = synthetic_weights.load_manifest(STORED / "gluestick" / "manifest.json")

@@ -8,10 +8,13 @@ from betwixt.common.errors import BetwixtError
 from betwixt.common.measures.keyframes import colour_distance, end_frame_error, mean_lab
 from betwixt.common.measures.motion import pace, pace_error, pixel_mse, warp_error, warped
 from betwixt.common.measures.prompt_fit import frame_accuracy, temporal_consistency
-from betwixt.common.measures.sharpness import cpbd, edge_widths
+from betwixt.common.measures.sharpness import cpbd, edge_widths, frame_cpbd
 from betwixt.common.measures.steadiness import brightness, brightness_drift, flicker
 
 from support.bootstrap import ROOT
+
+# Of the demo's betwixt_key_00.png in OpenCV's grey, blurred with these sigmas: the package cpbd 1.0.7
+PACKAGE_CPBD = [(0, 0.278300542), (0.6, 0.224820144), (1, 0.177394518), (2, 0.050316957)]
 
 
 def levels(*values: float) -> torch.Tensor:
@@ -125,13 +128,14 @@ def test_lab_is_that_of_scikit_image():
 
 
 def edges(width: int) -> np.ndarray:
-    """uint8 (128, 128): a rise and a fall per block, each over ``width`` steps of one pixel."""
+    """uint8 (128, 128): a rise and a fall per block, each over ``width`` pixels, steepest at one of them."""
     x = np.arange(64)
-    ramp = (np.clip((x - 20) / width, 0, 1) - np.clip((x - 44) / width, 0, 1)) * 200 + 20
-    return np.tile(np.round(ramp), (128, 2)).astype(np.uint8)
+    up, down = np.clip((x - 20) / width, 0, 1), np.clip((x - 44) / width, 0, 1)
+    smooth = [step**2 * (3 - 2 * step) for step in (up, down)]
+    return np.tile(np.round((smooth[0] - smooth[1]) * 200 + 20), (128, 2)).astype(np.uint8)
 
 
-@pytest.mark.parametrize("width", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("width", [2, 4, 6, 8])
 def test_the_width_of_a_known_edge(width):
     found = edge_widths(edges(width))
     assert set(np.unique(found)) == {0, width}
@@ -143,6 +147,18 @@ def test_sharp_edges_are_unnoticed_and_blurred_ones_are_not():
     )
     assert cpbd(sharp).value == 1 and cpbd(sharp).heat.max() == 0
     assert cpbd(blurred).value == 0 and cpbd(blurred).heat.min() == 1
+
+
+def test_hard_steps_are_sharp():
+    steps = np.tile(np.repeat(np.array([20, 220], np.uint8), 32), (128, 2))
+    assert frame_cpbd(steps)[0] == 1 and set(np.unique(edge_widths(steps))) == {0, 2}
+
+
+@pytest.mark.parametrize(("sigma", "published"), PACKAGE_CPBD)
+def test_cpbd_is_that_of_the_package(sigma, published):
+    pixels = cv2.imread(str(ROOT / "demo" / "inputs" / "betwixt_key_00.png"), cv2.IMREAD_GRAYSCALE)
+    grey = cv2.GaussianBlur(pixels, (0, 0), sigma) if sigma else pixels
+    assert frame_cpbd(grey)[0] == pytest.approx(published, rel=1e-4)
 
 
 def test_blur_lowers_cpbd_of_a_picture():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from betwixt.common.errors import BetwixtError
-from betwixt.common.measures.drawing import contact_sheet, heat_map, labelled, plot, wipe, write
+from betwixt.common.measures.drawing import _ticks, contact_sheet, heat_map, labelled, plot, wipe, write
 from betwixt.common.measures.measurement import Measurement
 
 
@@ -28,6 +28,17 @@ def test_the_plot_leaves_undefined_numbers_out_and_puts_infinite_ones_on_the_rim
     assert rows[columns > 900].min() < rows[columns < 110].min() - 100
     assert drawn(math.nan).sum() == 0 and drawn(math.inf, math.inf).any() and drawn(0.5).any() and drawn(0.0, 0.0).any()
     assert drawn(*np.linspace(0, 1, 2000)).sum() < 480 * 20  # a thin curve, not a band of dots
+
+
+@pytest.mark.parametrize(
+    "values",
+    [(0.0, 0.0707), (0.0, 1.0), (-3.0, 40.0), (0.97, 0.97), (0.0, 0.0), (-2.0, -2.0), (0.0, 3e9), (12, 13)],
+)
+def test_the_rules_stand_at_round_numbers(values):
+    found = _ticks(*values)
+    step = found[1] - found[0]
+    assert 2 <= len(found) <= 7 and found[0] <= values[0] and values[1] <= found[-1]
+    assert round(step / 10 ** math.floor(math.log10(step) + 1e-9), 6) in (1, 2, 5)
 
 
 @pytest.mark.parametrize("text", ["a\n\x00\r\n\ud83d", "9" * 5000, "한국어 中文", "\u202e", ""])
