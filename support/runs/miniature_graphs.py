@@ -17,17 +17,12 @@ def fewer(frames: int) -> int:
     return frames * 3 // 8
 
 
-def few(frames: int) -> int:
-    """4; as many as :func:`fewer` for the 16 frames of clips that are compared with ToonCrafter's."""
-    return fewer(frames) if frames == 16 else 4
-
-
 # Widgets that set the amount of work, by class: their value, or what makes it of the wanted one; links are left alone.
 SMALL = {
     "BetwixtFitKeyFrames": {"width": 128, "height": 72},
-    "BetwixtInbetweenConditioning": {"width": 64, "height": 64, "frame_count": few},
-    "BetwixtInterpolateConditions": {"frame_count": few},
-    "BetwixtInbetweenWithoutModel": {"frame_count": few},
+    "BetwixtInbetweenConditioning": {"width": 64, "height": 64, "frame_count": 4},
+    "BetwixtInterpolateConditions": {"frame_count": 4},
+    "BetwixtInbetweenWithoutModel": {"frame_count": 4},
     "BetwixtGuideFrames": {"frame_count": 4},
     "BetwixtKeyFramePairs": {"frame_count": 4, "frames_per_gap": ""},
     "BetwixtInbetween": {"steps": 2},
@@ -39,8 +34,8 @@ SMALL = {
     "BetwixtFitFrames": {"resolution": 64},
     "BetwixtRerenderKeyFrames": {"steps": 3},
     "WanVaceToVideo": {"width": 64, "height": 64, "length": 5},
-    "ImageFromBatch": {"length": lambda length: fewer(length) if length == 16 else length},
-    "FrameInterpolate": {"multiplier": lambda multiplier: few(multiplier + 1) - 1},
+    "ImageFromBatch": {"length": lambda length: 4 if length == 11 else length},  # true frames of a comparison
+    "FrameInterpolate": {"multiplier": 3},
     "EmptyImage": {"width": 64, "height": 64},
     "KarrasScheduler": {"steps": 2},
     "KSampler": {"steps": 2},
