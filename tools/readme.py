@@ -101,6 +101,7 @@ RESULTS = {
         "clip_propagation", ("growth",), ("frames", "processor s per frame", "peak memory above the clip, MiB")
     ),
     "blending": Shown("blending", ("steps",), ("step", "processor seconds")),
+    "measures": Shown("measures", ("time",)),
     "tooncrafter decode": Shown("tooncrafter", ("decode",)),
     "tooncrafter work": Shown("tooncrafter", ("encode", "step")),
     "tooncrafter loading": Shown("tooncrafter_loading", ("loading",)),

@@ -266,18 +266,16 @@ ALEXNET_WEIGHTS = PublishedFile(
     folder="betwixt",
     size="244 MB",
     licence="BSD-3-Clause",
-    source="download.pytorch.org/models, torchvision's AlexNet",
+    source="torchvision's weights, download.pytorch.org/models/alexnet-owt-7be5be79.pth",
     purpose="LPIPS with AlexNet, the perceptual distance of 'Compare Clips'",
-    url="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
 )
 VGG16_WEIGHTS = PublishedFile(
     name="vgg16-397923af.pth",
     folder="betwixt",
     size="553 MB",
     licence="BSD-3-Clause",
-    source="download.pytorch.org/models, torchvision's VGG16",
+    source="torchvision's weights, download.pytorch.org/models/vgg16-397923af.pth",
     purpose="LPIPS with VGG16",
-    url="https://download.pytorch.org/models/vgg16-397923af.pth",
 )
 WAN_VACE = PublishedFile(
     name="wan2.1_vace_1.3B_fp16.safetensors",

@@ -74,7 +74,7 @@ class LPIPS(torch.nn.Module):
             raise BetwixtError(
                 f"The weights are not those of {backbone.name}.",
                 f"{backbone.file.name} as torchvision publishes it is needed.",
-                f"Get it again from {backbone.file.url}.",
+                f"Get it again: {backbone.file.described}.",
             )
         features.load_state_dict(given, assign=True)
         widths = [

@@ -50,7 +50,7 @@ class Perceptual:
 
     def __init__(self, backbone: Backbone):
         file = backbone.file
-        weights = read_weights(model_path(file.folder, file.name, f"{file.url} ({file.size}, {file.licence})"))
+        weights = read_weights(model_path(file.folder, file.name, file.described))
         network = LPIPS(backbone, weights, read_weights(head_path(backbone)))
         self.patcher = comfy.model_patcher.CoreModelPatcher(
             network, load_device=management.get_torch_device(), offload_device=management.unet_offload_device()
