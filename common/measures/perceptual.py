@@ -7,7 +7,6 @@ channel by a trained head, averaged over the picture and summed over five layers
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 import torchvision
@@ -129,6 +128,6 @@ def lpips(
     for one, two in zip(first, second, strict=True):
         maps = distance(one.movedim(-1, 0)[None], two.movedim(-1, 0)[None])
         values.append(float(sum(part.double().mean() for part in maps)))
-        whole = sum(F.interpolate(part, (height, width), mode="bilinear", align_corners=False) for part in maps)
-        heat.add(np.asarray(whole[0, 0].float().cpu()))
+        whole = [F.interpolate(part, (height, width), mode="bilinear", align_corners=False) for part in maps]
+        heat.add(torch.cat(whole).sum(dim=(0, 1)).float().cpu().numpy())
     return Measurement("LPIPS", mean(values), tuple(values), "", False, heat.mean())
