@@ -84,7 +84,7 @@ class Visitor:
         self.page.wait_for_function("() => app.graph._nodes.length > 0")
         self.page.wait_for_timeout(1000)  # pictures of nodes and the view's fit come last
 
-    def run(self, seconds: float = 300) -> dict:
+    def run(self, seconds: float = 600) -> dict:
         """Press Run; the record of the prompt once nothing runs or waits.
 
         Raises:
