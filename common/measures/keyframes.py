@@ -33,7 +33,7 @@ def end_frame_error(frames: torch.Tensor, start: torch.Tensor, end: torch.Tensor
     key0, key1 = pictures(torch.stack([start, end]))
     differences = [channel_mean(np.abs(first - key0)), channel_mean(np.abs(last - key1))]
     values = [float(difference.mean(dtype=np.float64)) for difference in differences]
-    return Measurement("End-frame error", mean(values), tuple(values), "", False, sum(differences) / 2)
+    return Measurement("End-frame error", mean(values), tuple(values), "", False, np.mean(differences, axis=0))
 
 
 def mean_lab(picture: torch.Tensor) -> np.ndarray:

@@ -60,6 +60,9 @@ class LPIPS(torch.nn.Module):
         BetwixtError: weights of another network.
     """
 
+    shift: torch.Tensor
+    scale: torch.Tensor
+
     def __init__(self, backbone: Backbone, weights: dict[str, torch.Tensor], head: dict[str, torch.Tensor]):
         super().__init__()
         with torch.device("meta"):
@@ -76,9 +79,7 @@ class LPIPS(torch.nn.Module):
                 f"Get it again: {backbone.file.described}.",
             )
         features.load_state_dict(given, assign=True)
-        widths = [
-            [module for module in part if hasattr(module, "out_channels")][-1].out_channels for part in self.slices
-        ]
+        widths = [backbone_width(part) for part in self.slices]
         names = [f"lin{layer}.model.1.weight" for layer in range(len(widths))]
         if any(name not in head or head[name].numel() != width for name, width in zip(names, widths, strict=True)):
             raise BetwixtError(
