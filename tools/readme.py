@@ -75,6 +75,12 @@ RESULTS = {
     "line match quality": Shown(
         "line_matching", ("quality, weight-free",), ("motion", "pairs", "precision", "recall", "matches per pair")
     ),
+    "line segments": Shown(
+        "line_segments",
+        ("detectors",),
+        ("picture", "exact, numba, s", "exact, python, s", "quick, s", "segments", "found within 2 px"),
+        {"found within 2 px": "of these found by quick within 2 px"},
+    ),
     "gluestick": Shown("gluestick", ("quick",)),
     "poses": Shown("poses", ("drawing",)),
     "fcvg guider": Shown("fcvg_sampling", ("overhead",)),
@@ -96,6 +102,11 @@ RESULTS = {
         "patch_synthesis",
         ("512",),
         ("engine", "schedule, votes x iterations", "processor seconds", "peak memory, MiB", "total", "PSNR, dB"),
+    ),
+    "clip steadiness": Shown(
+        "clip_propagation",
+        ("steadiness, dancer_960x506_25fps",),
+        ("made by", "Pixel-MSE x 1000", "against every frame", "processor s per frame"),
     ),
     "clip growth": Shown(
         "clip_propagation", ("growth",), ("frames", "processor s per frame", "peak memory above the clip, MiB")
