@@ -9,6 +9,7 @@ from pathlib import Path
 
 from . import failures
 from .console import say
+from .farm import command as farm
 from .folders import PACK, TIED
 from .setup import Ready, prepare
 
@@ -23,7 +24,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=failures.EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = top.add_subparsers(dest="command", required=True, metavar="demo | test | run | serve | doctor")
+    commands = top.add_subparsers(dest="command", required=True, metavar="demo | test | run | serve | doctor | farm")
 
     demo = commands.add_parser("demo", help="run the pack's graphs on pictures it draws, without any model file")
     demo.add_argument("--out", type=Path, default=Path("betwixt-demo"), help="folder for videos and the contact sheet")
@@ -73,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
         help="say whether this ComfyUI has every name the pack uses, from its sources alone; any version",
     )
     _add_base(doctor)
+    farm.add_parser(commands)
     return top
 
 
@@ -117,6 +119,8 @@ def check(args: argparse.Namespace) -> None:
         from .doctor import needs_of
 
         needs_of(args.workflow)
+    elif args.command == "farm":
+        farm.check(args)
     elif args.command == "serve":
         from .server import require_free_port
 
@@ -129,7 +133,7 @@ def check(args: argparse.Namespace) -> None:
         from .suite import check_complete
 
         check_complete(args)
-    if getattr(args, "out", None):
+    if getattr(args, "out", None) and args.command != "farm":
         require_writable(args.out)
     if getattr(args, "base", None) and not args.base.is_dir():
         raise failures.UsageMistake(f"--base {args.base}: there is no such folder.")
@@ -145,6 +149,8 @@ def perform(args: argparse.Namespace, host: Path, base: Path) -> int:
         from .serve import serve
 
         serve(args, host, base)
+    elif args.command == "farm":
+        return farm.perform(args, host, base)
     elif args.command == "demo":
         from .demo import demo
 
@@ -176,6 +182,8 @@ def main(arguments: list[str]) -> int:
             from .doctor import doctor
 
             return doctor(args)
+        if args.command == "farm" and args.farm in farm.WITHOUT_HOST:
+            return farm.perform(args, None, None)
         ready = prepare(tests=args.command == "test")
         return continue_inside(ready, getattr(args, "base", None) or ready.base, arguments)
     except failures.Failure as failure:

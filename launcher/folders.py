@@ -37,6 +37,11 @@ def only_one(path: Path, waiting: str) -> Iterator[None]:
         yield
 
 
+def try_lock(file) -> bool:
+    """Lock an open file unless another process holds it; whether it is locked now. Closing it releases the lock."""
+    return _lock(file, wait=False)
+
+
 if sys.platform == "win32":
     import msvcrt
 

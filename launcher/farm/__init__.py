@@ -1,0 +1,1 @@
+"""``betwixt.py farm``: a workflow in parts, on many machines, and its result put together."""

@@ -1,0 +1,91 @@
+"""ComfyUI servers whose input folder is a farm's."""
+
+import hashlib
+import json
+import platform
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ...common.files.file_hash import sha256_of
+from ..client import Client
+from ..folders import cache_folder
+from ..server import Server
+from .folder import Folder, write_json
+
+
+@contextmanager
+def farm_server(
+    folder: Folder, host: Path, base: Path, log: Path, threads: int | None = None, python: str | None = None
+) -> Iterator[Server]:
+    """A server that reads the farm's input folder and writes elsewhere: ``server.results`` is its output folder.
+
+    Pictures and videos hold no metadata: they would be those of the join's graph; the plan keeps the workflow's.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="betwixt-farm-") as results:
+        more = {} if python is None else {"python": python}
+        server = FarmServer(
+            host,
+            models=[base / "models"],
+            threads=threads,
+            log=log,
+            arguments=[
+                "--input-directory",
+                str(folder.input.resolve()),
+                "--output-directory",
+                results,
+                "--disable-metadata",
+            ],
+            **more,
+        )
+        server.results = Path(results)
+        with server:
+            yield server
+
+
+class FarmServer(Server):
+    """With the folder it writes to."""
+
+    results: Path
+
+
+def device_of(client: Client) -> dict:
+    """{"device", "memory"}: what a server computes on, and that card's memory in GB (0 on the CPU)."""
+    stats = client.get("/system_stats")
+    card = (stats.get("devices") or [{}])[0]
+    on_card = card.get("type") not in (None, "cpu")
+    name = str(card.get("name", "cpu")) if on_card else f"cpu ({platform.machine()})"
+    return {"device": name, "memory": card.get("vram_total", 0) / 1e9 if on_card else 0.0}
+
+
+def model_files(client: Client) -> set[str]:
+    """The names of all model files that a server sees, in all its folders."""
+    names: set[str] = set()
+    for kind in client.get("/models"):
+        names |= set(client.get(f"/models/{kind}"))
+    return names
+
+
+def model_hashes(base: Path, names: list[str]) -> dict[str, str]:
+    """SHA-256 of model files below ``base``; remembered by path, size and time, since they are large."""
+    memory = cache_folder() / "model_hashes.json"
+    try:
+        known = json.loads(memory.read_text("utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    found, changed = {}, False
+    for name in names:
+        path = next((path for path in sorted((base / "models").glob(f"*/{name}"))), None)
+        if path is None:
+            continue
+        state = path.stat()
+        key = hashlib.sha256(f"{path}\0{state.st_size}\0{state.st_mtime_ns}".encode()).hexdigest()
+        if key not in known:
+            known[key], changed = sha256_of(str(path)), True
+        found[name] = known[key]
+    if changed:
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        write_json(memory, known)
+    return found

@@ -1,0 +1,162 @@
+"""What a Ray actor owns: one ComfyUI server on one card, and the units made on it."""
+
+import contextlib
+import importlib
+import os
+import socket
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..client import Client
+from ..events import Event
+from ..failures import ExecutionFailed, Failure, ServerLost
+from ..graph import title
+from .folder import PLAN, Folder
+from .plan import read_plan
+from .servers import farm_server
+from .units import machine_of, make_unit
+
+OUT_OF_MEMORY = ("OutOfMemoryError", "AcceleratorError")
+
+
+class ServerEngine:
+    """Makes units on a ComfyUI server; started when it is first needed and again after it was lost.
+
+    Args:
+        out: the farm's folder as this machine sees it.
+        options: "host", "base", "python" (texts, or None to find them here), "threads".
+    """
+
+    def __init__(self, out: Path, options: Mapping):
+        self.folder = Folder(out)
+        self.folder.make()
+        self.plan = read_plan(self.folder)
+        self.threads = options.get("threads")
+        self.host, self.base, self.python = (options.get(name) for name in ("host", "base", "python"))
+        if self.host is None:
+            from ..setup import prepare
+
+            ready = prepare()
+            self.host, self.base, self.python = str(ready.host.path), str(ready.base), ready.python
+        self.now = ""
+        self._stack = contextlib.ExitStack()
+        self._server = self._client = self._machine = None
+
+    def about(self) -> dict:
+        """{"models", "memory", "device"}; starts the server."""
+        self._start()
+        return {"models": sorted(self._machine.models), **{k: self._machine.about[k] for k in ("memory", "device")}}
+
+    def _start(self) -> None:
+        if self._server is not None and self._server.alive:
+            return
+        self.close()
+        log = self.folder.logs / f"worker-{socket.gethostname()}-{os.getpid()}.log"
+        server = farm_server(self.folder, Path(self.host), Path(self.base), log, self.threads, self.python)
+        self._server = self._stack.enter_context(server)
+        self._client = self._stack.enter_context(Client(self._server.url))
+        self._machine = machine_of(self._client, Path(self.base), self.threads)
+
+    def make(self, number: int) -> dict:
+        """The manifest of a unit that was made."""
+        self._start()
+        unit = self.plan.units[number - 1]
+        graph = self.plan.graph_of(unit)
+
+        def watch(event: Event) -> None:
+            if event.kind == "progress":
+                self.now = f"{title(graph, event.node)} {event.value:.0f}/{event.maximum:.0f}"
+
+        try:
+            return make_unit(self.plan, unit, self.folder, self._client, self._server.results, self._machine, watch)
+        finally:
+            self.now = ""
+
+    def close(self) -> None:
+        self._stack.close()
+        self._server = self._client = None
+
+
+class Parcel:
+    """Files in Ray's store, fetched only where they are needed."""
+
+    def __init__(self, ray, files: Mapping[str, bytes]):
+        self._reference = [ray.put(files)]  # in a list: a bare reference would be fetched for every worker
+
+    def open(self) -> Mapping[str, bytes]:
+        import ray
+
+        return ray.get(self._reference[0])
+
+
+class Worker:
+    """The actor. What it returns and takes is plain data.
+
+    Args:
+        engine: "module:class" of what makes units.
+        out: the farm's folder on the driver's machine; plan: its plan, by which this machine tells that it sees it.
+        parcel: gives path below ``out`` -> contents of the plan and the inputs; asked where this machine does not see
+            the folder, or where there is to be a copy anyway (``copy``).
+    """
+
+    def __init__(self, engine: str, out: str, options: Mapping, plan: str, parcel: "Parcel", copy: bool):
+        self._own = None
+        if copy or not sees(out, plan):
+            self._own = tempfile.TemporaryDirectory(prefix="betwixt-farm-")
+            out = self._own.name
+            self._write(out, parcel.open())
+        self.out = out
+        module, _, name = engine.partition(":")
+        self._engine = getattr(importlib.import_module(module), name)(Path(out), options)
+
+    @staticmethod
+    def _write(out: str, files: Mapping[str, bytes]) -> None:
+        for name, contents in files.items():
+            path = Path(out) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(contents)
+
+    def about(self) -> dict:
+        """What the engine says of itself, and "copies": whether files are to be sent and fetched."""
+        return {**self._engine.about(), "copies": self._own is not None}
+
+    def progress(self) -> str:
+        return getattr(self._engine, "now", "")
+
+    def make(self, number: int, files: Mapping[str, bytes]) -> dict:
+        """Make a unit: {"kind": "done" | "lost" | "memory" | "failed", "text", "manifest", "files"}.
+
+        Args:
+            files: results of other units that it reads, where this machine does not see the folder.
+        """
+        self._write(self.out, files)
+        try:
+            manifest = self._engine.make(number)
+        except ServerLost as error:
+            return {"kind": "lost", "text": str(error)}
+        except ExecutionFailed as error:
+            kind = "memory" if error.exception_type in OUT_OF_MEMORY else "failed"
+            return {"kind": kind, "text": str(error), "code": error.exit_code}
+        except Failure as error:
+            return {"kind": "failed", "text": str(error), "code": error.exit_code}
+        except OSError as error:
+            return {"kind": "failed", "text": f"{error.filename or ''} {error.strerror or error}".strip(), "code": 1}
+        made = {}
+        if self._own is not None:
+            names = [*manifest["files"], f"units/{number:04d}.json"]
+            made = {name: (Path(self.out) / name).read_bytes() for name in names}
+        return {"kind": "done", "manifest": manifest, "files": made}
+
+    def close(self) -> None:
+        self._engine.close()
+        if self._own is not None:
+            self._own.cleanup()
+
+
+def sees(out: str, plan: str) -> bool:
+    """Whether this machine sees the farm's folder with that plan."""
+    try:
+        return (Path(out) / PLAN).read_text("utf-8") == plan
+    except OSError:
+        return False

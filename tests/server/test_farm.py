@@ -1,0 +1,67 @@
+"""Workflows in parts on a real server: what is joined is what the whole run makes, for every kind of unit."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from betwixt.common.files.segments import read_segment, segment_path
+from betwixt.launcher.farm.folder import Folder, fault_of
+from betwixt.launcher.farm.graphs import graph_hash
+from betwixt.launcher.farm.plan import make_plan
+from betwixt.launcher.farm.units import machine_of, make_unit
+
+from support.runs.miniature_graphs import miniature, needs_miniature
+from support.workflow_files import api_graph
+
+pytestmark = pytest.mark.server
+
+LOOP = {"loop": True}
+SHOTS = {"anchor": "first of each shot", "anchor.numbers": "5"}
+CASES = {  # name: (changes by node, splits, units)
+    "FCVG loop through several key frames": ({}, ["gaps"], 2),
+    "ToonCrafter through several key drawings": ({}, ["gaps"], 3),
+    "Inbetweens without a model": ({"3": LOOP, "4": {**LOOP, "frame_count": 5}}, ["gaps"], 2),
+    "Paint a clip from a few frames": ({}, ["intervals"], 2),
+    "Rerender a video": ({"16": SHOTS}, ["shots", "intervals"], 4),
+}
+
+
+def with_result_kept(graph: dict, source: list, name: str) -> dict:
+    """The graph, and the frames that its video is made of kept under a name."""
+    keep = {"class_type": "BetwixtSaveSegment", "inputs": {"images": source, "name": f"whole/{name}", "first": 1}}
+    return {**graph, "keep": keep}
+
+
+def video_source(graph: dict) -> list:
+    (node,) = (entry for entry in graph.values() if entry["class_type"] == "CreateVideo")
+    return node["inputs"]["images"]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_parts_joined_are_the_whole_run(name, request):
+    changes, kinds, count = CASES[name]
+    graph = api_graph(name)
+    small = needs_miniature(graph)
+    client, server = (request.getfixturevalue(f"{'sampling_' if small else ''}{kind}") for kind in ("client", "server"))
+    graph = miniature(graph)
+    for node, values in changes.items():
+        graph[node]["inputs"] |= values
+    info = client.object_info()
+    plan = make_plan(graph, lambda kind: info.get(kind, {}), lambda g: client.run(g).outputs, {}, [], 0.0, "-")
+    assert [split.what for split in plan.splits] == kinds and len(plan.units) == count, plan.notes
+    folder = Folder(Path(server.base))
+    folder.make()
+    machine = machine_of(client, folder.out, 1)
+    for unit in plan.units:
+        manifest = make_unit(plan, unit, folder, client, folder.output, machine)
+        assert fault_of(folder, unit.number, graph_hash(plan.graph_of(unit))) is None
+        assert manifest["seconds"] > 0 and manifest["device"].startswith("cpu") and manifest["threads"] == 1
+        assert json.loads(folder.manifest(unit.number).read_text())["files"] == manifest["files"]
+    joined = client.run(with_result_kept(plan.joined, video_source(plan.joined), "joined"), timeout=120)
+    whole = client.run(with_result_kept(graph, video_source(graph), "alone"), timeout=120)
+    heavy = {graph[split.node]["class_type"] for split in plan.splits} - {"BetwixtKeyFramePairs"}
+    assert not heavy & {plan.joined[node]["class_type"] for node in joined.nodes if node in plan.joined}
+    results = [read_segment(segment_path(str(folder.output / "whole"), kind, 1)).frames for kind in ("joined", "alone")]
+    assert torch.equal(*results) and len(results[0]) >= 2
+    assert {file.kind for file in joined.files} == {file.kind for file in whole.files}
