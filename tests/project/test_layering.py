@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 CORES = ("fcvg_core", "tooncrafter_core", "rerender_core")
 HOST = ("comfy", "comfy_api", "comfy_execution", "comfy_extras", "execution", "folder_paths", "latent_preview")
-HOST += ("node_helpers", "nodes", "server")
+HOST += ("comfyui_version", "node_helpers", "nodes", "server")
 NETWORK = ("aiohttp", "ftplib", "http", "httpx", "huggingface_hub", "requests", "socket", "torch.hub", "urllib")
 NETWORK += ("urllib3", "websocket", "websockets")
 NOT_FOR_NODES = ("basicsr", "cupy", "decord", "diffusers", "gradio", "lightning", "open_clip", "pip")
