@@ -1,6 +1,7 @@
 """``farm run``: the units on Ray. Ray places the workers, moves what must be moved and notices what is lost."""
 
 import os
+import shutil
 import socket
 import sys
 import tempfile
@@ -22,6 +23,8 @@ from .plan import Plan, changed_originals, check_inputs, read_plan
 from .worker import Parcel, Worker
 
 LOOPBACK = "127.0.0.1"
+SCRATCH = "bxr-"  # short: the paths of Ray's sockets may have 107 characters
+STARTS = 3
 SERVERS = "betwixt.launcher.farm.worker:ServerEngine"
 TELL_SECONDS = 10
 MOST_LOST = 20  # workers that may be replaced in one run
@@ -58,22 +61,53 @@ def cluster(address: str | None, workers: int | None) -> Iterator[tuple[object, 
     ray = require_ray()
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     options: dict = {"log_to_driver": False, "logging_level": "ERROR"}
-    with tempfile.TemporaryDirectory(prefix="bxr-", ignore_cleanup_errors=True) as scratch:
+    _remove_leftovers()
+    with tempfile.TemporaryDirectory(prefix=f"{SCRATCH}{os.getpid()}-", ignore_cleanup_errors=True) as scratch:
         if address is None:
             options |= {"num_cpus": workers or os.cpu_count(), "include_dashboard": False}
             options |= {"_node_ip_address": LOOPBACK, "_temp_dir": scratch, "address": "local"}
         else:
             _require_listener(address)
             options["address"] = address
+        options["runtime_env"] = {"env_vars": {"PYTHONPATH": str(PACK)}}
         try:
-            ray.init(**options, runtime_env={"env_vars": {"PYTHONPATH": str(PACK)}})
+            _start(ray, options, STARTS if address is None else 1)
         except Exception as error:  # Ray raises many kinds
+            if address is None:
+                raise Failure(f"Ray did not start on this machine: {_first_line(error)}") from error
             raise UsageMistake(f"--address {address}: no Ray cluster answers there ({_first_line(error)}).") from error
         try:
             cards = int(ray.cluster_resources().get("GPU", 0))
             yield ray, workers or cards or (1 if address is None else int(ray.cluster_resources().get("CPU", 1)))
         finally:
             ray.shutdown()
+
+
+def _start(ray, options: dict, tries: int) -> None:
+    """Ray gives a local node 30 s to start; on a crowded machine it needs another try."""
+    for left in reversed(range(tries)):
+        try:
+            ray.init(**options)
+            return
+        except Exception:  # of many kinds
+            ray.shutdown()
+            if not left:
+                raise
+
+
+def _remove_leftovers() -> None:
+    """Remove Ray's folders of drivers that were killed."""
+    if os.name == "nt":
+        return
+    for path in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*-*"):
+        owner = path.name.removeprefix(SCRATCH).split("-")[0]
+        if owner.isdigit():
+            try:
+                os.kill(int(owner), 0)
+            except ProcessLookupError:
+                shutil.rmtree(path, ignore_errors=True)
+            except PermissionError:
+                continue  # somebody else's
 
 
 def _require_listener(address: str) -> None:

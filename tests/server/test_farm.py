@@ -58,8 +58,8 @@ def test_parts_joined_are_the_whole_run(name, request):
         assert fault_of(folder, unit.number, graph_hash(plan.graph_of(unit))) is None
         assert manifest["seconds"] > 0 and manifest["device"].startswith("cpu") and manifest["threads"] == 1
         assert json.loads(folder.manifest(unit.number).read_text())["files"] == manifest["files"]
-    joined = client.run(with_result_kept(plan.joined, video_source(plan.joined), "joined"), timeout=120)
-    whole = client.run(with_result_kept(graph, video_source(graph), "alone"), timeout=120)
+    joined = client.run(with_result_kept(plan.joined, video_source(plan.joined), "joined"), timeout=600)
+    whole = client.run(with_result_kept(graph, video_source(graph), "alone"), timeout=600)
     heavy = {graph[split.node]["class_type"] for split in plan.splits} - {"BetwixtKeyFramePairs"}
     assert not heavy & {plan.joined[node]["class_type"] for node in joined.nodes if node in plan.joined}
     results = [read_segment(segment_path(str(folder.output / "whole"), kind, 1)).frames for kind in ("joined", "alone")]
