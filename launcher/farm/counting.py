@@ -24,7 +24,8 @@ class _Questions:
     """Outputs whose values are wanted as text."""
 
     def __init__(self, graph: dict):
-        self.graph, self.asked = dict(graph), {}
+        self.graph = dict(graph)
+        self.asked: dict[str, str] = {}
 
     def text(self, name: str, value: object) -> str | None:
         """Ask for the value of an input under a name; what is no link is the answer itself."""
@@ -66,11 +67,13 @@ def count_parts(graph: dict, splits: Sequence[Split], run: Callable[[dict], dict
     Args:
         run: queues a graph and returns its outputs: node id -> what it shows.
     """
-    counted, reasons = [], []
+    counted: list[Counted] = []
+    reasons: list[str] = []
     for split in splits:
         entry = graph[split.node]
         kind, inputs = entry["class_type"], entry["inputs"]
         questions = _Questions(graph)
+        found: tuple[str, list[int]] | str
         if kind in (PAIRS, INBETWEEN):
             found = _gaps(questions, kind, inputs, run)
         elif kind == RERENDER:

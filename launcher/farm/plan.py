@@ -234,7 +234,7 @@ def plan(args, host: Path, base: Path) -> None:
         with farm_server(folder, host, base, folder.out / "logs" / "plan.log") as server, Client(server.url) as client:
             everything = client.object_info()
 
-            def schema(kind: str) -> Mapping:
+            def schema(kind: str) -> dict:
                 return everything.get(kind, {})
 
             graph = apply_settings(load_graph(args.workflow), args.set, schema)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..console import say
 from ..failures import Failure, UsageMistake
@@ -35,7 +36,7 @@ class _Hand:
     """A worker as the driver sees it: its actor, what it offers once it is ready."""
 
     name: str
-    actor: object
+    actor: Any  # Ray's handle
     offer: Offer | None = None
     copies: bool = False
 
@@ -52,7 +53,7 @@ def require_ray():
 
 
 @contextmanager
-def cluster(address: str | None, workers: int | None) -> Iterator[tuple[object, int]]:
+def cluster(address: str | None, workers: int | None) -> Iterator[tuple[Any, int]]:
     """(ray, number of workers): an own cluster on the loopback address, or a running one.
 
     Raises:
@@ -147,7 +148,8 @@ class Driver:
         self.calls: dict = {}  # what was asked of a worker -> (worker, "about" or "make")
         self.count, self.started, self.began, self.frames = count, 0, time.monotonic(), 0
         self.first_at = self.finished_at = self.began  # when the first worker was ready, when the last unit was made
-        self._parcel, self._plan_text = None, folder.plan.read_text("utf-8")
+        self._parcel: Parcel | None = None
+        self._plan_text = folder.plan.read_text("utf-8")
 
     def run(self) -> None:
         """Until every unit is finished. Raises ``Failure`` when one cannot be; what is finished stays."""
@@ -242,7 +244,7 @@ class Driver:
             case "lost":
                 say(f"  {name} lost its server while it made unit {unit.number}")
                 self._replace(hand, answer["text"])
-            case "memory":
+            case "memory" if hand.offer is not None:
                 others = [h.offer for h in self.hands.values() if h.offer and h is not hand]
                 self.dispatch.out_of_memory(hand.offer, answer["text"], others)
                 say(f"  unit {unit.number} ran out of memory on {hand.offer.device}; once more on a larger card")

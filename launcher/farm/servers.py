@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,15 +18,14 @@ from .folder import Folder, write_json
 
 @contextmanager
 def farm_server(
-    folder: Folder, host: Path, base: Path, log: Path, threads: int | None = None, python: str | None = None
-) -> Iterator[Server]:
+    folder: Folder, host: Path, base: Path, log: Path, threads: int | None = None, python: str = sys.executable
+) -> Iterator["FarmServer"]:
     """A server that reads the farm's input folder and writes elsewhere: ``server.results`` is its output folder.
 
     Pictures and videos hold no metadata: they would be those of the join's graph; the plan keeps the workflow's.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="betwixt-farm-") as results:
-        more = {} if python is None else {"python": python}
         server = FarmServer(
             host,
             models=[base / "models"],
@@ -38,7 +38,7 @@ def farm_server(
                 results,
                 "--disable-metadata",
             ],
-            **more,
+            python=python,
         )
         server.results = Path(results)
         with server:

@@ -14,8 +14,8 @@ from ..failures import ExecutionFailed, Failure, ServerLost
 from ..graph import title
 from .folder import PLAN, Folder
 from .plan import read_plan
-from .servers import farm_server
-from .units import machine_of, make_unit
+from .servers import FarmServer, farm_server
+from .units import Machine, machine_of, make_unit
 
 OUT_OF_MEMORY = ("OutOfMemoryError", "AcceleratorError")
 
@@ -33,34 +33,36 @@ class ServerEngine:
         self.folder.make()
         self.plan = read_plan(self.folder)
         self.threads = options.get("threads")
-        self.host, self.base, self.python = (options.get(name) for name in ("host", "base", "python"))
-        if self.host is None:
+        if options.get("host") is None:
             from ..setup import prepare
 
             ready = prepare()
-            self.host, self.base, self.python = str(ready.host.path), str(ready.base), ready.python
+            self.host, self.base, self.python = ready.host.path, ready.base, ready.python
+        else:
+            self.host, self.base, self.python = Path(options["host"]), Path(options["base"]), options["python"]
         self.now = ""
         self._stack = contextlib.ExitStack()
-        self._server = self._client = self._machine = None
+        self._running: tuple[FarmServer, Client, Machine] | None = None
 
     def about(self) -> dict:
         """{"models", "memory", "device"}; starts the server."""
-        self._start()
-        return {"models": sorted(self._machine.models), **{k: self._machine.about[k] for k in ("memory", "device")}}
+        _, _, machine = self._started()
+        return {"models": sorted(machine.models), **{key: machine.about[key] for key in ("memory", "device")}}
 
-    def _start(self) -> None:
-        if self._server is not None and self._server.alive:
-            return
+    def _started(self) -> tuple[FarmServer, Client, Machine]:
+        if self._running is not None and self._running[0].alive:
+            return self._running
         self.close()
         log = self.folder.logs / f"worker-{socket.gethostname()}-{os.getpid()}.log"
-        server = farm_server(self.folder, Path(self.host), Path(self.base), log, self.threads, self.python)
-        self._server = self._stack.enter_context(server)
-        self._client = self._stack.enter_context(Client(self._server.url))
-        self._machine = machine_of(self._client, Path(self.base), self.threads)
+        context = farm_server(self.folder, self.host, self.base, log, self.threads, self.python)
+        server = self._stack.enter_context(context)
+        client = self._stack.enter_context(Client(server.url))
+        self._running = server, client, machine_of(client, self.base, self.threads)
+        return self._running
 
     def make(self, number: int) -> dict:
         """The manifest of a unit that was made."""
-        self._start()
+        server, client, machine = self._started()
         unit = self.plan.units[number - 1]
         graph = self.plan.graph_of(unit)
 
@@ -69,13 +71,13 @@ class ServerEngine:
                 self.now = f"{title(graph, event.node)} {event.value:.0f}/{event.maximum:.0f}"
 
         try:
-            return make_unit(self.plan, unit, self.folder, self._client, self._server.results, self._machine, watch)
+            return make_unit(self.plan, unit, self.folder, client, server.results, machine, watch)
         finally:
             self.now = ""
 
     def close(self) -> None:
+        self._running = None
         self._stack.close()
-        self._server = self._client = None
 
 
 class Parcel:

@@ -99,12 +99,12 @@ def stylise_clip(
     """
     keys.check_clip(len(frames), *frames.shape[1:3])
     intervals = plan_intervals(len(frames), keys.numbers, options.cuts)
-    part = range(len(intervals)) if options.part is None else options.part
-    wanted_frames = frames_of_part(intervals, part, len(frames))
+    chosen = range(len(intervals)) if options.part is None else options.part
+    wanted_frames = frames_of_part(intervals, chosen, len(frames))
     for index, number in enumerate(keys.numbers):
         if number in wanted_frames:
             yield number, _composited(frames, number, keys.frames[index].float(), region)
-    intervals = intervals[part.start : part.stop]
+    intervals = intervals[chosen.start : chosen.stop]
     wanted = None if region is None else region.wanted()
     made = propagate(frames, keys, intervals, flow, options.propagation, device, options.together, wanted, progress)
     for interval in made:
