@@ -120,6 +120,18 @@ class Client:
         with self._open(path) as answer:
             return self._read(answer.read(), path, shape)
 
+    def names(self, path: str) -> list[str]:
+        """The list of texts that GET ``path`` answers with."""
+        with self._open(path) as answer:
+            body = answer.read()
+        try:
+            found = json.loads(body)
+        except (ValueError, RecursionError):
+            found = None
+        if not answers.has_shape(found, [str]):
+            raise ServerRefused(self.url + path, 200, body)
+        return found
+
     def _read(self, body: bytes, path: str, shape: answers.Shape) -> dict:
         return answers.read_answer(body, self.url + path, shape)
 

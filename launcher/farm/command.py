@@ -8,12 +8,12 @@ from ..failures import EXIT_CODES, Failure, UsageMistake
 WITHOUT_HOST = ("status", "export")  # need nothing but Python
 NO_RAY = (
     "'farm run' needs Ray, an optional extra, which is not installed for {python}. Install it with\n"
-    '  "{python}" -m pip install "ray>=2.40,<3"\n'
+    '  "{python}" -m pip install "ray>=2.60,<3"\n'
     "or use another engine: 'farm export OUT --to commands' (or openjd) writes the same units for it."
 )
 ABOUT_RAY = (
-    "Ray carries out what anybody who reaches its ports asks for; versions before 2.52 know no authentication at all, "
-    "later ones a token. A local run binds everything to 127.0.0.1. Start a cluster in a network of its own only."
+    "The ComfyUI servers listen on 127.0.0.1. Ray itself listens on this machine's network address, and carries out "
+    "what anybody says who has its token; versions before 2.52 have none. Run it in a network you trust."
 )
 
 

@@ -54,7 +54,7 @@ def require_ray():
 
 @contextmanager
 def cluster(address: str | None, workers: int | None) -> Iterator[tuple[Any, int]]:
-    """(ray, number of workers): an own cluster on the loopback address, or a running one.
+    """(ray, number of workers): an own cluster on this machine, or a running one.
 
     Raises:
         UsageMistake: nobody, or no Ray, answers at the address.
@@ -218,14 +218,12 @@ class Driver:
             say(f"  {name} was lost ({_first_line(error)})")
             self._replace(hand, _first_line(error))
             return
-        except self.ray.exceptions.RayTaskError as error:
-            if what != "about":
-                raise
+        if "fault" in answer:
             del self.hands[name]
             self.ray.kill(hand.actor)
             if not self.hands:
-                raise Failure(f"{name} could not start: {error.cause}") from error
-            say(f"  {name} could not start, the others go on: {error.cause}")
+                raise Failure(f"{name} could not start: {answer['fault']}")
+            say(f"  {name} could not start, the others go on: {answer['fault']}")
             return
         if what == "about":
             if not any(other.offer for other in self.hands.values()):

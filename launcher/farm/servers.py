@@ -5,6 +5,7 @@ import json
 import platform
 import sys
 import tempfile
+import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,8 +64,8 @@ def device_of(client: Client) -> dict:
 def model_files(client: Client) -> set[str]:
     """The names of all model files that a server sees, in all its folders."""
     names: set[str] = set()
-    for kind in client.get("/models"):
-        names |= set(client.get(f"/models/{kind}"))
+    for kind in client.names("/models"):
+        names |= set(client.names(f"/models/{urllib.parse.quote(kind)}"))
     return names
 
 

@@ -121,7 +121,10 @@ class Worker:
 
     def about(self) -> dict:
         """What the engine says of itself, and "copies": whether files are to be sent and fetched."""
-        return {**self._engine.about(), "copies": self._own is not None}
+        try:
+            return {**self._engine.about(), "copies": self._own is not None}
+        except Failure as error:  # as plain data: not every exception can be sent
+            return {"fault": str(error)}
 
     def progress(self) -> str:
         return getattr(self._engine, "now", "")

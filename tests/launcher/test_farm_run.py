@@ -24,7 +24,7 @@ ENGINE = "support.farm_engines:SleepingEngine"
 @pytest.fixture(scope="module")
 def ray():
     """One small cluster for all tests of this file."""
-    pytest.importorskip("ray", reason="Ray is not installed (an optional extra: pip install 'ray>=2.40,<3')")
+    pytest.importorskip("ray", reason="Ray is not installed (an optional extra: pip install 'ray>=2.60,<3')")
     with cluster(None, 4) as (module, count):
         assert count == 4
         yield module
