@@ -97,6 +97,7 @@ SMALL = {  # node -> inputs other than the defaults, so that a case takes a frac
     "BetwixtInbetweenConditioning": {"width": SIZE, "height": SIZE, "frame_count": FRAMES},
     "BetwixtFitKeyFrames": {"width": SIZE, "height": SIZE},
     "BetwixtFindMotionLayers": {"detail": "quick"},
+    "BetwixtSaveSegment": {"masks": torch.ones(FRAMES, SIZE, SIZE)},
     "BetwixtGuideFrames": {"frame_count": FRAMES, "confidence": torch.ones(FRAMES, SIZE, SIZE)},
     "BetwixtInbetweenWithoutModel": {"frame_count": 3, "detail": "quick"},
     "BetwixtFitFrames": {"resolution": SIZE},
