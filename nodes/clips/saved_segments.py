@@ -163,9 +163,11 @@ class LoadSegment(CheckedNode):
 
     @classmethod
     def fingerprint_inputs(cls, name, numbers):
+        if name is None or numbers is None:  # comes over a wire, as from 'Save Segment': that node's inputs decide
+            return ""
         try:
             return [(path, os.stat(path).st_mtime_ns, os.stat(path).st_size) for path in _paths(name, numbers)]
-        except (BetwixtError, OSError, TypeError):
+        except (BetwixtError, OSError):
             return float("nan")
 
     @classmethod
