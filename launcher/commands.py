@@ -31,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
 
     test = commands.add_parser("test", help="run all tests (installs the test requirements)")
     test.add_argument("--no-frontend", action="store_true", help="leave out the tests that need Chromium")
+    test.add_argument("--long", action="store_true", help="as well the tests that take minutes each")
 
     run = commands.add_parser(
         "run",

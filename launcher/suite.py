@@ -28,20 +28,21 @@ def check_complete(args) -> None:
 def checks(args) -> dict[str, list[str]]:
     """Name -> arguments of the interpreter, in the order they run."""
     golden = sorted(str(folder) for folder in (PACK / "tests" / "golden").iterdir() if folder.is_dir())
-    chosen = ["-m", "not frontend"] if args.no_frontend else []
+    left_out = {"frontend": args.no_frontend, "long": not args.long}
+    chosen = " and ".join(f"not {marker}" for marker, out in left_out.items() if out)
     side_by_side = ["-n", str(min(os.cpu_count() or 1, MOST_WORKERS)), "--dist", "loadfile"]
     return {
         "ruff check": ["-m", "ruff", "check", "."],
         "ruff format": ["-m", "ruff", "format", "--check", "."],
         "types": ["-m", "tools.check_types"],
         "parity": ["-m", "tests.parity", *golden],
-        "pytest": ["-m", "pytest", "tests", *side_by_side, *chosen],
+        "pytest": ["-m", "pytest", "tests", *side_by_side, "-m", chosen],
         "oldest ComfyUI": ["-m", "tools.host_matrix", "--hosts", "floor"],
     }
 
 
 def test(args, host: Path) -> int:
-    """The command. ``args``: no_frontend. Returns 0 if everything passed, else 1."""
+    """The command. ``args``: no_frontend, long. Returns 0 if everything passed, else 1."""
     environment = {**os.environ, **ONE_THREAD, "COMFYUI_PATH": str(host)}
     began, failed = time.monotonic(), []
     for name, arguments in checks(args).items():

@@ -64,7 +64,7 @@ def test_the_suite_ends_with_one_plain_line(monkeypatch, capsys, results, code, 
         return types.SimpleNamespace(returncode=results[len(commands_run) - 1])
 
     monkeypatch.setattr(subprocess, "run", run)
-    assert suite.test(types.SimpleNamespace(no_frontend=True), Path("/host")) == code
+    assert suite.test(types.SimpleNamespace(no_frontend=True, long=False), Path("/host")) == code
     assert [command[1] for command, _ in commands_run] == [
         "ruff",
         "ruff",
@@ -73,7 +73,7 @@ def test_the_suite_ends_with_one_plain_line(monkeypatch, capsys, results, code, 
         "pytest",
         "tools.host_matrix",
     ]
-    assert commands_run[-2][0][-2:] == ["-m", "not frontend"]
+    assert commands_run[-2][0][-2:] == ["-m", "not frontend and not long"]
     assert {env["OMP_NUM_THREADS"] for _, env in commands_run} == {"1"}
     *_, left_out, last = capsys.readouterr().out.splitlines()
     assert left_out == suite.FRONTEND_LEFT_OUT and verdict in last

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 
+import pytest
 from betwixt.launcher.folders import PACK
 
 SET_UP = """
@@ -83,6 +84,7 @@ def test_two_checkouts_fetch_into_one_cache_once(tmp_path):
     ]
 
 
+@pytest.mark.long
 def test_two_demos_write_one_folder_together(tmp_path):
     began = time.monotonic()
     both(DEMO, str(tmp_path))

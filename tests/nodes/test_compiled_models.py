@@ -27,6 +27,7 @@ def test_tooncrafter_is_one_graph(tooncrafter, compiled):
     assert torch.equal(sample(compiled(tooncrafter.model, fullgraph=True), positive, negative, latent), plain)
 
 
+@pytest.mark.long
 def test_svd_with_both_directions_is_one_graph(host, compiled):
     from betwixt.nodes.fcvg.conditioning import InbetweenConditioningNode
     from betwixt.nodes.fcvg.sampling import Inbetween

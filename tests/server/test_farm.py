@@ -38,7 +38,12 @@ def video_source(graph: dict) -> list:
     return node["inputs"]["images"]
 
 
-@pytest.mark.parametrize("name", CASES)
+QUICK = "Inbetweens without a model"
+
+
+@pytest.mark.parametrize(
+    "name", [name if name == QUICK else pytest.param(name, marks=pytest.mark.long) for name in CASES]
+)
 def test_parts_joined_are_the_whole_run(name, request):
     changes, kinds, count = CASES[name]
     graph = api_graph(name)
