@@ -20,11 +20,13 @@ from support.farm_engines import made
 ROOT = Path(__file__).parents[2]
 ENGINE = "support.farm_engines:SleepingEngine"
 
+NO_RAY = "Ray is not installed (an optional extra: pip install 'ray>=2.60,<3')"
+
 
 @pytest.fixture(scope="module")
 def ray():
     """One small cluster for all tests of this file."""
-    pytest.importorskip("ray", reason="Ray is not installed (an optional extra: pip install 'ray>=2.60,<3')")
+    pytest.importorskip("ray", reason=NO_RAY)
     with cluster(None, 4) as (module, count):
         assert count == 4
         yield module
@@ -100,7 +102,7 @@ def test_without_ray_a_sentence_says_what_to_install(tmp_path, monkeypatch, caps
     "address, text", [("ray://127.0.0.1:1", "nobody answers there"), ("nonsense", "expected ray://")]
 )
 def test_an_address_that_is_no_ray(address, text):
-    pytest.importorskip("ray")
+    pytest.importorskip("ray", reason=NO_RAY)
     from betwixt.launcher.failures import UsageMistake
 
     with pytest.raises(UsageMistake, match=text), cluster(address, None):
@@ -108,7 +110,7 @@ def test_an_address_that_is_no_ray(address, text):
 
 
 def test_a_killed_driver_leaves_what_is_finished_and_no_process(tmp_path):
-    pytest.importorskip("ray")
+    pytest.importorskip("ray", reason=NO_RAY)
     write_plan(tmp_path, [40] * 12)
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import betwixt, pathlib\n"

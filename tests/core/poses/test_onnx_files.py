@@ -6,6 +6,7 @@ import sys
 import types
 
 import numpy as np
+import onnx
 import pytest
 from betwixt.common.errors import BetwixtError
 from betwixt.common.files.file_hash import sha256_of
@@ -16,7 +17,6 @@ from betwixt.fcvg_core.poses.onnx_session import OpenCVSession, open_session, ru
 
 from support.models import onnx_networks
 
-onnx = pytest.importorskip("onnx")
 NETWORKS = {"detector": (onnx_networks.detector, 32), "pose": (onnx_networks.pose, 16)}
 
 
