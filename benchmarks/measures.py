@@ -172,7 +172,7 @@ def main() -> int:
     report, parts = Report("measures", given), given.parts.split(",")
     if "time" in parts:
         width, height = map(int, given.size.split("x"))
-        title = f"{given.frames} frames of {given.size}, processor seconds without LPIPS and without the flow"
+        title = f"{given.frames} frames of {given.size}, each measure once, without LPIPS; the flow is given"
         with report.table("time", title, ["measure", "processor seconds"]) as table:
             total = 0.0
             for name, work in works(given.frames, width, height, distinct=10).items():

@@ -39,9 +39,12 @@ def end_frame_error(frames: torch.Tensor, start: torch.Tensor, end: torch.Tensor
 def mean_lab(picture: torch.Tensor) -> np.ndarray:
     """Mean CIE Lab (D65) of an sRGB picture float32 [H, W, 3] 0..1: float64 (3,), L 0..100."""
     (values,) = pictures(picture[None])
-    linear = np.where(values > 0.04045, cv2.pow((values + 0.055) / 1.055, 2.4), values / 12.92)
+    linear = cv2.pow(cv2.addWeighted(values, 1 / 1.055, values, 0, 0.055 / 1.055), 2.4)
+    np.copyto(linear, values / np.float32(12.92), where=values <= 0.04045)
     xyz = cv2.transform(linear, RGB_TO_XYZ / WHITE[:, None])
-    x, y, z, _ = cv2.mean(np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116))
+    roots = np.cbrt(xyz)
+    np.copyto(roots, cv2.addWeighted(xyz, 24389 / 27 / 116, xyz, 0, 16 / 116), where=xyz <= 216 / 24389)
+    x, y, z, _ = cv2.mean(roots)
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 

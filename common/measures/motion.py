@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import torch
-from kornia.geometry.transform import remap
+from torch.nn.functional import grid_sample
 
 from ..errors import BetwixtError
 from .measurement import MeanMap, Measurement, channel_mean, mean, pictures
@@ -21,11 +22,15 @@ def warped(frame: torch.Tensor, flow: torch.Tensor) -> tuple[np.ndarray, np.ndar
         float32 (H, W, 3), and bool (H, W): which pixels were read inside the frame.
     """
     height, width = flow.shape[:2]
-    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    at_x, at_y = x + flow[..., 0], y + flow[..., 1]
-    moved = remap(frame.movedim(-1, 0)[None], at_x[None], at_y[None], padding_mode="border", align_corners=True)
-    inside = (at_x >= 0) & (at_x <= width - 1) & (at_y >= 0) & (at_y <= height - 1)
-    return moved[0].movedim(0, -1).numpy(), inside.numpy()
+    across, down = flow[..., 0].numpy(), flow[..., 1].numpy()
+    at = np.empty((height, width, 2), np.float32)
+    x = np.add(across, np.arange(width, dtype=np.float32), out=at[..., 0])
+    y = np.add(down, np.arange(height, dtype=np.float32)[:, None], out=at[..., 1])
+    inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    to_unit = [[2 / max(width - 1, 1), 0, -1], [0, 2 / max(height - 1, 1), -1]]  # as align_corners places -1 and 1
+    grid = torch.from_numpy(cv2.transform(at, np.array(to_unit, np.float32)))
+    moved = grid_sample(frame.movedim(-1, 0)[None], grid[None], padding_mode="border", align_corners=True)
+    return cv2.merge(list(moved[0].numpy())), inside
 
 
 def _squared_error(
@@ -51,7 +56,7 @@ def _squared_error(
                 "The measure needs pixels that both frames show.",
                 "Measure the shots of the clip one by one, or use another flow model.",
             )
-        squared = channel_mean(np.square(target - rebuilt))
+        squared = channel_mean(cv2.pow(cv2.subtract(target, rebuilt, rebuilt), 2))
         values.append(float(squared[seen].mean(dtype=np.float64)))
         heat.add(squared, seen)
     return values, heat.mean()
@@ -103,8 +108,8 @@ def pace(backward: torch.Tensor, occluded: torch.Tensor) -> np.ndarray:
     """
     steps = []
     for flow, hidden in zip(backward, occluded, strict=True):
-        length = torch.linalg.vector_norm(flow, dim=-1)
-        steps.append(float(length[~hidden].mean()) if bool((~hidden).any()) else float(length.mean()))
+        length, seen = cv2.magnitude(*cv2.split(flow.numpy())), ~hidden.numpy()
+        steps.append(float((length[seen] if seen.any() else length).mean(dtype=np.float64)))
     way = np.concatenate([[0.0], np.cumsum(steps)])
     if way[-1] < 1e-6 * len(steps):
         raise BetwixtError(

@@ -61,11 +61,17 @@ class Similarity:
     Keeps its intermediate pictures: fresh memory for each would take longer than the arithmetic.
     """
 
-    def __init__(self, height: int, width: int):
-        self._kept = [np.empty((height, width, 3), np.float32) for _ in range(6)]
+    def __init__(self, *shape: int):
+        self._kept = [np.empty(shape, np.float32) for _ in range(6)]
 
     def __call__(self, one: np.ndarray, two: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """float32 (H, W, 3) twice -> both terms, (H - 10, W - 10, 3) each, valid until the next call."""
+        """float32 (H, W, C) twice -> both terms, (H - 10, W - 10, C) each, valid until the next call."""
+        inner = slice(WINDOW // 2, -(WINDOW // 2))
+        luminance, structure = self.with_borders(one, two)
+        return luminance[inner, inner], structure[inner, inner]
+
+    def with_borders(self, one: np.ndarray, two: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same for windows around every pixel, (H, W, C) or (H, W); beyond its border a picture is mirrored."""
         mean1, mean2, product, squares, first, second = self._kept
         # OpenCV's separable filter takes a ninth of the time of a depthwise convolution on the processor
         cv2.sepFilter2D(one, -1, KERNEL, KERNEL, mean1)
@@ -73,14 +79,13 @@ class Similarity:
         cv2.sepFilter2D(cv2.multiply(one, two, first), -1, KERNEL, KERNEL, product)
         cv2.add(cv2.multiply(one, one, first), cv2.multiply(two, two, second), first)
         cv2.sepFilter2D(first, -1, KERNEL, KERNEL, squares)
+        # the same steps above and below each line, so that identical pictures give exactly 1
         means = cv2.multiply(mean1, mean2, first)
         cv2.add(cv2.multiply(mean1, mean1, mean1), cv2.multiply(mean2, mean2, mean2), mean1)
+        covariance = cv2.addWeighted(product, 2, means, -2, C2, product)
+        structure = cv2.divide(covariance, cv2.addWeighted(squares, 1, mean1, -1, C2, squares), product)
         luminance = cv2.divide(_scaled(means, 2, C1, mean2), _scaled(mean1, 1, C1, second), mean2)
-        # the same steps above and below the line, so that identical pictures give exactly 1
-        covariance, variances = cv2.subtract(product, means, product), cv2.subtract(squares, mean1, squares)
-        structure = cv2.divide(_scaled(covariance, 2, C2, product), _scaled(variances, 1, C2, squares), product)
-        inner = slice(WINDOW // 2, -(WINDOW // 2))
-        return luminance[inner, inner], structure[inner, inner]
+        return luminance, structure
 
 
 def _scaled(values: np.ndarray, factor: float, offset: float, out: np.ndarray) -> np.ndarray:
@@ -97,7 +102,7 @@ def ssim(first: torch.Tensor, second: torch.Tensor) -> Measurement:
         BetwixtError: smaller frames.
     """
     _check_side(first, "SSIM", WINDOW)
-    heat, values, similarity = _inner_map(first), [], Similarity(*first.shape[1:3])
+    heat, values, similarity = _inner_map(first), [], Similarity(*first.shape[1:])
     for one, two in zip(pictures(first), pictures(second), strict=True):
         luminance, structure = similarity(one, two)
         product = luminance * structure
@@ -120,7 +125,7 @@ def ms_ssim(first: torch.Tensor, second: torch.Tensor) -> Measurement:
     _check_side(first, "MS-SSIM", SMALLEST_MS_SSIM)
     height, width = first.shape[1:3]
     heat, values, scales = _inner_map(first), [], len(SCALE_WEIGHTS)
-    similarities = [Similarity(height >> scale, width >> scale) for scale in range(scales)]
+    similarities = [Similarity(height >> scale, width >> scale, 3) for scale in range(scales)]
     for one, two in zip(pictures(first), pictures(second), strict=True):
         value = np.ones(3)
         for scale, weight in enumerate(SCALE_WEIGHTS):

@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+from betwixt.common.measures.similarity import Similarity, decibels
 
 EDGES = (40, 100)  # Canny's thresholds
 FARTHEST = 20.0  # px that an edge may be off at most
@@ -12,22 +13,14 @@ def psnr(frame: np.ndarray, truth: np.ndarray, where: np.ndarray | None = None) 
     """Peak signal-to-noise ratio, dB, of uint8 pictures (H, W, 3); ``where`` (H, W) limits it."""
     error = (frame.astype(np.float64) - truth) ** 2
     mean = (error if where is None else error[where]).mean()
-    return float(10 * np.log10(255**2 / max(mean, 1e-9)))
+    return decibels(float(max(mean, 1e-9)) / 255**2)
 
 
 def ssim(frame: np.ndarray, truth: np.ndarray) -> float:
-    """Structural similarity of the brightness (Wang et al. 2004: Gaussian window of 11 px, sigma 1.5)."""
-    a, b = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float64) for picture in (frame, truth))
-
-    def blur(plane):
-        return cv2.GaussianBlur(plane, (11, 11), 1.5)
-
-    mean_a, mean_b = blur(a), blur(b)
-    spread_a, spread_b = blur(a * a) - mean_a**2, blur(b * b) - mean_b**2
-    shared = blur(a * b) - mean_a * mean_b
-    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    quality = (2 * mean_a * mean_b + c1) * (2 * shared + c2)
-    return float((quality / ((mean_a**2 + mean_b**2 + c1) * (spread_a + spread_b + c2))).mean())
+    """Structural similarity of the brightness, mean over all pixels, mirrored borders included."""
+    greys = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255 for picture in (frame, truth)]
+    luminance, structure = Similarity(*greys[0].shape).with_borders(*greys)
+    return float((luminance * structure).mean(dtype=np.float64))
 
 
 def edge_distance(frame: np.ndarray, truth: np.ndarray) -> float:
