@@ -76,14 +76,16 @@ def test_same_seed_same_result_and_inputs_are_kept(problem, engine):
         assert torch.equal(getattr(problem, name), value), name
 
 
-def test_compiled_engine_does_not_depend_on_the_number_of_threads():
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_number_of_threads_changes_nothing(engine, monkeypatch):
+    monkeypatch.setattr(synthesis.torch_engine, "CPU_VALUES", 32 << 10)  # parts of 2048 pixels
     problem = problem_of(painted_scene(140, 64, seed=1))
     threads = torch.get_num_threads()
     try:
         results = []
         for number in (1, 3):
             torch.set_num_threads(number)
-            results.append(synthesise(problem, QUICK, "numba"))
+            results.append(synthesise(problem, QUICK, engine))
     finally:
         torch.set_num_threads(threads)
     assert equal(*results)

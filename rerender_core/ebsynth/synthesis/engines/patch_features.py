@@ -6,6 +6,7 @@ from torch import Tensor
 
 from ..patch_error import replicate
 from ..search_level import Level
+from .helpers import Buffers
 
 DIRECTIONS = 16  # one 32-byte gather per patch
 SAMPLES = 2048  # source patches that the directions are fitted to
@@ -24,8 +25,8 @@ class PatchFeatures:
         """``most``: how many candidates will be asked about at once, at most."""
         self.patch, self.style_channels, self.most = patch, level.style_channels, most
         channels, device = level.source.shape[-1], level.source.device
-        self.gathered = torch.empty(2, most, DIRECTIONS, dtype=torch.int16, device=device)
-        self.differences = torch.empty(most, DIRECTIONS, device=device)
+        self.gathered = Buffers((2, most, DIRECTIONS), torch.int16, device)
+        self.differences = Buffers((most, DIRECTIONS), torch.float32, device)
         roots = level.weights.sqrt().to(device)
         # No projection exceeds the longest patch; one bit is left for differences.
         self.resolution = 16000.0 / (255.0 * patch * float(level.weights.sum().sqrt()))
@@ -85,8 +86,8 @@ class PatchFeatures:
     def lower_bound(self, pixels: Tensor | slice, candidates: Tensor) -> Tensor:
         """float32 [K], at most the patch error of flat target ``pixels`` against flat source ``candidates``; positions
         behind the last source pixel are read as the last."""
-        ours, theirs = self.gathered[:, : len(candidates)]
-        difference = self.differences[: len(candidates)]
+        ours, theirs = self.gathered.mine[:, : len(candidates)]
+        difference = self.differences.mine[: len(candidates)]
         torch.index_select(self.source, 0, candidates.clamp(max=len(self.source) - 1), out=ours)
         if isinstance(pixels, slice):
             theirs = self.target[pixels]

@@ -4,7 +4,8 @@ All pixels of all problems look at one candidate each at a time (a *pass*): the 
 random one. A candidate is dropped by a lower bound of its patch error before the error itself is summed up row by row.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -14,10 +15,11 @@ from ..occupancy import covered
 from ..patch_error import patch_rows, replicate
 from ..search_level import Level, Search, Solution, occupancy_cost, search_radii, usable_centres
 from ..voting import pack_channels, packed_votes, unpack_mean
+from .helpers import Buffers, Helpers
 from .matching import Matching
 from .patch_features import DIRECTIONS, PatchFeatures
 
-CPU_VALUES = 640 << 10  # handled at once, in buffers that are kept: fresh memory costs more than the arithmetic
+CPU_VALUES = 256 << 10  # handled at once by a helper, so that they stay in its cache
 DEVICE_VALUES = 16 << 20
 REFRESH_SHARE = 500  # the occupancy map is made anew once 1 / this of all pixels have changed their match
 MULTIPLIER, INCREMENT = 6364136223846793005, 1442695040888963407  # Knuth's MMIX generator, one state per pixel
@@ -25,7 +27,8 @@ MULTIPLIER, INCREMENT = 6364136223846793005, 1442695040888963407  # Knuth's MMIX
 
 def solve(level: Level, nnf: Tensor, search: Search, step: Callable[[], None]) -> Solution:
     """See :class:`.search_level.Engine`."""
-    return _Matching(level, nnf, search).solve(step)
+    with Helpers(level.source.device) as helpers:
+        return _Matching(level, nnf, search, helpers).solve(step)
 
 
 class _Matching(Matching):
@@ -35,16 +38,16 @@ class _Matching(Matching):
     within a patch of it; patches there cost infinitely much.
     """
 
-    def __init__(self, level: Level, nnf: Tensor, search: Search):
+    def __init__(self, level: Level, nnf: Tensor, search: Search, helpers: Helpers):
         super().__init__(level, nnf, search)
-        device = level.source.device
+        self.helpers, device = helpers, level.source.device
         self.area = self.source_height * self.source_width
         values = CPU_VALUES if device.type == "cpu" else DEVICE_VALUES
         row_length = search.patch * level.source.shape[-1]
         self.chunk = min(values // DIRECTIONS, nnf[..., 0].numel())
         self.row_chunk = max(min(values // row_length, nnf[..., 0].numel()), 1)
-        self.row_buffers = torch.empty(2, self.row_chunk, row_length, dtype=torch.uint8, device=device)
-        self.float_buffers = torch.empty(2, self.row_chunk, row_length, device=device)
+        self.row_buffers = Buffers((3, self.row_chunk, row_length), torch.uint8, device)
+        self.float_buffers = Buffers((self.row_chunk, row_length), torch.float32, device)
         reach = self.radius * self.source_width + self.radius
         self.none, self.places = self.b * self.area + reach, self.b * self.area + 2 * reach + 1
 
@@ -98,9 +101,12 @@ class _Matching(Matching):
         count = torch.bincount(self.match, minlength=self.places)[: self.b * self.area]
         self.count = F.pad(count.float(), (0, self.places - len(count)))
         self._refresh_occupancy()
-        matched = torch.nonzero(self.match < self.none)[:, 0]
-        for modulated, few in self._by_modulation(matched):
-            pixels = matched if few is None else matched.index_select(0, few)
+        self.helpers.each(self._measure, torch.nonzero(self.match < self.none)[:, 0].split(self.chunk))
+
+    def _measure(self, part: Tensor) -> None:
+        """Errors of the matches of these pixels."""
+        for modulated, few in self._by_modulation(part):
+            pixels = part if few is None else part.index_select(0, few)
             unlimited = torch.full(pixels.shape, torch.inf, device=pixels.device)
             _, self.error[pixels] = self._errors_below(pixels, self.match.index_select(0, pixels), unlimited, modulated)
 
@@ -119,8 +125,8 @@ class _Matching(Matching):
         candidate[here] = match[there] + down * self.source_width + right
         candidate = candidate.flatten()
         different = (candidate != self.match) & (self.match < self.none)
-        pixels = torch.nonzero(different)[:, 0]
-        self._consider((part, candidate[part]) for part in pixels.split(self.chunk))
+        parts = torch.nonzero(different)[:, 0].split(self.chunk)
+        self._consider(parts, lambda number: candidate.index_select(0, parts[number]))
 
     def random_search(self, active: Tensor | None) -> None:
         where = self.everywhere
@@ -130,9 +136,13 @@ class _Matching(Matching):
             parts = [slice(start, start + self.chunk) for start in range(0, len(self.match), self.chunk)]
         else:
             parts = torch.nonzero(where)[:, 0].split(self.chunk)
-        centres = [(part, *self._split(_at(self.match, part))) for part in parts]
+        centres = self.helpers.each(lambda part: self._split(_at(self.match, part)), parts)
+
+        def offer(radius: int, number: int) -> Tensor:
+            return self._random_places(parts[number], radius, *centres[number])
+
         for radius in self.radii:
-            self._consider((part, self._random_places(part, radius, *centre)) for part, *centre in centres)
+            self._consider(parts, partial(offer, radius))
 
     def _split(self, match: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x and y of flat positions in their source, and the flat position of the source's first pixel."""
@@ -153,36 +163,41 @@ class _Matching(Matching):
         new_x = draw(x, self.source_width, 43)
         return draw(y, self.source_height, 22).mul_(self.source_width).add_(new_x).add_(first)
 
-    def _consider(self, offers: Iterator[tuple[Tensor | slice, Tensor]]) -> None:
+    def _consider(self, parts: Sequence[Tensor | slice], offer: Callable[[int], Tensor]) -> None:
         """One pass: take the candidates that lower error plus occupancy cost.
 
         Args:
-            offers: pixels (indices or a slice) and a candidate for each; no pixel twice.
+            parts: pixels (indices or slices), no pixel twice.
+            offer: a candidate for each pixel of the part with this number.
         """
-        kept: list[Tensor] = []
-        candidates_kept: list[Tensor] = []
-        limits_kept: list[Tensor] = []
-        for part, candidate in offers:
-            match = _at(self.match, part)
-            limit = (
-                self.cost.index_select(0, match).sub_(self.cost.index_select(0, candidate)).add_(_at(self.error, part))
-            )
-            bound = self.features.lower_bound(part, candidate)
-            if self.scaled is not None:
-                bound = bound.masked_fill(_at(self.scaled, part), 0.0)
-            keep = torch.nonzero((bound < limit).logical_and_(candidate != match))[:, 0]
-            kept.append(keep + part.start if isinstance(part, slice) else part.index_select(0, keep))
-            candidates_kept.append(candidate.index_select(0, keep))
-            limits_kept.append(limit.index_select(0, keep))
-        if not kept:
+
+        def judge(number: int) -> list[tuple[Tensor, Tensor, Tensor]]:
+            return self._better(parts[number], offer(number))
+
+        taken = [one for some in self.helpers.each(judge, range(len(parts))) for one in some]
+        if not taken:
             return
-        every = torch.cat(kept), torch.cat(candidates_kept), torch.cat(limits_kept)
-        for modulated, few in self._by_modulation(every[0]):
-            pixels, candidates, limits = every if few is None else (values.index_select(0, few) for values in every)
-            better, error = self._errors_below(pixels, candidates, limits, modulated)
-            self._move(pixels.index_select(0, better), candidates.index_select(0, better), error)
+        self._move(*(torch.cat(values) for values in zip(*taken, strict=True)))
         if self.unseen_moves * REFRESH_SHARE > len(self.match):
             self._refresh_occupancy()
+
+    def _better(self, part: Tensor | slice, candidate: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Of the pixels of a part those whose candidates are better than their matches, the candidates and their
+        errors; modulated patches apart."""
+        match = _at(self.match, part)
+        limit = self.cost.index_select(0, match).sub_(self.cost.index_select(0, candidate)).add_(_at(self.error, part))
+        bound = self.features.lower_bound(part, candidate)
+        if self.scaled is not None:
+            bound = bound.masked_fill(_at(self.scaled, part), 0.0)
+        keep = torch.nonzero((bound < limit).logical_and_(candidate != match))[:, 0]
+        kept = keep + part.start if isinstance(part, slice) else part.index_select(0, keep)
+        every = kept, candidate.index_select(0, keep), limit.index_select(0, keep)
+        taken = []
+        for modulated, few in self._by_modulation(kept):
+            pixels, candidates, limits = every if few is None else (values.index_select(0, few) for values in every)
+            better, error = self._errors_below(pixels, candidates, limits, modulated)
+            taken.append((pixels.index_select(0, better), candidates.index_select(0, better), error))
+        return taken
 
     def _by_modulation(self, pixels: Tensor) -> list[tuple[bool, Tensor | None]]:
         """Which of the pixels (indices, None = all) have patches without and with modulation."""
@@ -215,18 +230,21 @@ class _Matching(Matching):
     def _row_errors(self, ours: Tensor, theirs: Tensor, rows: list[int], modulated: bool) -> Tensor:
         """Errors of patches, given by their top left corners, in these of their rows."""
         count = len(ours)
-        our_row, their_row = self.row_buffers[:, :count]
-        difference, their_values = self.float_buffers[:, :count]
+        our_row, their_row, high = self.row_buffers.mine[:, :count]
+        difference = self.float_buffers.mine[:count]
         total = torch.zeros(count, device=ours.device)
         for row in rows:
             torch.index_select(self.source_rows, 0, ours + row * self.source_width, out=our_row)
             there = theirs + row * self.target_width
             torch.index_select(self.target_rows, 0, there, out=their_row)
-            difference.copy_(our_row).sub_(their_values.copy_(their_row))
+            # The absolute difference in bytes: four times as many at a time as in floats.
+            torch.maximum(our_row, their_row, out=high)
+            torch.minimum(our_row, their_row, out=our_row)
+            difference.copy_(high.sub_(our_row))
             difference.mul_(difference)
             if modulated and self.scale_rows is not None:
                 torch.index_select(self.scale_rows, 0, there, out=their_row)
-                difference.mul_(their_values.copy_(their_row).div_(255.0))
+                difference.mul_(their_row.float().div_(255.0))
             total.addmv_(difference, self.row_weights)
         return total
 

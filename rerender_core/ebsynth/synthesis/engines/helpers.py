@@ -1,0 +1,62 @@
+"""Threads that share a pass of the vectorised engine (docs/methods/ebsynth.md, Vectorised engine)."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import local
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+
+class Helpers:
+    """On the CPU as many threads as torch has, each of which runs whole chains of operations on its own parts.
+
+    Meanwhile an operation keeps to its thread: splitting each of hundreds of small ones over all cores costs more than
+    it gains, most of all where other work shares the cores. On a device there is one caller and one part.
+    """
+
+    def __init__(self, device: torch.device):
+        self._threads = torch.get_num_threads() if device.type == "cpu" else 1
+        self._pool: ThreadPoolExecutor | None = None
+
+    def __enter__(self) -> "Helpers":
+        if self._threads > 1:
+            torch.set_num_threads(1)  # threads take over what holds when they first compute
+            self._pool = ThreadPoolExecutor(self._threads)
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+            torch.set_num_threads(self._threads)
+
+    def each(self, work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
+        """The results for all parts, in order. Works must not write where others read."""
+        if self._pool is None or len(parts) < 2:
+            return [work(part) for part in parts]
+        inference = torch.is_inference_mode_enabled()  # holds for a thread
+
+        def alone(part: Part) -> Result:
+            with torch.inference_mode(inference):
+                return work(part)
+
+        return list(self._pool.map(alone, parts))
+
+
+class Buffers:
+    """Memory of one shape that each thread has of its own and keeps: fresh memory costs more than the arithmetic."""
+
+    def __init__(self, shape: tuple[int, ...], kind: torch.dtype, device: torch.device):
+        self._make = lambda: torch.empty(shape, dtype=kind, device=device)
+        self._local = local()
+
+    @property
+    def mine(self) -> Tensor:
+        """This thread's."""
+        if not hasattr(self._local, "tensor"):
+            self._local.tensor = self._make()
+        return self._local.tensor
