@@ -32,7 +32,7 @@ PARTS = {
     "FLOW": ("optical flow", ("forward", "backward", "occlusion", "pairs")),
     "STYLIZED_KEYS": ("painted key frames with their numbers", ("frames", "numbers")),
     "PATCH_SETTINGS": ("settings of the patch synthesis", ("synthesis", "weights")),
-    "PROPAGATION": ("a propagated clip", ("parts", "keys", "frames")),
+    "PROPAGATION": ("a propagated clip", ("parts", "clip")),
     "INTERP_MODEL": ("a frame interpolation model", ("model", "load_device", "model_dtype")),
     "KEYFRAME_CONSTRAINTS": ("a chain of constraints", ("cross_frame", "added")),
 }

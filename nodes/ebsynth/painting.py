@@ -16,6 +16,7 @@ from ...rerender_core.ebsynth.plan import frames_of_part, plan_intervals
 from ...rerender_core.ebsynth.propagation import PropagatedInterval, PropagationOptions, needed_pairs, propagate
 from ...rerender_core.ebsynth.stylisation import ClipOptions, Region, finish_interval, stylise_clip
 from ...rerender_core.ebsynth.stylised_keys import StylisedKeys
+from ...rerender_core.flow.estimation import Flow, FlowModel
 from .. import sockets
 from ..checked_node import CheckedNode
 from ..host.services.masks import usable_mask
@@ -42,16 +43,28 @@ BYTES_PER_PIXEL = 600  # of one synthesis with four guides at patch 5, torch eng
 
 
 @dataclass(frozen=True)
-class PropagatedClip:
-    """What 'EbSynth Propagate' hands to 'EbSynth Blend': every interval, with the clip and its key frames; of them the
-    ``numbers`` are wanted."""
+class ClipToPaint:
+    """A clip, its painted key frames and its motion, checked to fit each other; the frames ``numbers`` are wanted."""
 
     frames: torch.Tensor
     keys: StylisedKeys
-    parts: tuple[PropagatedInterval, ...]
+    motion: FlowModel | Flow
     options: ClipOptions
     region: Region | None
     numbers: range
+
+    def report(self, painted: torch.Tensor) -> str:
+        """Colour drift of the wanted frames against the key frames."""
+        masks = None if self.region is None else self.region.masks > 0.5
+        return drift_report(colour_drift(painted, self.keys, masks, self.numbers.start), self.numbers.start)
+
+
+@dataclass(frozen=True)
+class PropagatedClip:
+    """What 'EbSynth Propagate' hands to 'EbSynth Blend'."""
+
+    clip: ClipToPaint
+    parts: tuple[PropagatedInterval, ...]
 
 
 def _clip_inputs() -> list[io.Input]:
@@ -63,9 +76,10 @@ def _clip_inputs() -> list[io.Input]:
     ]
 
 
-def _prepared(frames, keys, scene_cuts, mask, mask_use, feather, flow_model, flow, settings, wanted, node_id):
-    """The checked clip, its motion, options, region and the numbers of the wanted frames; nothing is computed before
-    all of it is known to fit."""
+def _clip_to_paint(
+    frames, keys, scene_cuts, mask, mask_use, feather, flow_model, flow, settings, wanted, node_id
+) -> ClipToPaint:
+    """The inputs of a node, checked; nothing is computed before all of it is known to fit."""
     frames = rgb_frames(frames, "frames")
     keys.check_clip(len(frames), *frames.shape[1:3])
     cuts = find_cuts(frames) if scene_cuts == "find" else ()
@@ -93,12 +107,7 @@ def _prepared(frames, keys, scene_cuts, mask, mask_use, feather, flow_model, flo
         region = Region.of(mask, len(frames), *frames.shape[1:3], mask_use == "before", feather)
     together = _together(frames, len(intervals))
     options = ClipOptions(settings or PropagationOptions(), cuts=cuts, together=together, part=part)
-    return frames, flow_model if flow is None else flow, options, region, numbers
-
-
-def _report(painted: torch.Tensor, keys: StylisedKeys, region: Region | None, numbers: range) -> str:
-    masks = None if region is None else region.masks > 0.5
-    return drift_report(colour_drift(painted, keys, masks, numbers.start), numbers.start)
+    return ClipToPaint(frames, keys, flow_model if flow is None else flow, options, region, numbers)
 
 
 def _together(frames: torch.Tensor, intervals: int) -> int:
@@ -186,36 +195,29 @@ class StyliseClip(CheckedNode):
         settings=None,
         intervals="",
     ) -> io.NodeOutput:
-        frames, motion, options, region, numbers = _prepared(
-            frames,
-            keys,
-            scene_cuts,
-            mask,
-            mask_use,
-            feather,
-            flow_model,
-            flow,
-            settings,
-            intervals,
-            cls.hidden.unique_id,
+        node_id = cls.hidden.unique_id
+        clip = _clip_to_paint(
+            frames, keys, scene_cuts, mask, mask_use, feather, flow_model, flow, settings, intervals, node_id
         )
-        options = replace(options, blend=BlendOptions(mode=blend))
+        options = replace(clip.options, blend=BlendOptions(mode=blend))
         device = management.get_torch_device()
-        progress = NodeProgress(cls.hidden.unique_id)
-        out, finished = frames[numbers.start : numbers.stop].clone(), 0
+        first, finished = clip.numbers.start, 0
+        out = clip.frames[first : clip.numbers.stop].clone()
         try:
-            for number, frame in stylise_clip(frames, keys, motion, options, region, device, progress):
-                out[number - numbers.start] = frame
+            for number, frame in stylise_clip(
+                clip.frames, keys, clip.motion, options, clip.region, device, NodeProgress(node_id)
+            ):
+                out[number - first] = frame
                 finished += 1
         except (management.InterruptProcessingException, Exception) as error:  # whatever fails, finished work is kept
-            if on_cancel != KEEP_FINISHED or finished <= sum(number in numbers for number in keys.numbers):
+            if on_cancel != KEEP_FINISHED or finished <= sum(number in clip.numbers for number in keys.numbers):
                 raise
-            PARTIAL.note(cls.hidden.unique_id)
+            PARTIAL.note(node_id)
             show_notice(
-                cls.hidden.unique_id,
+                node_id,
                 f"{what_ended_it(error)}. {finished} of {len(out)} frames are painted; the others are the clip's own.",
             )
-        return io.NodeOutput(out, _report(out, keys, region, numbers))
+        return io.NodeOutput(out, clip.report(out))
 
 
 class EbSynthPropagate(CheckedNode):
@@ -259,19 +261,11 @@ class EbSynthPropagate(CheckedNode):
         settings=None,
         intervals="",
     ) -> io.NodeOutput:
-        frames, motion, options, region, numbers = _prepared(
-            frames,
-            keys,
-            scene_cuts,
-            mask,
-            mask_use,
-            feather,
-            flow_model,
-            flow,
-            settings,
-            intervals,
-            cls.hidden.unique_id,
+        node_id = cls.hidden.unique_id
+        clip = _clip_to_paint(
+            frames, keys, scene_cuts, mask, mask_use, feather, flow_model, flow, settings, intervals, node_id
         )
+        frames, options, numbers = clip.frames, clip.options, clip.numbers
         require_memory(
             len(frames), *frames.shape[1:3], 90, "frames", "'Stylise Clip from Key Frames' needs less: it streams."
         )
@@ -280,26 +274,27 @@ class EbSynthPropagate(CheckedNode):
             frames,
             keys,
             planned[options.part.start : options.part.stop],
-            motion,
+            clip.motion,
             options.propagation,
             management.get_torch_device(),
             options.together,
-            None if region is None else region.wanted(),
-            NodeProgress(cls.hidden.unique_id),
+            None if clip.region is None else clip.region.wanted(),
+            NodeProgress(node_id),
         )
-        clip = PropagatedClip(frames, keys, tuple(parts), options, region, numbers)
-        return io.NodeOutput(clip, *(shown[numbers.start : numbers.stop] for shown in _shown(clip)))
+        propagated = PropagatedClip(clip, tuple(parts))
+        return io.NodeOutput(propagated, *(shown[numbers.start : numbers.stop] for shown in _shown(propagated)))
 
 
-def _shown(clip: PropagatedClip) -> tuple[torch.Tensor, ...]:
+def _shown(propagated: PropagatedClip) -> tuple[torch.Tensor, ...]:
     """Pictures from the left and right, their errors, and the matches, for the whole clip; those outside the wanted
     intervals are the clip's own."""
+    clip = propagated.clip
     count, height, width = clip.frames.shape[:3]
     left, matches = clip.frames.clone(), torch.zeros(count, height, width, 3)
     for index, number in enumerate(clip.keys.numbers):
         left[number] = clip.keys.frames[index]
     right, errors = left.clone(), torch.zeros(2, count, height, width)
-    for part in clip.parts:
+    for part in propagated.parts:
         first, last = part.interval.frames[0], part.interval.frames[-1] + 1
         for picture, error, side in ((left, errors[0], part.left), (right, errors[1], part.right)):
             if side is None:
@@ -341,21 +336,20 @@ class EbSynthBlend(CheckedNode):
 
     @classmethod
     def execute(cls, propagation, blend, solver, published_weights, mirrored_errors, keep_precision) -> io.NodeOutput:
-        clip, progress = propagation, NodeProgress(cls.hidden.unique_id)
+        clip, progress = propagation.clip, NodeProgress(cls.hidden.unique_id)
         blending = BlendOptions(blend, solver, published_weights, mirrored_errors)
         options = replace(clip.options, blend=blending, keep_precision=keep_precision)
         out = clip.frames.clone()
         selection = torch.zeros(out.shape[:3])
         for index, number in enumerate(clip.keys.numbers):
             out[number] = clip.keys.frames[index]
-        for index, part in enumerate(clip.parts):
-            progress(index / len(clip.parts))
+        for index, part in enumerate(propagation.parts):
+            progress(index / len(propagation.parts))
             for number, frame, from_right in finish_interval(part, clip.frames, clip.keys, options, clip.region):
                 out[number] = frame
                 selection[number] = from_right
         wanted = slice(clip.numbers.start, clip.numbers.stop)
-        report = _report(out[wanted], clip.keys, clip.region, clip.numbers)
-        return io.NodeOutput(out[wanted], selection[wanted], report)
+        return io.NodeOutput(out[wanted], selection[wanted], clip.report(out[wanted]))
 
 
 NODES = [PlaceKeyframes, PatchSynthesisSettings, StyliseClip, EbSynthPropagate, EbSynthBlend]
