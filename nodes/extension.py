@@ -28,6 +28,7 @@ NODE_MODULES = (  # of this package; each lists its node classes in NODES
     "inbetween.layers",
     "inbetween.rendering",
     "inbetween.guides",
+    "inbetween.ltx_guides",
     "tooncrafter.models",
     "tooncrafter.conditioning",
     "tooncrafter.sampling",

@@ -52,7 +52,7 @@ def sound_values(base: Path) -> dict[tuple[str, str], object]:
     from betwixt.rerender_core.flow.estimation import DenseInverseSearch
 
     from support.miniature_nodes import tooncrafter
-    from support.models import tiny_sd15, tiny_svd
+    from support.models import tiny_ltx, tiny_sd15, tiny_svd
     from support.pictures.random_poses import random_pose
     from support.runs import tooncrafter_graph
     from support.runs.rerender_runs import clip
@@ -80,6 +80,9 @@ def sound_values(base: Path) -> dict[tuple[str, str], object]:
         ("ToonCrafter", "CONDITIONING"): tooncrafter_graph.text(toon, "a scene"),
         ("Measures", "CLIP"): tooncrafter.text_encoder(),
         ("Measures", "CLIP_VISION"): tooncrafter.image_encoder(),
+        ("No model", "VAE"): tiny_ltx.vae(),
+        ("No model", "LATENT"): {"samples": torch.zeros(1, tiny_ltx.LATENT_CHANNELS, 1, 2, 2)},
+        ("No model", "CONDITIONING"): [[torch.zeros(1, 4, 32), {}]],
         ("Rerender", "MODEL"): tiny_sd15.model(sd15),
         ("Rerender", "VAE"): tiny_sd15.vae(sd15),
         ("Rerender", "CONDITIONING"): tiny_sd15.text(),
@@ -100,6 +103,7 @@ SMALL = {  # node -> inputs other than the defaults, so that a case takes a frac
     "BetwixtSaveSegment": {"masks": torch.ones(FRAMES, SIZE, SIZE)},
     "BetwixtGuideFrames": {"frame_count": FRAMES, "confidence": torch.ones(FRAMES, SIZE, SIZE)},
     "BetwixtInbetweenWithoutModel": {"frame_count": 3, "detail": "quick"},
+    "BetwixtAddLTXGuides": {"guide_images": torch.full((1, SIZE, SIZE, 3), 0.5)},
     "BetwixtFitFrames": {"resolution": SIZE},
     "BetwixtToonCrafterConditioning": {"width": SIZE, "height": SIZE, "frame_count": FRAMES},
     "BetwixtEncodeWithReferences": {"width": SIZE, "height": SIZE},

@@ -307,12 +307,31 @@ WAN_VAE = PublishedFile(
     url="https://huggingface.co/Comfy-Org/Wan_2.1_ComfyUI_repackaged/resolve/main/split_files/vae/"
     "wan_2.1_vae.safetensors",
 )
+LTX_VIDEO = PublishedFile(
+    name="ltx-video-2b-v0.9.5.safetensors",
+    folder="checkpoints",
+    size="6.3 GB",
+    licence="LTX Video Open Weights",
+    source="huggingface.co/Lightricks/LTX-Video",
+    purpose="LTX-Video 0.9.5, a video model that takes any number of key frames",
+    url="https://huggingface.co/Lightricks/LTX-Video/resolve/main/ltx-video-2b-v0.9.5.safetensors",
+)
+LTX_TEXT_ENCODER = PublishedFile(
+    name="t5xxl_fp16.safetensors",
+    folder="text_encoders",
+    size="9.8 GB",
+    licence="Apache-2.0",
+    source="huggingface.co/Comfy-Org/mochi_preview_repackaged, split_files/text_encoders",
+    purpose="text encoder of LTX-Video",
+    url="https://huggingface.co/Comfy-Org/mochi_preview_repackaged/resolve/main/split_files/text_encoders/"
+    "t5xxl_fp16.safetensors",
+)
 
 PUBLISHED_FILES = (
     SUPERPOINT, GLUESTICK, YOLOX, DWPOSE, GMFLOW, FCVG_UNET, FCVG_CONTROLNEXT, SVD_XT, SVD_XT_1_0, GI_UNET, SVD_14,
     TOONCRAFTER, SKETCH_ENCODER, DYNAMICRAFTER_512_INTERP, DYNAMICRAFTER_512, DYNAMICRAFTER_256, CLIP_VISION_H,
-    SD21_TEXT_ENCODER, SD15, CANNY_CONTROL, SD15_VAE, WAN_VACE, WAN_TEXT_ENCODER, WAN_VAE, CLIP_L_VISION,
-    CLIP_L_TEXT, RIFE, ALEXNET_WEIGHTS, VGG16_WEIGHTS,
+    SD21_TEXT_ENCODER, SD15, CANNY_CONTROL, SD15_VAE, WAN_VACE, WAN_TEXT_ENCODER, WAN_VAE, LTX_VIDEO,
+    LTX_TEXT_ENCODER, CLIP_L_VISION, CLIP_L_TEXT, RIFE, ALEXNET_WEIGHTS, VGG16_WEIGHTS,
 )  # fmt: skip
 MODEL_FOLDERS = tuple(dict.fromkeys(file.folder for file in PUBLISHED_FILES))
 

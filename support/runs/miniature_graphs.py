@@ -9,7 +9,10 @@ STOCK_LOADERS = (
 )
 MINIATURES = {name: f"Miniature{name}" for name in STOCK_LOADERS}
 NARROW = ("BetwixtLoadToonCrafter",)  # loaders that read narrow files as they read full ones
-NARROW_FILES = {"wan_2.1_vae.safetensors"}  # read by the stock loader, narrow as they are
+NARROW_FILES = {
+    "wan_2.1_vae.safetensors",
+    "ltx-video-2b-v0.9.5.safetensors",
+}  # read by the stock loader, narrow as they are
 
 
 def fewer(frames: int) -> int:
@@ -34,6 +37,8 @@ SMALL = {
     "BetwixtFitFrames": {"resolution": 64},
     "BetwixtRerenderKeyFrames": {"steps": 3},
     "WanVaceToVideo": {"width": 64, "height": 64, "length": 5},
+    "EmptyLTXVLatentVideo": {"width": 64, "height": 64, "length": 9},
+    "LTXVScheduler": {"steps": 2},
     "ImageFromBatch": {"length": lambda length: 4 if length == 11 else length},  # true frames of a comparison
     "FrameInterpolate": {"multiplier": 3},
     "EmptyImage": {"width": 64, "height": 64},

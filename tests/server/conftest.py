@@ -19,9 +19,9 @@ def sampling_base(tmp_path_factory):
 
     base = write_base(tmp_path_factory.mktemp("sampling"))
     use_host()
-    from support.models import tiny_svd, tiny_wan
+    from support.models import tiny_ltx, tiny_svd, tiny_wan
 
-    for family in (tiny_svd, tiny_wan):
+    for family in (tiny_svd, tiny_wan, tiny_ltx):
         family.write_models(base / "models")
     (base / "custom_nodes").mkdir()
     (base / "custom_nodes" / "miniature_nodes").symlink_to(ROOT / "support" / "miniature_nodes")
