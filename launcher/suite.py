@@ -1,4 +1,4 @@
-"""``betwixt.py test``: style, types, golden cases, all tests, the oldest ComfyUI; each computes with one thread."""
+"""``betwixt.py test``: style, types, all tests, the oldest ComfyUI; each computes with one thread."""
 
 import os
 import subprocess
@@ -27,7 +27,6 @@ def check_complete(args) -> None:
 
 def checks(args) -> dict[str, list[str]]:
     """Name -> arguments of the interpreter, in the order they run."""
-    golden = sorted(str(folder) for folder in (PACK / "tests" / "golden").iterdir() if folder.is_dir())
     left_out = {"frontend": args.no_frontend, "long": not args.long}
     chosen = " and ".join(f"not {marker}" for marker, out in left_out.items() if out)
     side_by_side = ["-n", str(min(os.cpu_count() or 1, MOST_WORKERS)), "--dist", "loadfile"]
@@ -35,7 +34,6 @@ def checks(args) -> dict[str, list[str]]:
         "ruff check": ["-m", "ruff", "check", "."],
         "ruff format": ["-m", "ruff", "format", "--check", "."],
         "types": ["-m", "tools.check_types"],
-        "parity": ["-m", "tests.parity", *golden],
         "pytest": ["-m", "pytest", "tests", *side_by_side, "-m", chosen],
         "oldest ComfyUI": ["-m", "tools.host_matrix", "--hosts", "floor"],
     }
