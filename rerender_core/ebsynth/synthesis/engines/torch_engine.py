@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .....common.helpers import Buffers, Helpers
 from ..occupancy import covered
 from ..patch_error import patch_rows, replicate
 from ..search_level import Level, Search, Solution, occupancy_cost, search_radii, usable_centres
 from ..voting import pack_channels, packed_votes, unpack_mean
-from .helpers import Buffers, Helpers
 from .matching import Matching
 from .patch_features import DIRECTIONS, PatchFeatures
 
