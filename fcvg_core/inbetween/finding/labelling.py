@@ -232,6 +232,7 @@ def _finished(pair: _Pair, found: list[Hypothesis], chosen: Sides, fields: Sides
     simpler = np.array([alone.get(h.number, place) for place, h in enumerate(found)])
     flooded = both(lambda side: _flooded(pair.pictures[side], chosen[side], seen[side], simpler))
     fields = _fields(found, flooded, pair.grid)
+    seen = both(lambda side: pair.seen(side, fields))  # what was flooded may be found again with its new motion
     label = both(lambda side: _labels(found, flooded[side], side, LOOSE * pair.diagonal))
     explained = both(lambda side: _explained(pair, side, label[side], seen, fields))
     layers = MotionLayers(
