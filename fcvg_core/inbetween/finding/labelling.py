@@ -17,8 +17,10 @@ from ..motion.skinning import FigureMotion
 from .depth_order import depth_order
 from .dissolving import dissolve_unknown
 from .guided_filter import GuidedFilter
+from .hiding import hidden_behind
 from .hypotheses import Flow, Hypothesis, hypotheses
 from .likeness import change_of_light, channel_mean, fetch, gradient, outside, sampling_difference, unlikeness
+from .plain_flow import plain_where_as_good
 from .refitting import refitted
 from .things import held_together
 
@@ -35,6 +37,8 @@ UNLED = 0.03  # no motion behind it
 RETURN = 1.5  # px within which a pixel counts as come back
 FIGURE_RETURN = 6.0  # px, where a body bends
 LOOSE = 0.01  # of the diagonal: farther off its motion, a pixel counts as free
+AROUND = 9  # px
+ALIKE = 0.5  # mean unlikeness up to which a pixel that took another's motion may be found again
 RARE = 0.0005  # share of pixels below which a displacement is given up after the first choice
 
 
@@ -70,6 +74,14 @@ class _Pair:
         """float32 (h, w), mean colour difference in grey levels."""
         return channel_mean(cv2.absdiff(self.floats[side], self._fetched(side, field)))
 
+    def cost(self, side: int, fields: Sides) -> np.ndarray:
+        """0..1 (h, w): unlike where displacements lead, or hidden there."""
+        field = fields[side]
+        back = lengths(field + fetch(fields[1 - side], field, self.grid))
+        agreed = np.clip(1.5 - back / RETURN, 0, 1)
+        unlike = agreed * self.unlikeness(side, field) + (1 - agreed) * HIDDEN
+        return np.where(outside(field, self.grid), LEAVING, unlike)
+
     def seen(self, side: int, fields: Sides) -> np.ndarray:
         """float32 (h, w), 0..1: found again, and alike there."""
         field = fields[side]
@@ -78,6 +90,12 @@ class _Pair:
         back = lengths(field + fetch(fields[1 - side], field, self.grid))
         seen = np.clip(2 - back / RETURN, 0, 1) * np.clip(2.5 - 3 * unlike, 0, 1) * ~outside(field, self.grid)
         return cv2.blur(seen.astype(np.float32), (3, 3))
+
+    def seen_again(self, side: int, fields: Sides, before: np.ndarray) -> np.ndarray:
+        """:meth:`seen` with other displacements; what was not seen ``before`` must now be alike with what is around."""
+        seen = self.seen(side, fields)
+        unlike = cv2.blur(self.unlikeness(side, fields[side]), (AROUND, AROUND))
+        return np.where((seen > before) & (unlike > ALIKE), before, seen)
 
 
 def _distance(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -212,6 +230,8 @@ def find_layers(
         chosen = chosen_by(last_filters if turn == ROUNDS - 1 else filters, agreed_costs)
         fields = _fields(found, chosen, pair.grid)
     known.clear()
+    chosen = plain_where_as_good(found, chosen, fields, things, pair.grid, pair.cost)
+    fields = _fields(found, chosen, pair.grid)
     tell(0.95, "ordering motion layers")
     return _finished(pair, found, chosen, fields, motions)
 
@@ -227,13 +247,20 @@ def _without_rare(found: list[Hypothesis], chosen: Sides) -> tuple[list[Hypothes
 
 def _finished(pair: _Pair, found: list[Hypothesis], chosen: Sides, fields: Sides, motions) -> MotionLayers:
     """Hidden pixels flooded, everything put together."""
-    seen = both(lambda side: pair.seen(side, fields))
+    before = both(lambda side: pair.seen(side, fields))
     alone = {h.number: place for place, h in enumerate(found) if h.rest is None}
     simpler = np.array([alone.get(h.number, place) for place, h in enumerate(found)])
-    flooded = both(lambda side: _flooded(pair.pictures[side], chosen[side], seen[side], simpler))
-    fields = _fields(found, flooded, pair.grid)
-    seen = both(lambda side: pair.seen(side, fields))  # what was flooded may be found again with its new motion
-    label = both(lambda side: _labels(found, flooded[side], side, LOOSE * pair.diagonal))
+    chosen = both(lambda side: _flooded(pair.pictures[side], chosen[side], before[side], simpler))
+
+    def put_together(chosen: Sides):
+        fields = _fields(found, chosen, pair.grid)
+        seen = both(lambda side: pair.seen_again(side, fields, before[side]))
+        label = both(lambda side: _labels(found, chosen[side], side, LOOSE * pair.diagonal))
+        return label, fields, seen, depth_order(label, fields, seen, pair.grid, len(motions))
+
+    label, fields, seen, order = put_together(chosen)
+    chosen = hidden_behind(found, chosen, label, fields, seen, order, pair.grid)
+    label, fields, seen, order = put_together(chosen)
     explained = both(lambda side: _explained(pair, side, label[side], seen, fields))
     layers = MotionLayers(
         pictures=both(lambda side: pair.pictures[side] / np.float32(255)),
@@ -244,7 +271,7 @@ def _finished(pair: _Pair, found: list[Hypothesis], chosen: Sides, fields: Sides
         seen=seen,
         explained=explained,
         light=(pair.light[0], pair.light[1]),
-        order=depth_order(label, fields, seen, pair.grid, len(motions)),
+        order=order,
     )
     dissolve_unknown(layers)
     return layers

@@ -1,0 +1,63 @@
+"""Plain optical flow in place of motions that explain the key frames no better.
+
+What deforms follows no rigid motion; pieced together from several it is a little more alike everywhere, by chance, and
+comes apart at the seams. One flow for a whole piece is the simpler explanation.
+"""
+
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+
+from ..motion.motions import Sides, both
+from ..motion.skinning import FigureMotion
+from .hypotheses import Hypothesis
+
+FLOW = 0  # place of free flow among the displacements
+RIM = 5  # px around a piece that count with it
+WHOLE = 0.012  # mean cost by which several motions must be better than one flow for everything
+
+LIKELY = 0.4  # mean cost up to which flow explains something at all
+
+
+def plain_where_as_good(
+    found: Sequence[Hypothesis],
+    chosen: Sides,
+    fields: Sides,
+    things: Sequence[np.ndarray],
+    grid: np.ndarray,
+    cost: Callable[[int, Sides], np.ndarray],
+) -> Sides:
+    """``chosen`` with free flow for everything, or for connected pieces of one motion, where it costs no more.
+
+    Posed figures and masked things keep their motions.
+
+    Args:
+        found, chosen: as in :mod:`.labelling`.
+        fields: the displacements chosen, (h, w, 2) for each side.
+        things: from :func:`.things.parted`.
+        grid: :func:`..motion.motions.pixel_grid`.
+        cost: 0..1 (h, w) of key frame ``side`` with the displacements of both sides.
+    """
+    flow = both(lambda side: found[FLOW].field(side, grid))
+    flowing = both(lambda side: cost(side, flow).astype(np.float32))
+    worse = both(lambda side: flowing[side] - cost(side, fields).astype(np.float32))
+    everywhere = np.mean(worse) < WHOLE and np.mean(flowing) < LIKELY
+    numbers = np.array([hypothesis.number for hypothesis in found])
+    held = {hypothesis.number for hypothesis in found if isinstance(hypothesis.motion, FigureMotion)}
+    for thing in things:
+        held |= set(numbers[chosen[0][thing]].tolist())
+
+    def plainer(side: int) -> np.ndarray:
+        rimmed = cv2.blur(worse[side], (RIM, RIM))
+        label = numbers[chosen[side]]
+        plain = np.zeros(label.shape, bool)
+        for number in set(np.unique(label).tolist()) - held:
+            count, part = cv2.connectedComponents((label == number).astype(np.uint8), connectivity=4)
+            as_good = np.bincount(part.ravel(), rimmed.ravel(), count) < 0
+            as_good &= np.bincount(part.ravel(), flowing[side].ravel() - LIKELY, count) < 0
+            as_good[0] = False
+            plain |= (label == number) if everywhere else as_good[part]
+        return np.where(plain, FLOW, chosen[side]).astype(chosen[side].dtype)
+
+    return both(plainer)
