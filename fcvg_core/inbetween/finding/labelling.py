@@ -37,8 +37,8 @@ UNLED = 0.03  # no motion behind it
 RETURN = 1.5  # px within which a pixel counts as come back
 FIGURE_RETURN = 6.0  # px, where a body bends
 LOOSE = 0.01  # of the diagonal: farther off its motion, a pixel counts as free
-AROUND = 9  # px
-ALIKE = 0.5  # mean unlikeness up to which a pixel that took another's motion may be found again
+AROUND = 9  # px that a pixel is looked at with, lest one counts as found again by chance
+ALIKE = 0.7  # mean unlikeness around a pixel up to which it may count as found again
 RARE = 0.0005  # share of pixels below which a displacement is given up after the first choice
 
 
@@ -89,13 +89,8 @@ class _Pair:
         unlike = np.minimum(sampling_difference(self.floats[side], fetched) / 30, 1)
         back = lengths(field + fetch(fields[1 - side], field, self.grid))
         seen = np.clip(2 - back / RETURN, 0, 1) * np.clip(2.5 - 3 * unlike, 0, 1) * ~outside(field, self.grid)
+        seen *= cv2.blur(self.unlikeness(side, field), (AROUND, AROUND)) < ALIKE
         return cv2.blur(seen.astype(np.float32), (3, 3))
-
-    def seen_again(self, side: int, fields: Sides, before: np.ndarray) -> np.ndarray:
-        """:meth:`seen` with other displacements; what was not seen ``before`` must now be alike with what is around."""
-        seen = self.seen(side, fields)
-        unlike = cv2.blur(self.unlikeness(side, fields[side]), (AROUND, AROUND))
-        return np.where((seen > before) & (unlike > ALIKE), before, seen)
 
 
 def _distance(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -247,14 +242,14 @@ def _without_rare(found: list[Hypothesis], chosen: Sides) -> tuple[list[Hypothes
 
 def _finished(pair: _Pair, found: list[Hypothesis], chosen: Sides, fields: Sides, motions) -> MotionLayers:
     """Hidden pixels flooded, everything put together."""
-    before = both(lambda side: pair.seen(side, fields))
+    seen = both(lambda side: pair.seen(side, fields))
     alone = {h.number: place for place, h in enumerate(found) if h.rest is None}
     simpler = np.array([alone.get(h.number, place) for place, h in enumerate(found)])
-    chosen = both(lambda side: _flooded(pair.pictures[side], chosen[side], before[side], simpler))
+    chosen = both(lambda side: _flooded(pair.pictures[side], chosen[side], seen[side], simpler))
 
     def put_together(chosen: Sides):
         fields = _fields(found, chosen, pair.grid)
-        seen = both(lambda side: pair.seen_again(side, fields, before[side]))
+        seen = both(lambda side: pair.seen(side, fields))
         label = both(lambda side: _labels(found, chosen[side], side, LOOSE * pair.diagonal))
         return label, fields, seen, depth_order(label, fields, seen, pair.grid, len(motions))
 

@@ -17,7 +17,7 @@ FLOW = 0  # place of free flow among the displacements
 RIM = 5  # px around a piece that count with it
 WHOLE = 0.012  # mean cost by which several motions must be better than one flow for everything
 
-LIKELY = 0.4  # mean cost up to which flow explains something at all
+LIKELY = 0.4  # mean cost up to which one flow may stand for everything
 
 
 def plain_where_as_good(
@@ -55,7 +55,6 @@ def plain_where_as_good(
         for number in set(np.unique(label).tolist()) - held:
             count, part = cv2.connectedComponents((label == number).astype(np.uint8), connectivity=4)
             as_good = np.bincount(part.ravel(), rimmed.ravel(), count) < 0
-            as_good &= np.bincount(part.ravel(), flowing[side].ravel() - LIKELY, count) < 0
             as_good[0] = False
             plain |= (label == number) if everywhere else as_good[part]
         return np.where(plain, FLOW, chosen[side]).astype(chosen[side].dtype)

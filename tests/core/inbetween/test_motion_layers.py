@@ -5,11 +5,14 @@ import numpy as np
 import pytest
 from betwixt.fcvg_core.inbetween.clip import render_clip
 from betwixt.fcvg_core.inbetween.finding.guided_filter import GuidedFilter
+from betwixt.fcvg_core.inbetween.finding.hiding import hidden_behind
+from betwixt.fcvg_core.inbetween.finding.hypotheses import Hypothesis
 from betwixt.fcvg_core.inbetween.finding.labelling import find_layers
 from betwixt.fcvg_core.inbetween.finding.refitting import _fit
 from betwixt.fcvg_core.inbetween.key_frames import DETAIL, layers_of_pair, solved_size
+from betwixt.fcvg_core.inbetween.layers import FREE
 from betwixt.fcvg_core.inbetween.motion.candidates import repeats, rigid_candidates
-from betwixt.fcvg_core.inbetween.motion.motions import RigidMotion, similarity_matrix, transformed
+from betwixt.fcvg_core.inbetween.motion.motions import RigidMotion, pixel_grid, similarity_matrix, transformed
 from betwixt.fcvg_core.inbetween.rendering import splatting
 from betwixt.fcvg_core.inbetween.rendering.layer_renderer import LayerRenderer
 from betwixt.fcvg_core.inbetween.rendering.splatting import Splatter, nearest_known
@@ -221,3 +224,32 @@ def test_what_no_key_frame_shows_goes_on_beyond_their_borders():
     frame, sure = LayerRenderer(layers_of_pair((first, last))).frame(0.5)
     assert (sure == 0).any()
     assert np.abs(frame - truth)[sure == 0].mean() < 0.1
+
+
+def test_what_deforms_follows_one_flow_and_not_pieces():
+    random = np.random.default_rng(11)
+    (picture, _), _ = drawn("translation", seed=11)
+    y, x = np.mgrid[0 : SIZE[0], 0 : SIZE[1]].astype(np.float32)
+    bulge = 2.5 * np.sin(x / 30 + y / 40)
+    last = cv2.remap(picture, x + bulge, y - bulge, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+    pair = tuple(np.clip(p + random.normal(0, 1.5, p.shape), 0, 255).round().astype(np.uint8) for p in (picture, last))
+    layers = layers_of_pair(floats(pair))
+    assert all((label == FREE).mean() > 0.9 for label in layers.label)
+
+
+def test_what_is_covered_belongs_to_what_lies_behind():
+    """A square goes 10 px to the right; the strip it comes to cover was taken for a part of it."""
+    grid = pixel_grid(40, 60)
+    still, right = (RigidMotion(similarity_matrix(1, step), (np.zeros((0, 2)),) * 2, (40, 60)) for step in (0, 10))
+    found = [Hypothesis(number, motion, None, None) for number, motion in enumerate((still, right))]
+    chosen = tuple(np.zeros((40, 60), np.int16) for _ in range(2))
+    chosen[0][10:30, 10:33] = 1  # 10:30 the square, 30:33 the strip
+    chosen[1][10:30, 20:40] = 1
+    seen = tuple(np.ones((40, 60), np.float32) for _ in range(2))
+    seen[0][10:30, 30:33] = 0
+    fields = tuple(
+        np.where((chosen[side] > 0)[..., None], np.float32([way, 0]), 0) for side, way in ((0, 10), (1, -10))
+    )
+    better = hidden_behind(found, chosen, chosen, fields, seen, np.arange(3), grid)
+    assert (better[0][10:30, 10:30] == 1).all() and better[0].sum() == 400
+    assert np.array_equal(better[1], chosen[1])
