@@ -8,27 +8,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from betwixt.common.files.pack_version import pack_version
+from betwixt.launcher.farm.cluster import cluster
 from betwixt.launcher.farm.folder import Folder
-from betwixt.launcher.farm.plan import Plan, make_units
-from betwixt.launcher.farm.run import Driver, cluster
-from betwixt.launcher.farm.splits import Split
+from betwixt.launcher.farm.run import Driver
 
 from benchmarks.common import Report, options
-from support.farm_engines import SECONDS
+from support.farm_engines import SECONDS, SLEEPING, write_plan
 
-ENGINE = "support.farm_engines:SleepingEngine"
 PACES = {"1 worker": [1.0], "2 workers": [1.0] * 2, "4 workers": [1.0] * 4, "4 unequal workers": [1.0, 1.0, 2.0, 4.0]}
-
-
-def write_plan(out: Path, sizes: list[int]) -> Plan:
-    """A plan of one split with parts of those sizes."""
-    graph = {"1": {"class_type": "A", "inputs": {"gaps": ""}}}
-    split = Split("1", "gaps", {"1": "gaps"}, ())
-    plan = Plan(graph, graph, (split,), make_units(graph, [split], [sizes]), (), {}, (), 0.0, pack_version(), "-")
-    Folder(out).make()
-    plan.write(Folder(out))
-    return plan
 
 
 def resident() -> float:
@@ -43,7 +30,7 @@ def resident() -> float:
 def drive(ray, sizes: list[int], paces: list[float]) -> Driver:
     with tempfile.TemporaryDirectory() as out:
         plan = write_plan(Path(out), sizes)
-        driver = Driver(ray, Folder(Path(out)), plan, len(paces), 0, False, {"paces": paces}, ENGINE)
+        driver = Driver(ray, Folder(Path(out)), plan, len(paces), 0, False, {"paces": paces}, SLEEPING)
         driver.run()
         return driver
 

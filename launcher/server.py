@@ -84,6 +84,7 @@ class Server:
         throwaway: keep the server's database in memory instead of in the base directory.
         ready_timeout: seconds until the server must answer.
         pack: another copy of this pack than the running one.
+        scratch: where its temporary folder is made; default: the folder for temporary files.
 
     Attributes:
         url: address without trailing slash, e.g. "http://127.0.0.1:40123".
@@ -107,6 +108,7 @@ class Server:
         throwaway: bool = True,
         ready_timeout: float = 180,
         pack: Path = PACK,
+        scratch: Path | None = None,
     ):
         self.host, self.python = Path(host), python
         self.models, self.arguments, self.throwaway = list(models), list(arguments), throwaway
@@ -114,6 +116,7 @@ class Server:
         self.cpu, self.threads, self.ready_timeout = cpu, threads, ready_timeout
         self._wanted_port, self._wanted_base, self._wanted_log = port, base, log
         self._process: subprocess.Popen | None = None
+        self._scratch_place = scratch
         self._scratch: Path | None = None
         self._custom_nodes = self.pack.parent
         self.url, self.ready_seconds = "", 0.0
@@ -151,7 +154,7 @@ class Server:
         """
         if self._wanted_port:
             require_free_port(self._wanted_port)
-        self._scratch = scratch = Path(tempfile.mkdtemp(prefix="betwixt-"))
+        self._scratch = scratch = Path(tempfile.mkdtemp(prefix="betwixt-", dir=self._scratch_place))
         self.base = Path(self._wanted_base or scratch / "base").resolve()
         self.log = Path(self._wanted_log or scratch / "server.log").resolve()
         for folder in ("models", "custom_nodes", "input", "output", "temp", "user"):

@@ -85,12 +85,12 @@ def read_segment(path: str) -> Segment:
     name = os.path.basename(path)
     try:
         with safe_open(path, "pt") as file:
-            manifest = json.loads((file.metadata() or {})["segment"])
+            manifest = dict(json.loads((file.metadata() or {})["segment"]))
             values = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         frames, mask = values["frames"], values.get("mask")
         if frames.dtype != torch.float32 or frames.ndim != 4 or frames.shape[-1] != 3:
             raise ValueError(f"frames of shape {list(frames.shape)}")
-    except (KeyError, ValueError, SafetensorError, TypeError) as error:
+    except (KeyError, ValueError, SafetensorError, TypeError, RecursionError) as error:
         raise BetwixtError(
             f"'{name}' is no segment, or not a complete one ({type(error).__name__}: {str(error)[:120]}).",
             "A file that 'Save Segment' wrote is needed.",

@@ -7,13 +7,14 @@ from ..failures import EXIT_CODES, Failure, UsageMistake
 
 WITHOUT_HOST = ("status", "export")  # need nothing but Python
 NO_RAY = (
-    "'farm run' needs Ray, an optional extra, which is not installed for {python}. Install it with\n"
-    '  "{python}" -m pip install "ray>=2.60,<3"\n'
+    "'farm run' needs Ray, the optional extra [farm], which is not installed for {python}. Install it with\n"
+    '  "{python}" -m pip install "{pack}[farm]"\n'
     "or use another engine: 'farm export OUT --to commands' (or openjd) writes the same units for it."
 )
 ABOUT_RAY = (
-    "The ComfyUI servers listen on 127.0.0.1. Ray itself listens on this machine's network address, and carries out "
-    "what anybody says who has its token; versions before 2.52 have none. Run it in a network you trust."
+    "The ComfyUI servers and Ray listen on 127.0.0.1 and nowhere else. With --address Ray listens where the one who "
+    "started that cluster said. Ray has no authentication of its own but a token, if it was started with one: whoever "
+    "reaches its ports can run any program on all its machines. Keep such a cluster in a network you trust."
 )
 
 
@@ -48,7 +49,9 @@ def add_parser(commands) -> None:
     _add_threads(unit)
     _add_base(unit)
 
-    _add_out(inner.add_parser("status", help="how far the work is; exit code 0 when all units are finished", **form))
+    status = inner.add_parser("status", help="how far the work is; exit code 0 when all units are finished", **form)
+    _add_out(status)
+    status.add_argument("--verify", action="store_true", help="read every file, also those of known size and time")
 
     join = inner.add_parser("join", help="put the parts together: the workflow's own files, in OUT/output", **form)
     _add_out(join)
@@ -88,8 +91,10 @@ def _count(text: str) -> int:
 
 
 def _amount(text: str) -> float:
+    from .plan import MOST_MEMORY
+
     value = float(text)
-    if not 0 <= value < 1e5:
+    if not 0 <= value < MOST_MEMORY:
         raise argparse.ArgumentTypeError(f"{text} is no number of gigabytes")
     return value
 
@@ -125,7 +130,7 @@ def perform(args, host: Path | None, base: Path | None) -> int:
     if host is None or base is None:
         raise Failure("A farm's servers need a ComfyUI.")
     if args.farm == "plan":
-        from .plan import plan as command
+        from .planning import plan as command
     elif args.farm == "unit":
         from .units import unit as command
     elif args.farm == "join":

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ..failures import UsageMistake
+from ..failures import ServerLost, UsageMistake
 from .graphs import Link, link_of, pruned
 from .splits import INBETWEEN, PAIRS, PLACE, RERENDER, Split
 
@@ -58,7 +58,13 @@ class _Questions:
         if not self.asked:
             return {}
         outputs = run(pruned(self.graph, self.asked.values()))
-        return {name: str(outputs[node]["text"][0]) for name, node in self.asked.items()}
+        found = {}
+        for name, node in self.asked.items():
+            texts = outputs.get(node, {}).get("text")
+            if not isinstance(texts, list) or not texts:
+                raise ServerLost(f"The server did not say how large the parts are ({name}).")
+            found[name] = str(texts[0])
+        return found
 
 
 def count_parts(graph: dict, splits: Sequence[Split], run: Callable[[dict], dict]) -> tuple[list[Counted], list[str]]:
@@ -89,7 +95,18 @@ def count_parts(graph: dict, splits: Sequence[Split], run: Callable[[dict], dict
 
 
 def _numbers(text: str) -> list[int]:
-    return [int(number) for number in re.findall(r"[0-9]+", text)]
+    return [int(number) for number in re.findall(r"[0-9]+", text) if len(number) < 10]
+
+
+def _count(text: str) -> int:
+    """A number of frames that the server told.
+
+    Raises:
+        ServerLost: it is none, or one that no workflow has.
+    """
+    if not re.fullmatch(r"[0-9]{1,7}", text.strip()):
+        raise ServerLost(f"The server says that a clip has '{text[:40]}' frames.")
+    return int(text)
 
 
 def _true(text: str) -> bool:
@@ -102,7 +119,7 @@ def _gaps(questions: _Questions, kind: str, inputs: dict, run) -> tuple[str, lis
     questions.frames("keys", link_of(questions.graph, inputs.get(keys)))
     answers = questions.answers(run)
     told = {name: answers.get(name, value) or "" for name, value in known.items()}
-    count = int(answers.get("keys", 0)) + (kind == INBETWEEN)
+    count = _count(answers.get("keys", "0")) + (kind == INBETWEEN)
     count -= not _true(told["loop"])
     lengths = _numbers(told["frames_per_gap"]) or _numbers(told["frame_count"]) or [1]
     if count < 1:
@@ -116,7 +133,7 @@ def key_numbers(questions: _Questions, inputs: dict, run) -> list[int]:
     questions.frames("keys", link_of(questions.graph, inputs.get("key_frames")))
     answers = questions.answers(run)
     text = answers.get("numbers", known)
-    return list(range(int(answers.get("keys", 0)))) if text is None else _numbers(text)
+    return list(range(_count(answers.get("keys", "0")))) if text is None else _numbers(text)
 
 
 def _shots(questions: _Questions, inputs: dict, run, split: Split) -> tuple[str, list[int]] | str:
@@ -159,7 +176,7 @@ def _intervals(questions: _Questions, graph: dict, inputs: dict, run) -> tuple[s
     else:
         numbers = key_numbers(_Questions(graph), maker["inputs"], run)
         numbers = numbers[:1] if maker["inputs"].get("first_frame_only") is True else numbers
-    count, cuts = int(answers["frames"]), _numbers(answers.get("cuts", ""))
+    count, cuts = _count(answers["frames"]), _numbers(answers.get("cuts", ""))
     if count > LONGEST:
         return f"its clip has more than {LONGEST} frames"
     sizes = interval_sizes(count, numbers, cuts)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from ..console import say
+from ..failures import UsageMistake
 from ..folders import PACK
 from .folder import Folder
 from .plan import Plan, read_plan
@@ -15,14 +16,18 @@ def export(args) -> int:
     """The command. ``args``: out, to, file."""
     folder = Folder(args.out)
     plan = read_plan(folder)
-    text = (
-        commands(plan, args.out) if args.to == "commands" else json.dumps(job_template(plan, args.out), indent=1) + "\n"
-    )
     target = args.file or args.out / ("commands.txt" if args.to == "commands" else "template.json")
+    if args.to == "commands":
+        text = commands(plan, args.out)
+    else:
+        text = json.dumps(job_template(plan, args.out, target.parent.resolve()), indent=1) + "\n"
     if str(target) == "-":
         sys.stdout.write(text)
         return 0
-    target.write_text(text, "utf-8")
+    try:
+        target.write_text(text, "utf-8")
+    except OSError as error:
+        raise UsageMistake(f"{target} cannot be written ({error.strerror}). Name another file with --file.") from error
     say(f"Wrote {target}")
     return 0
 
@@ -48,8 +53,13 @@ def commands(plan: Plan, out: Path) -> str:
     return "\n".join([*lines, "# at the end", shlex.join(command(out, "join")), ""])
 
 
-def job_template(plan: Plan, out: Path) -> dict:
-    """An Open Job Description template (specification 2023-09): a step per stage, a task per unit, the join last."""
+def job_template(plan: Plan, out: Path, place: Path) -> dict:
+    """An Open Job Description template (specification 2023-09): a step per stage, a task per unit, the join last.
+
+    Args:
+        place: the folder that the template will lie in; default paths are relative to it, so a bundle in ``out`` can be
+            moved with it.
+    """
     steps: list[dict] = []
     for number, units in enumerate(stages(plan), 1):
         steps.append(_step(f"Stage {number}", command(out, "unit", "{{Task.Param.Unit}}"), plan, steps))
@@ -57,21 +67,23 @@ def job_template(plan: Plan, out: Path) -> dict:
     steps.append(_step("Join", command(out, "join"), plan, steps))
     return {
         "specificationVersion": "jobtemplate-2023-09",
-        "name": f"Betwixt {out.name}"[:64],
+        "name": f"Betwixt {out.resolve().name}"[:64],
         "description": f"{len(plan.units)} units of a ComfyUI workflow and their join",
         "parameterDefinitions": [
             {"name": "Python", "type": "STRING", "default": sys.executable},
-            {"name": "Betwixt", "type": "PATH", "default": str(PACK / "betwixt.py"), "dataFlow": "NONE"},
-            {
-                "name": "Out",
-                "type": "PATH",
-                "default": str(out.resolve()),
-                "objectType": "DIRECTORY",
-                "dataFlow": "NONE",
-            },
+            {"name": "Betwixt", "type": "STRING", "default": str(PACK / "betwixt.py")},
+            _out_parameter(out.resolve(), place),
         ],
         "steps": steps,
     }
+
+
+def _out_parameter(out: Path, place: Path) -> dict:
+    """A path may have a default below the template's folder only; elsewhere it is a text, which no engine maps."""
+    if out.is_relative_to(place):
+        default = out.relative_to(place).as_posix()
+        return {"name": "Out", "type": "PATH", "default": default, "objectType": "DIRECTORY", "dataFlow": "NONE"}
+    return {"name": "Out", "type": "STRING", "default": str(out)}
 
 
 def _step(name: str, words: list[str], plan: Plan, before: list[dict]) -> dict:

@@ -10,8 +10,8 @@ Link = tuple[str, int]  # node id, output
 
 def link_of(graph: dict, value: object) -> Link | None:
     """The output that an input's value stands for, or None for a value."""
-    if isinstance(value, list) and len(value) == 2 and value[0] in graph:
-        return value[0], value[1]
+    if isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and value[0] in graph:
+        return (value[0], value[1]) if isinstance(value[1], int) else None
     return None
 
 

@@ -1,64 +1,32 @@
 """``farm join`` and ``farm status``: the results put together, and how far the work is."""
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
 
 from ..client import Client
 from ..console import say
 from ..failures import UsageMistake
 from ..run import report, run_graph, stoppable
-from .folder import Folder, fault_of, place_file
-from .graphs import graph_hash
+from .folder import Folder, place_file
+from .manifests import NOT_MADE, differences, finished_units, manifest_of, whole_files
 from .plan import Plan, Unit, check_inputs, read_plan
 from .servers import farm_server, model_files
-
-
-def finished_units(plan: Plan, folder: Folder) -> tuple[list[Unit], dict[int, str]]:
-    """(finished units, why the others are not): every file is read and compared."""
-    done, faults = [], {}
-    for unit in plan.units:
-        fault = fault_of(folder, unit.number, graph_hash(plan.graph_of(unit)))
-        if fault is None:
-            done.append(unit)
-        else:
-            faults[unit.number] = fault
-    return done, faults
-
-
-def manifests(folder: Folder, units: Sequence[Unit]) -> list[dict]:
-    return [json.loads(folder.manifest(unit.number).read_text("utf-8")) for unit in units]
-
-
-def differences(made: Sequence[dict]) -> list[str]:
-    """What differs between the machines the units come from, for people."""
-    told = []
-    for key, name in (("device", "devices"), ("torch", "versions of PyTorch"), ("threads", "numbers of threads")):
-        values = sorted({str(manifest.get(key)) for manifest in made})
-        if len(values) > 1:
-            told.append(
-                f"The units come from different {name} ({', '.join(values)}): they agree within rounding, not to the "
-                "byte."
-            )
-    return told
 
 
 def status(args) -> int:
     """The command. Exit code 0 when everything is finished, else 1."""
     folder = Folder(args.out)
     plan = read_plan(folder, same_pack=False)
-    done, faults = finished_units(plan, folder)
-    made = manifests(folder, done)
+    done, faults = finished_units(plan, folder, quick=not args.verify)
     say(f"{len(done)} of {len(plan.units)} units are finished in {args.out}")
-    damaged = {number: fault for number, fault in faults.items() if fault != "not made yet"}
+    damaged = {number: fault for number, fault in faults.items() if fault != NOT_MADE}
     for unit in plan.units:
         if unit.number in damaged:
             say(f"  unit {unit.number} ({unit.title}) is made again: {damaged[unit.number]}")
-    if made and faults:
-        each = sum(manifest["seconds"] for manifest in made) / max(1, sum(unit.size for unit in done))
+    if done and faults:
+        each = sum(manifest_of(folder, unit)["seconds"] for unit in done) / max(1, sum(unit.size for unit in done))
         left = each * sum(unit.size for unit in plan.units if unit.number in faults)
         say(f"  about {left:.0f} s of computing are left")
-    for text in differences(made):
+    for text in differences(manifest_of(folder, unit) for unit in done):
         say(f"  {text}")
     if not faults:
         say(f"  farm join {args.out} puts them together")
@@ -79,11 +47,10 @@ def join(args, host: Path, base: Path) -> None:
                 f"{len(faults)} of {len(plan.units)} units are not finished ({listed}). "
                 f"Go on with 'farm run {args.out}'."
             )
-        made = manifests(folder, done)
-        for text in differences(made):
+        for text in differences(manifest_of(folder, unit) for unit in done):
             say(text)
         if not plan.splits:
-            report(_copy_whole(folder, made[0]))
+            report(_copy_whole(folder, done[0]))
             return
         with (
             stoppable(),
@@ -103,10 +70,10 @@ def _models_of_join(plan: Plan) -> set[str]:
     return {name for name in plan.models if name in values}
 
 
-def _copy_whole(folder: Folder, manifest: dict) -> list[Path]:
+def _copy_whole(folder: Folder, unit: Unit) -> list[Path]:
     paths = []
-    for name in manifest["files"]:
-        target = folder.output / Path(name).relative_to(f"units/{manifest['unit']:04d}/files")
+    for name in manifest_of(folder, unit)["files"]:
+        target = folder.output / Path(name).relative_to(whole_files(unit))
         place_file(folder.path_of(name), target)
         paths.append(target)
     return paths

@@ -1,34 +1,27 @@
 """``farm run``: the units on Ray. Ray places the workers, moves what must be moved and notices what is lost."""
 
 import os
-import shutil
-import socket
 import sys
-import tempfile
 import time
-import urllib.parse
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..console import say
-from ..failures import Failure, UsageMistake
-from ..folders import PACK
+from ..failures import Failure
 from ..run import stoppable
+from .cluster import cluster, first_line, last_line, require_ray
 from .dispatch import Dispatch, Offer
-from .folder import Folder
-from .join import differences, finished_units, manifests
+from .folder import PLAN, Folder, appearing
+from .manifests import NOT_MADE, differences, finished_units, manifest_of
 from .plan import Plan, changed_originals, check_inputs, read_plan
-from .worker import Parcel, Worker
+from .worker import Worker
 
-LOOPBACK = "127.0.0.1"
-SCRATCH = "bxr-"  # short: the paths of Ray's sockets may have 107 characters
-STARTS = 3
 SERVERS = "betwixt.launcher.farm.worker:ServerEngine"
 TELL_SECONDS = 10
 MOST_LOST = 20  # workers that may be replaced in one run
+MOST_STILLBORN = 3  # one after the other that are lost before they are ready
 
 
 @dataclass
@@ -39,91 +32,6 @@ class _Hand:
     actor: Any  # Ray's handle
     offer: Offer | None = None
     copies: bool = False
-
-
-def require_ray():
-    """The module. Raises ``Failure`` with what to install."""
-    try:
-        import ray
-    except ImportError as error:
-        from .command import NO_RAY
-
-        raise Failure(NO_RAY.format(python=sys.executable)) from error
-    return ray
-
-
-@contextmanager
-def cluster(address: str | None, workers: int | None) -> Iterator[tuple[Any, int]]:
-    """(ray, number of workers): an own cluster on this machine, or a running one.
-
-    Raises:
-        UsageMistake: nobody, or no Ray, answers at the address.
-    """
-    ray = require_ray()
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    options: dict = {"log_to_driver": False, "logging_level": "ERROR"}
-    _remove_leftovers()
-    with tempfile.TemporaryDirectory(prefix=f"{SCRATCH}{os.getpid()}-", ignore_cleanup_errors=True) as scratch:
-        if address is None:
-            options |= {"num_cpus": workers or os.cpu_count(), "include_dashboard": False}
-            options |= {"_node_ip_address": LOOPBACK, "_temp_dir": scratch, "address": "local"}
-        else:
-            _require_listener(address)
-            options["address"] = address
-        options["runtime_env"] = {"env_vars": {"PYTHONPATH": str(PACK)}}
-        try:
-            _start(ray, options, STARTS if address is None else 1)
-        except Exception as error:  # Ray raises many kinds
-            if address is None:
-                raise Failure(f"Ray did not start on this machine: {_first_line(error)}") from error
-            raise UsageMistake(f"--address {address}: no Ray cluster answers there ({_first_line(error)}).") from error
-        try:
-            cards = int(ray.cluster_resources().get("GPU", 0))
-            yield ray, workers or cards or (1 if address is None else int(ray.cluster_resources().get("CPU", 1)))
-        finally:
-            ray.shutdown()
-
-
-def _start(ray, options: dict, tries: int) -> None:
-    """Ray gives a local node 30 s to start; on a crowded machine it needs another try."""
-    for left in reversed(range(tries)):
-        try:
-            ray.init(**options)
-            return
-        except Exception:  # of many kinds
-            ray.shutdown()
-            if not left:
-                raise
-
-
-def _remove_leftovers() -> None:
-    """Remove Ray's folders of drivers that were killed."""
-    if os.name == "nt":
-        return
-    for path in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*-*"):
-        owner = path.name.removeprefix(SCRATCH).split("-")[0]
-        if owner.isdigit():
-            try:
-                os.kill(int(owner), 0)
-            except ProcessLookupError:
-                shutil.rmtree(path, ignore_errors=True)
-            except PermissionError:
-                continue  # somebody else's
-
-
-def _require_listener(address: str) -> None:
-    parts = urllib.parse.urlsplit(address if "://" in address else f"//{address}")
-    try:
-        port = parts.port
-        if not parts.hostname or not port:
-            raise UsageMistake(f"--address {address}: expected ray://HOST:PORT or HOST:PORT.")
-        socket.create_connection((parts.hostname, port), timeout=5).close()
-    except (OSError, ValueError) as error:
-        raise UsageMistake(f"--address {address}: nobody answers there ({error}). Is the cluster up?") from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
 class Driver:
@@ -140,15 +48,16 @@ class Driver:
         self.ray, self.folder, self.plan, self.engine, self.options = ray, folder, plan, engine, options
         done, faults = finished_units(plan, folder)
         for number, fault in faults.items():
-            if fault != "not made yet":
+            if fault != NOT_MADE:
                 say(f"  unit {number} is made again: {fault}")
         self.dispatch = Dispatch(plan, elsewhere, {unit.number for unit in done})
         self.copy, self.kept, self.made = copy, len(done), 0
         self.hands: dict[str, _Hand] = {}
         self.calls: dict = {}  # what was asked of a worker -> (worker, "about" or "make")
-        self.count, self.started, self.began, self.frames = count, 0, time.monotonic(), 0
+        self.count, self.started, self.lost, self.stillborn = count, 0, 0, 0
+        self.began, self.frames = time.monotonic(), 0
         self.first_at = self.finished_at = self.began  # when the first worker was ready, when the last unit was made
-        self._parcel: Parcel | None = None
+        self._package: Any = None
         self._plan_text = folder.plan.read_text("utf-8")
 
     def run(self) -> None:
@@ -157,7 +66,7 @@ class Driver:
             for _ in range(min(self.count, max(1, len(self.dispatch.open)))):
                 self._hire()
             told = time.monotonic()
-            while self.dispatch.open or self.dispatch.working:
+            while not self.dispatch.over:
                 self._give()
                 if not self.calls:
                     raise Failure("No worker can take what is left; see 'farm status'.")
@@ -172,23 +81,21 @@ class Driver:
 
     def _hire(self) -> None:
         self.started += 1
-        if self.started > self.count + MOST_LOST:
-            raise Failure(f"{MOST_LOST} workers were lost; the logs are in {self.folder.logs}.")
         name = f"worker {self.started}"
         cards = self.ray.cluster_resources().get("GPU", 0) > 0
         needs = {"num_gpus": 1 if cards else 0, "num_cpus": 1, "max_concurrency": 2, "max_restarts": 0}
         maker = self.ray.remote(Worker).options(**needs)
         out, options = str(self.folder.out.resolve()), dict(self.options)
-        actor = maker.remote(self.engine, out, options, self._plan_text, self._packed(), self.copy)
+        actor = maker.remote(self.engine, out, options, self._plan_text, self.copy)
         self.hands[name] = _Hand(name, actor)
         self.calls[actor.about.remote()] = (name, "about")
 
-    def _packed(self) -> Parcel:
-        """What a worker that does not see the folder needs: the plan and the inputs."""
-        if self._parcel is None:
-            names = ["plan.json", *(f"input/{name}" for name in self.plan.inputs)]
-            self._parcel = Parcel(self.ray, {name: (self.folder.out / name).read_bytes() for name in names})
-        return self._parcel
+    def _packed(self):
+        """What a worker on copies needs, in Ray's store: the plan and the inputs."""
+        if self._package is None:
+            names = [PLAN, *(f"input/{name}" for name in self.plan.inputs)]
+            self._package = self.ray.put({name: self.folder.path_of(name).read_bytes() for name in names})
+        return self._package
 
     def _give(self) -> None:
         """Work for every worker that has none."""
@@ -206,8 +113,8 @@ class Driver:
         """The results of units, for a worker that does not see the folder."""
         if not hand.copies:
             return {}
-        made = manifests(self.folder, [self.plan.units[number - 1] for number in numbers])
-        return {name: self.folder.path_of(name).read_bytes() for manifest in made for name in manifest["files"]}
+        names = [name for number in numbers for name in self.plan.results_of(self.plan.units[number - 1])]
+        return {name: self.folder.path_of(name).read_bytes() for name in names}
 
     def _take(self, call) -> None:
         name, what = self.calls.pop(call)
@@ -215,9 +122,11 @@ class Driver:
         try:
             answer = self.ray.get(call)
         except self.ray.exceptions.RayActorError as error:
-            say(f"  {name} was lost ({_first_line(error)})")
-            self._replace(hand, _first_line(error))
+            say(f"  {name} was lost ({first_line(error)})")
+            self._replace(hand, first_line(error))
             return
+        except self.ray.exceptions.RayError as error:
+            raise Failure(f"{name} failed: {last_line(error)}\nWhat is finished is kept.") from error
         if "fault" in answer:
             del self.hands[name]
             self.ray.kill(hand.actor)
@@ -225,10 +134,13 @@ class Driver:
                 raise Failure(f"{name} could not start: {answer['fault']}")
             say(f"  {name} could not start, the others go on: {answer['fault']}")
             return
+        if "wants" in answer:
+            hand.copies = True
+            self.calls[hand.actor.about.remote(self._packed())] = (name, "about")
+            return
         if what == "about":
             if not any(other.offer for other in self.hands.values()):
                 self.first_at = time.monotonic()
-            hand.copies = answer["copies"]
             hand.offer = Offer(name, frozenset(answer["models"]), answer["memory"], answer["device"])
             say(f"  {name} is ready: {hand.offer.device}")
             return
@@ -254,23 +166,25 @@ class Driver:
     def _keep(self, answer: dict) -> None:
         """Write what came through Ray, the manifest last."""
         for name, contents in answer["files"].items():
-            target = self.folder.path_of(name)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-            temporary.write_bytes(contents)
-            temporary.replace(target)
+            with appearing(self.folder.path_of(name)) as file:
+                file.write(contents)
 
     def _replace(self, hand: _Hand, reason: str) -> None:
         del self.hands[hand.name]
         self.ray.kill(hand.actor)
         self.dispatch.lost(hand.name, reason)
+        self.lost += 1
+        self.stillborn = 0 if hand.offer else self.stillborn + 1
+        if self.lost > MOST_LOST or self.stillborn > MOST_STILLBORN:
+            raise Failure(
+                f"{self.lost} workers were lost, the last one so: {reason}\n"
+                f"What is finished is kept; the logs are in {self.folder.logs}."
+            )
         self._hire()
 
     def _report(self, name: str, unit, seconds: float) -> None:
         self.frames += unit.size
-        left = sum(unit.size for unit in self.dispatch.open.values())
-        left += sum(unit.size for unit in self.dispatch.working.values()) / 2  # half made, on average
-        end = time.time() + (time.monotonic() - self.began) / self.frames * left
+        end = time.time() + (time.monotonic() - self.began) / max(1, self.frames) * self.dispatch.frames()
         done, total = len(self.dispatch.finished), len(self.plan.units)
         clock = time.strftime("%H:%M:%S", time.localtime(end))
         say(f"  [{done}/{total}] unit {unit.number} ({unit.title}): {seconds:.1f} s on {name}; end about {clock}")
@@ -302,8 +216,9 @@ def run(args, host: Path, base: Path) -> None:
     folder = Folder(args.out)
     plan = read_plan(folder)
     folder.make()
-    require_ray()
+    require_ray(own=args.address is None)
     with folder.locked("run"), stoppable():
+        folder.remove_leftovers()
         check_inputs(plan, folder)
         for path in changed_originals(plan):
             say(f"  {path} was changed since the plan was made; the copy in {folder.input} is used")
@@ -318,7 +233,10 @@ def run(args, host: Path, base: Path) -> None:
             driver = Driver(ray, folder, plan, count, args.elsewhere, args.copy, options, SERVERS)
             say(f"{len(driver.dispatch.open)} of {len(plan.units)} units are to be made, {driver.kept} are finished")
             if driver.dispatch.open:
-                driver.run()
-        for text in differences(manifests(folder, plan.units)):
+                try:
+                    driver.run()
+                except ray.exceptions.RayError as error:
+                    raise Failure(f"Ray failed: {last_line(error)}\nWhat is finished is kept.") from error
+        for text in differences(manifest_of(folder, unit) for unit in plan.units):
             say(text)
         say(f"Made {driver.made} units in {time.monotonic() - began:.0f} s. Go on with: farm join {args.out}")

@@ -1,49 +1,28 @@
 """ComfyUI servers whose input folder is a farm's."""
 
+import glob
 import hashlib
 import json
 import platform
 import sys
-import tempfile
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ...common.files.file_hash import sha256_of
+from ..answers import Shape
 from ..client import Client
 from ..folders import cache_folder
 from ..server import Server
 from .folder import Folder, write_json
+from .scratch import scratch_folder
 
-
-@contextmanager
-def farm_server(
-    folder: Folder, host: Path, base: Path, log: Path, threads: int | None = None, python: str = sys.executable
-) -> Iterator["FarmServer"]:
-    """A server that reads the farm's input folder and writes elsewhere: ``server.results`` is its output folder.
-
-    Pictures and videos hold no metadata: they would be those of the join's graph; the plan keeps the workflow's.
-    """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="betwixt-farm-") as results:
-        server = FarmServer(
-            host,
-            models=[base / "models"],
-            threads=threads,
-            log=log,
-            arguments=[
-                "--input-directory",
-                str(folder.input.resolve()),
-                "--output-directory",
-                results,
-                "--disable-metadata",
-            ],
-            python=python,
-        )
-        server.results = Path(results)
-        with server:
-            yield server
+SCRATCH = "betwixt-farm-"
+SYSTEM_STATS: Shape = {
+    "system": {"pytorch_version": str, "comfyui_version": str},
+    "devices": [{"type": str, "name": str, "vram_total": (int, float)}],
+}
 
 
 class FarmServer(Server):
@@ -52,13 +31,51 @@ class FarmServer(Server):
     results: Path
 
 
-def device_of(client: Client) -> dict:
-    """{"device", "memory"}: what a server computes on, and that card's memory in GB (0 on the CPU)."""
-    stats = client.get("/system_stats")
+@contextmanager
+def farm_server(
+    folder: Folder,
+    host: Path,
+    base: Path,
+    log: Path,
+    threads: int | None = None,
+    python: str = sys.executable,
+    kind: type[FarmServer] = FarmServer,
+) -> Iterator[FarmServer]:
+    """A server that reads the farm's input folder and writes elsewhere: ``server.results`` is its output folder.
+
+    Pictures and videos hold no metadata: they would be those of the join's graph; the plan keeps the workflow's.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with scratch_folder(SCRATCH) as scratch:
+        results = scratch / "results"
+        results.mkdir()
+        server = kind(
+            host,
+            models=[base / "models"],
+            threads=threads,
+            log=log,
+            arguments=[
+                "--input-directory",
+                str(folder.input.resolve()),
+                "--output-directory",
+                str(results),
+                "--disable-metadata",
+            ],
+            python=python,
+            scratch=scratch,
+        )
+        server.results = results
+        with server:
+            yield server
+
+
+def device_of(stats: dict) -> dict:
+    """{"device", "memory"}: what a server with these ``SYSTEM_STATS`` computes on, and that card's memory in GB (0 on
+    the CPU)."""
     card = (stats.get("devices") or [{}])[0]
     on_card = card.get("type") not in (None, "cpu")
     name = str(card.get("name", "cpu")) if on_card else f"cpu ({platform.machine()})"
-    return {"device": name, "memory": card.get("vram_total", 0) / 1e9 if on_card else 0.0}
+    return {"device": name, "memory": (card.get("vram_total") or 0) / 1e9 if on_card else 0.0}
 
 
 def model_files(client: Client) -> set[str]:
@@ -76,9 +93,10 @@ def model_hashes(base: Path, names: list[str]) -> dict[str, str]:
         known = json.loads(memory.read_text("utf-8"))
     except (OSError, ValueError):
         known = {}
+    known = known if isinstance(known, dict) else {}
     found, changed = {}, False
     for name in names:
-        path = next((path for path in sorted((base / "models").glob(f"*/{name}"))), None)
+        path = next((path for path in sorted((base / "models").glob(f"*/{glob.escape(name)}"))), None)
         if path is None:
             continue
         state = path.stat()

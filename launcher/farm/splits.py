@@ -5,9 +5,12 @@ A unit is the same graph with a part chosen, up to 'Save Segment' nodes on those
 """
 
 import copy
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
+from ..graph import title
+from .folder import SEGMENTS
 from .graphs import Link, ancestors, consumers, descendants, in_order, link_of, links_into, pruned, replace_link
 
 Schema = Callable[[str], Mapping]
@@ -18,6 +21,7 @@ STYLISE, PROPAGATE, BLEND = "BetwixtStyliseClip", "BetwixtEbSynthPropagate", "Be
 RERENDER, PLACE = "BetwixtRerenderKeyFrames", "BetwixtPlaceKeyFrames"
 SAVE, LOAD = "BetwixtSaveSegment", "BetwixtLoadSegment"
 FRAMES = ("IMAGE", "MASK")  # what a segment can carry
+CARRIES = (*FRAMES, "KEYS")
 PART_INPUT = {PAIRS: "gaps", INBETWEEN: "gaps", STYLISE: "intervals", PROPAGATE: "intervals", RERENDER: "shots"}
 # node class -> output -> what it carries; other outputs are about the whole clip and cannot be had from parts
 CARRIED = {
@@ -27,7 +31,6 @@ CARRIED = {
     BLEND: {0: "IMAGE", 1: "MASK"},
     RERENDER: {0: "IMAGE", 2: "KEYS"},
 }
-SEGMENTS = "segments"  # subfolder of the input and output folders
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,8 @@ class Split:
 
     @classmethod
     def of_json(cls, value: Mapping) -> "Split":
-        return cls(**{**value, "wires": tuple(Wire(**wire) for wire in value["wires"])})
+        wires = (Wire(*(wire[name] for name in ("node", "slot", "carries", "key"))) for wire in value["wires"])
+        return cls(value["node"], value["what"], value["chosen"], tuple(wires), value["numbers"])
 
 
 def find_splits(graph: dict, schema: Schema) -> tuple[list[Split], list[str]]:
@@ -89,12 +93,19 @@ def find_splits(graph: dict, schema: Schema) -> tuple[list[Split], list[str]]:
 
 
 def _called(graph: dict, node: str) -> str:
-    title = (graph[node].get("_meta") or {}).get("title") or graph[node]["class_type"]
-    return f"node {node} ({title})"
+    return f"node {node} ({title(graph, node)})"
 
 
 def _key(node: str, slot: int) -> str:
-    return f"{''.join(c if c.isalnum() else '-' for c in node)}.{slot}"
+    plain = "".join(c if c.isalnum() else "-" for c in node)
+    if plain != node or len(node) > 40:  # names of other nodes could look the same, or be too long for a file
+        plain = f"{plain[:40]}-{hashlib.sha256(node.encode()).hexdigest()[:8]}"
+    return f"{plain}.{slot}"
+
+
+def is_key(text: str) -> bool:
+    """Whether a text can be the name of segment files."""
+    return 0 < len(text) <= 150 and text[0] != "." and all(c.isalnum() or c in "-." for c in text)
 
 
 def _of_node(graph: dict, node: str) -> Split | str:

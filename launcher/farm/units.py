@@ -11,12 +11,13 @@ from pathlib import Path
 from ..client import Client, output_files
 from ..console import say
 from ..events import Event
-from ..failures import Failure, UsageMistake
+from ..failures import Failure, ServerLost, UsageMistake
 from ..run import stoppable
-from .folder import Folder, fault_of, now, place_file, write_json
+from .folder import Folder, now, place_file, write_json
 from .graphs import graph_hash
+from .manifests import fault_of, whole_files
 from .plan import Plan, Unit, check_inputs, read_plan
-from .servers import device_of, farm_server, model_files, model_hashes
+from .servers import SYSTEM_STATS, device_of, farm_server, model_files, model_hashes
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,10 @@ class Machine:
 
 def machine_of(client: Client, base: Path, threads: int | None) -> Machine:
     """What a server has to offer."""
-    system = client.get("/system_stats").get("system", {})
+    stats = client.get("/system_stats", SYSTEM_STATS)
+    system = stats.get("system") or {}
     about = {
-        **device_of(client),
+        **device_of(stats),
         "threads": threads or os.cpu_count(),
         "torch": system.get("pytorch_version"),
         "comfyui": system.get("comfyui_version"),
@@ -71,20 +73,20 @@ def make_unit(
     graph = plan.graph_of(unit)
     run = client.run(graph, watch)
     if unit.split is None:
-        target = folder.units / f"{unit.number:04d}"
-        made = {path: path for path in client.fetch_all(output_files(run.outputs), target / "new")}
-        shutil.rmtree(target / "files", ignore_errors=True)
-        files = {
-            str((target / "files" / path.relative_to(target / "new")).relative_to(folder.out)): path for path in made
-        }
+        place = folder.path_of(whole_files(unit))
+        shutil.rmtree(place, ignore_errors=True)
+        made = client.fetch_all(output_files(run.outputs), results / "whole")
+        files = {whole_files(unit) + path.relative_to(results / "whole").as_posix(): path for path in made}
     else:
-        split = plan.splits[unit.split]
-        names = {f"segments/{wire.key}_{unit.part:05d}.safetensors" for wire in split.wires}
-        files = {f"input/{name}": results / name for name in sorted(names)}
+        names = plan.results_of(unit)
+        files = {name: results / Path(name).relative_to("input") for name in names}
     placed = {}
     for name, path in files.items():
-        size = path.stat().st_size
-        placed[name] = {"sha256": place_file(path, folder.path_of(name)), "bytes": size}
+        if not path.is_file():
+            raise ServerLost(f"The server says that it made {path.name}, which is not in its output folder.")
+        target = folder.path_of(name)
+        size, digest = path.stat().st_size, place_file(path, target)
+        placed[name] = {"sha256": digest, "bytes": size, "time": target.stat().st_mtime_ns}
         path.unlink()
     manifest = {
         "unit": unit.number,
@@ -111,10 +113,10 @@ def unit(args, host: Path, base: Path) -> None:
         raise UsageMistake(f"There is no unit {args.number} in {args.out}; its units are 1 to {len(plan.units)}.")
     folder.make()
     check_inputs(plan, folder)
-    if fault_of(folder, wanted.number, graph_hash(plan.graph_of(wanted))) is None:
+    if fault_of(plan, wanted, folder) is None:
         say(f"Unit {wanted.number} ({wanted.title}) is finished already.")
         return
-    waiting = [n for n in wanted.needs if fault_of(folder, n, graph_hash(plan.graph_of(plan.units[n - 1]))) is not None]
+    waiting = [number for number in wanted.needs if fault_of(plan, plan.units[number - 1], folder) is not None]
     if waiting:
         raise UsageMistake(
             f"Unit {wanted.number} reads the results of the units {', '.join(map(str, waiting))}, which are not "

@@ -4,9 +4,9 @@ import contextlib
 import importlib
 import os
 import socket
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ..client import Client
 from ..events import Event
@@ -14,10 +14,9 @@ from ..failures import ExecutionFailed, Failure, ServerLost
 from ..graph import title
 from .folder import PLAN, Folder
 from .plan import read_plan
-from .servers import FarmServer, farm_server
+from .scratch import scratch_folder
+from .servers import SCRATCH, FarmServer, farm_server
 from .units import Machine, machine_of, make_unit
-
-OUT_OF_MEMORY = ("OutOfMemoryError", "AcceleratorError")
 
 
 class ServerEngine:
@@ -27,6 +26,8 @@ class ServerEngine:
         out: the farm's folder as this machine sees it.
         options: "host", "base", "python" (texts, or None to find them here), "threads".
     """
+
+    server = FarmServer
 
     def __init__(self, out: Path, options: Mapping):
         self.folder = Folder(out)
@@ -54,7 +55,7 @@ class ServerEngine:
             return self._running
         self.close()
         log = self.folder.logs / f"worker-{socket.gethostname()}-{os.getpid()}.log"
-        context = farm_server(self.folder, self.host, self.base, log, self.threads, self.python)
+        context = farm_server(self.folder, self.host, self.base, log, self.threads, self.python, self.server)
         server = self._stack.enter_context(context)
         client = self._stack.enter_context(Client(server.url))
         self._running = server, client, machine_of(client, self.base, self.threads)
@@ -80,37 +81,20 @@ class ServerEngine:
         self._stack.close()
 
 
-class Parcel:
-    """Files in Ray's store, fetched only where they are needed."""
-
-    def __init__(self, ray, files: Mapping[str, bytes]):
-        self._reference = [ray.put(files)]  # in a list: a bare reference would be fetched for every worker
-
-    def open(self) -> Mapping[str, bytes]:
-        import ray
-
-        return ray.get(self._reference[0])
-
-
 class Worker:
     """The actor. What it returns and takes is plain data.
 
     Args:
         engine: "module:class" of what makes units.
         out: the farm's folder on the driver's machine; plan: its plan, by which this machine tells that it sees it.
-        parcel: gives path below ``out`` -> contents of the plan and the inputs; asked where this machine does not see
-            the folder, or where there is to be a copy anyway (``copy``).
+        copy: work on copies even where this machine sees the folder.
     """
 
-    def __init__(self, engine: str, out: str, options: Mapping, plan: str, parcel: "Parcel", copy: bool):
-        self._own = None
-        if copy or not sees(out, plan):
-            self._own = tempfile.TemporaryDirectory(prefix="betwixt-farm-")
-            out = self._own.name
-            self._write(out, parcel.open())
-        self.out = out
-        module, _, name = engine.partition(":")
-        self._engine = getattr(importlib.import_module(module), name)(Path(out), options)
+    def __init__(self, engine: str, out: str, options: Mapping, plan: str, copy: bool):
+        self.out, self.copies = out, copy or not sees(out, plan)
+        self._maker, self._options = engine, options
+        self._engine: Any = None
+        self._stack = contextlib.ExitStack()
 
     @staticmethod
     def _write(out: str, files: Mapping[str, bytes]) -> None:
@@ -119,12 +103,29 @@ class Worker:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(contents)
 
-    def about(self) -> dict:
-        """What the engine says of itself, and "copies": whether files are to be sent and fetched."""
+    def about(self, files: Mapping[str, bytes] | None = None) -> dict:
+        """Start the engine.
+
+        Args:
+            files: the plan and the inputs, where copies are worked on; the answer is {"wants": "files"} without them.
+
+        Returns:
+            What the engine says of itself, or {"fault": text}.
+        """
+        if self.copies and files is None:
+            return {"wants": "files"}
         try:
-            return {**self._engine.about(), "copies": self._own is not None}
+            if files is not None:
+                self.out = str(self._stack.enter_context(scratch_folder(SCRATCH)))
+                self._write(self.out, files)
+            module, _, name = self._maker.partition(":")
+            self._engine = getattr(importlib.import_module(module), name)(Path(self.out), self._options)
+            self._stack.callback(self._engine.close)
+            return self._engine.about()
         except Failure as error:  # as plain data: not every exception can be sent
             return {"fault": str(error)}
+        except OSError as error:
+            return {"fault": f"{error.filename or ''} {error.strerror or error}".strip()}
 
     def progress(self) -> str:
         return getattr(self._engine, "now", "")
@@ -141,22 +142,32 @@ class Worker:
         except ServerLost as error:
             return {"kind": "lost", "text": str(error)}
         except ExecutionFailed as error:
-            kind = "memory" if error.exception_type in OUT_OF_MEMORY else "failed"
-            return {"kind": kind, "text": str(error), "code": error.exit_code}
+            return {
+                "kind": "memory" if is_out_of_memory(error) else "failed",
+                "text": str(error),
+                "code": error.exit_code,
+            }
         except Failure as error:
             return {"kind": "failed", "text": str(error), "code": error.exit_code}
         except OSError as error:
-            return {"kind": "failed", "text": f"{error.filename or ''} {error.strerror or error}".strip(), "code": 1}
+            text = f"{error.filename or ''} {error.strerror or error}".strip()
+            return {"kind": "failed", "text": text, "code": Failure.exit_code}
         made = {}
-        if self._own is not None:
+        if self.copies:
             names = [*manifest["files"], f"units/{number:04d}.json"]
-            made = {name: (Path(self.out) / name).read_bytes() for name in names}
+            for path in (Path(self.out) / name for name in names):
+                made[path.relative_to(self.out).as_posix()] = path.read_bytes()
+                path.unlink()  # they are the driver's now
         return {"kind": "done", "manifest": manifest, "files": made}
 
     def close(self) -> None:
-        self._engine.close()
-        if self._own is not None:
-            self._own.cleanup()
+        self._stack.close()
+
+
+def is_out_of_memory(error: ExecutionFailed) -> bool:
+    """Whether the host means that the card's memory did not suffice (``comfy.model_management.is_oom``)."""
+    told = "out of memory" in error.message.lower()
+    return error.exception_type == "OutOfMemoryError" or (error.exception_type == "AcceleratorError" and told)
 
 
 def sees(out: str, plan: str) -> bool:

@@ -6,11 +6,15 @@ import signal
 import time
 from pathlib import Path
 
-from . import launcher_targets, node_target, text_targets, weight_targets
+from . import farm_targets, launcher_targets, node_target, text_targets, weight_targets
 from .target import Target
 
 TARGETS: dict[str, Target] = (
-    weight_targets.TARGETS | text_targets.TARGETS | launcher_targets.TARGETS | node_target.TARGETS
+    weight_targets.TARGETS
+    | text_targets.TARGETS
+    | launcher_targets.TARGETS
+    | farm_targets.TARGETS
+    | node_target.TARGETS
 )
 
 

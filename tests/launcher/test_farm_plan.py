@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ from betwixt.launcher.failures import Failure, UsageMistake
 from betwixt.launcher.farm.counting import count_parts, interval_sizes
 from betwixt.launcher.farm.dispatch import Dispatch, Offer
 from betwixt.launcher.farm.export import commands, job_template
-from betwixt.launcher.farm.folder import Folder, fault_of, write_json
+from betwixt.launcher.farm.folder import Folder, write_json
 from betwixt.launcher.farm.graphs import graph_hash
-from betwixt.launcher.farm.plan import Plan, make_plan, make_units, read_plan
+from betwixt.launcher.farm.manifests import fault_of
+from betwixt.launcher.farm.plan import Plan, read_plan
+from betwixt.launcher.farm.planning import make_plan, make_units
 from betwixt.launcher.farm.splits import Split, find_splits
 from betwixt.rerender_core.ebsynth.plan import plan_intervals
 
@@ -169,8 +172,7 @@ def test_plans_come_back_from_their_file(tmp_path):
 def finished(folder: Folder, plan: Plan, number: int) -> None:
     """As if a unit had been made."""
     folder.make()
-    name = f"input/segments/x_{number:05d}.safetensors"
-    folder.path_of(name).parent.mkdir(parents=True, exist_ok=True)
+    (name,) = plan.results_of(plan.units[number - 1])
     folder.path_of(name).write_bytes(b"frames")
     digest = sha256_of(str(folder.path_of(name)))
     manifest = {
@@ -189,21 +191,24 @@ def test_a_unit_counts_only_if_it_verifies(tmp_path, capsys):
     plan, folder = planned("Paint a clip from a few frames", frames="11", cuts="0"), Folder(tmp_path)
     folder.make()
     plan.write(folder)
-    hashes = [graph_hash(plan.graph_of(unit)) for unit in plan.units]
-    assert fault_of(folder, 1, hashes[0]) == "not made yet"
+    first, second = plan.units
+    assert fault_of(plan, first, folder) == "not made yet"
     finished(folder, plan, 1)
-    assert fault_of(folder, 1, hashes[0]) is None and fault_of(folder, 1, hashes[1]) == "made from another graph"
+    assert fault_of(plan, first, folder) is None
+    folder.manifest(2).write_bytes(folder.manifest(1).read_bytes())
+    assert fault_of(plan, second, folder) == "made from another graph"
+    folder.manifest(2).unlink()
     assert main(["farm", "status", str(tmp_path)]) == 1
     assert "1 of 2 units are finished" in capsys.readouterr().out
     finished(folder, plan, 2)
     assert main(["farm", "status", str(tmp_path)]) == 0
-    file = tmp_path / "input/segments/x_00001.safetensors"
+    file = folder.path_of(plan.results_of(first)[0])
     file.write_bytes(b"framez")
-    assert "is damaged" in fault_of(folder, 1, hashes[0])
+    assert "is damaged" in fault_of(plan, first, folder)
     file.unlink()
-    assert "is missing" in fault_of(folder, 1, hashes[0])
+    assert "is missing" in fault_of(plan, first, folder)
     folder.manifest(1).write_text("{")
-    assert "cannot be read" in fault_of(folder, 1, hashes[0])
+    assert "cannot be read" in fault_of(plan, first, folder)
 
 
 def test_commands_and_job_template(tmp_path):
@@ -212,11 +217,50 @@ def test_commands_and_job_template(tmp_path):
     plan = make_plan(graph, schema, run, {}, [], 8.0, "0.30.0")
     lines = [line for line in commands(plan, tmp_path).splitlines() if not line.startswith("#")]
     assert [line.split()[-1] for line in lines[:3]] == ["1", "2", "3"] and " farm join " in lines[-1]
-    template = job_template(plan, tmp_path)
+    template = job_template(plan, tmp_path, tmp_path)
     assert [step["name"] for step in template["steps"]] == ["Stage 1", "Stage 2", "Join"]
     assert template["steps"][1]["parameterSpace"]["taskParameterDefinitions"][0]["range"] == [2, 3]
     assert template["steps"][2]["dependencies"] == [{"dependsOn": "Stage 1"}, {"dependsOn": "Stage 2"}]
     assert template["steps"][0]["hostRequirements"]["amounts"][1]["min"] == 8192
+
+
+def test_the_bundle_runs_its_stages_in_order(tmp_path):
+    """With the command line tool of Open Job Description, a program that notes its arguments in the pack's place."""
+    openjd = Path(sys.executable).with_name("openjd")
+    if not openjd.exists():
+        pytest.skip("openjd-cli is not installed")
+    run = answering(numbers="0, 4, 8", keys="3", frames="9", cuts="0")
+    plan, out = make_plan(api_graph("Rerender a video"), schema, run, {}, [], 0.0, "-"), tmp_path / "a film"
+    Folder(out).make()
+    (out / "template.json").write_text(json.dumps(job_template(plan, out, out)))
+    noted, program = tmp_path / "noted", tmp_path / "program.py"
+    program.write_text(f"import sys; print(*sys.argv[1:], sep='|', file=open({str(noted)!r}, 'a'))")
+    answer = subprocess.run(
+        [openjd, "run", out / "template.json", "-p", f"Betwixt={program}"], capture_output=True, text=True
+    )
+    assert answer.returncode == 0 and "Session ended successfully" in answer.stdout, answer.stdout + answer.stderr
+    units = [f"farm|unit|{out}|{number}" for number in (1, 2, 3)]
+    assert noted.read_text().splitlines() == [*units, f"farm|join|{out}"]
+    elsewhere = job_template(plan, out, tmp_path / "jobs")["parameterDefinitions"][-1]
+    assert elsewhere == {"name": "Out", "type": "STRING", "default": str(out)}
+
+
+def test_what_a_unit_costs_does_not_grow_with_their_number():
+    def seconds(count: int) -> float:
+        """Processor time of scheduling, per unit."""
+        dispatch = Dispatch(plan_of([number % 7 for number in range(count)]), 1)
+        offers = [Offer(str(number), frozenset(), 0.0) for number in range(20)]
+        began = time.process_time()
+        for offer in offers:
+            dispatch.take(offer, offers)
+        while dispatch.working:
+            worker = offers[int(next(iter(dispatch.working)))]
+            dispatch.done(worker.name)
+            dispatch.require_workable(offers)
+            dispatch.take(worker, offers)
+        return (time.process_time() - began) / count
+
+    assert min(seconds(16_000) for _ in range(3)) < 4 * max(seconds(1000) for _ in range(3))
 
 
 def plan_of(sizes, memory=0.0) -> Plan:

@@ -1,0 +1,75 @@
+"""A small workflow that splits into gaps and needs no model, and farms of it run through the commands."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .bootstrap import ROOT
+
+KEYS = "keys.png"
+
+
+def key_pictures(count: int, side: int = 64) -> list[np.ndarray]:
+    """uint8 [side, side, 3] pictures of a bar that moves to the right and grows."""
+    pictures = []
+    for number in range(count):
+        picture = np.full((side, side, 3), (240, 232, 214), np.uint8)
+        left = side // 8 + number * side // (2 * count)
+        picture[side // 4 : side // 2 + 3 * number, left : left + side // 4] = (180, 40, 30)
+        pictures.append(picture)
+    return pictures
+
+
+def write_gap_workflow(folder: Path, gaps: int, frames: int = 5, side: int = 64) -> Path:
+    """A workflow file of inbetweens without a model between ``gaps`` + 1 key frames, and its pictures beside it.
+
+    It writes a video and the frames as pictures.
+    """
+    first, *others = map(Image.fromarray, key_pictures(gaps + 1, side))
+    first.save(folder / KEYS, save_all=True, append_images=others)
+
+    def node(kind: str, **inputs) -> dict:
+        return {"class_type": kind, "inputs": inputs}
+
+    graph = {
+        "1": node("LoadImage", image=KEYS),
+        "2": node("ImageFromBatch", image=["1", 0], batch_index=0, length=gaps),
+        "3": node("ImageFromBatch", image=["1", 0], batch_index=gaps, length=1),
+        "4": node(
+            "BetwixtInbetweenWithoutModel",
+            **{"start_image": ["2", 0], "end_image": ["3", 0], "frame_count": frames, "hold": 1, "detail": "quick"},
+            **{"timing": "easing", "timing.easing": "sine-in-out", "path": "arc", "path.pivot": "fixed point"},
+            **{"loop": False, "frames_per_gap": "", "gaps": "", "timing_per_gap": "", "fit": "refuse"},
+        ),
+        "5": node("CreateVideo", images=["4", 0], fps=12, bit_depth=8),
+        "6": node(
+            "SaveVideo",
+            **{"video": ["5", 0], "filename_prefix": "film", "format": "mp4"},
+            **{"codec": "h264", "codec.encoding": "auto"},
+        ),
+        "7": node("SaveImage", images=["4", 0], filename_prefix="frame"),
+    }
+    path = folder / "workflow.json"
+    path.write_text(json.dumps(graph), "utf-8")
+    return path
+
+
+def start(*arguments, **options) -> subprocess.Popen:
+    """``betwixt.py farm`` with these arguments, in a process of its own; its output can be read."""
+    command = [sys.executable, str(ROOT / "betwixt.py"), "farm", *map(str, arguments)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ}, **options
+    )
+
+
+def farm(*arguments) -> str:
+    """Run ``betwixt.py farm`` to its end; what it said. Raises ``AssertionError`` where it failed."""
+    process = start(*arguments)
+    said, _ = process.communicate()
+    assert process.returncode == 0, said
+    return said
