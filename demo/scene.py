@@ -13,7 +13,7 @@ from .street import HEIGHT, INK, WIDTH, Shape, moved, shapes
 from .walker import LIMBS, head_centre, joints, pose_keypoint
 
 OVERSAMPLING = 2
-CLIP_FRAMES, CLIP_RATE, CLIP_SIZE = 11, 8, (256, 144)
+CLIP_FRAMES, CLIP_RATE, CLIP_SIZE = 11, 8, (384, 216)
 CLIP_KEYS = (0, 5, 10)
 FRONT = "fence"  # the part before the walking figure
 SHIFT = 4  # fractional bits of OpenCV's drawing coordinates

@@ -4,7 +4,7 @@ Latents of a clip are [F, C, h, w]. "Backward order" is the clip played in rever
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -38,6 +38,7 @@ class Fusion:
     guidance: tuple[float, float] = (3.0, 3.0)
     weight: WeightOfTime | Sequence[float] = linear_weight
     guided_sigmas: tuple[float, float] = (0.0, float("inf"))
+    _moved: dict = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def guides(self, sigma: float) -> bool:
         """Whether the unconditional prediction has any influence at this noise level."""
@@ -47,6 +48,17 @@ class Fusion:
     def scale(self, frames: int) -> torch.Tensor:
         """Guidance per frame of a direction, float32 [F, 1, 1, 1]."""
         return torch.linspace(*self.guidance, frames).view(-1, 1, 1, 1)
+
+    def scale_like(self, clip: torch.Tensor) -> torch.Tensor:
+        """:meth:`scale` for the frames of ``clip``, on its device and of its type."""
+        return self._like(clip, self.scale)
+
+    def _like(self, clip: torch.Tensor, values: Callable[[int], torch.Tensor]) -> torch.Tensor:
+        """Brought to the device once: in every step the processor would wait for the computation so far."""
+        key = (values.__name__, len(clip), clip.device, clip.dtype)
+        if key not in self._moved:
+            self._moved[key] = values(len(clip)).to(clip)
+        return self._moved[key]
 
     def weights(self, frames: int) -> torch.Tensor:
         """Share of the forward prediction per frame, in forward order, float32 [F, 1, 1, 1].
@@ -76,7 +88,7 @@ class Fusion:
         Returns:
             [F, C, h, w] in forward order.
         """
-        weights = self.weights(forward.shape[0]).to(forward)
+        weights = self._like(forward, self.weights)
         return weights * forward + (1 - weights) * backward.flip(0)
 
 

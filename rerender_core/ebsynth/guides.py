@@ -41,8 +41,12 @@ def carried(picture: np.ndarray, flow: np.ndarray) -> np.ndarray:
         uint8 [H, W, C], nearest pixel; 0 where the flow leaves the picture.
     """
     source, field = (torch.from_numpy(np.ascontiguousarray(values)) for values in (picture, flow))
-    moved = warp_picture(source.float(), field, "nearest")
-    return np.ascontiguousarray(moved.to(torch.uint8).numpy())
+    return carried_there(source, field).numpy()
+
+
+def carried_there(picture: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+    """As :func:`carried`, on the device of both."""
+    return warp_picture(picture.float(), flow, "nearest").to(torch.uint8).contiguous()
 
 
 def filled(picture: np.ndarray, missing: np.ndarray, radius: int = 3) -> np.ndarray:

@@ -13,10 +13,11 @@ from ...common.progress import Progress, part_of, silent
 from ..flow.estimation import Flow, FlowModel, estimate_flow
 from ..flow.warping import warp_picture
 from .frame_store import belongs_on_disk, frame_store
-from .guides import carried, edge_guide, filled, position_guide
+from .guides import carried_there, edge_guide, filled, position_guide
 from .plan import Interval
 from .stylised_keys import StylisedKeys
 from .synthesis.packed_guides import PackedGuides, SourceGuides
+from .synthesis.search_level import Solution
 from .synthesis.solver import EngineName, SynthesisOptions, SynthesisProblem, prepare, synthesise
 
 CARRIED = (False, False, True, True)  # which guides, in the order of GuideWeights, move with the flow
@@ -85,14 +86,24 @@ class PropagatedInterval:
 
 
 class _Walk:
-    """One key frame's way through an interval: keeps what is carried from frame to frame."""
+    """One key frame's way through an interval: keeps what is carried from frame to frame, on the device."""
 
-    def __init__(self, key: int, picture: np.ndarray, order: Sequence[int], clip: "_Clip", options: PropagationOptions):
-        self.key, self.order, self.clip, self.options = key, order, clip, options
+    def __init__(
+        self,
+        key: int,
+        picture: np.ndarray,
+        order: Sequence[int],
+        clip: "_Clip",
+        options: PropagationOptions,
+        device: torch.device | str,
+    ):
+        self.key, self.order, self.clip, self.options, self.device = key, order, clip, options, device
         height, width = picture.shape[:2]
-        self.style = self.output = picture
-        self.position = position_guide(height, width)
-        y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+        self.style = picture
+        self.output, self.position = (
+            torch.from_numpy(values).to(device) for values in (picture, position_guide(height, width))
+        )
+        y, x = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
         self.origin = torch.stack([x, y], dim=-1).float()  # where in the key frame each pixel comes from
         on_disk = belongs_on_disk(len(order), height * width)
         self.side = Side(
@@ -106,19 +117,28 @@ class _Walk:
         source = self.clip.picture(self.key)
         return source, edge_guide(source), self.style, position_guide(*source.shape[:2])
 
-    def target_guides(
-        self, step: int, flow: np.ndarray, occluded: np.ndarray
-    ) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+    def target_guides(self, step: int, flow: np.ndarray, occluded: np.ndarray) -> tuple[tuple[Tensor, ...], Tensor]:
         """The same of frame ``order[step]``, and where its motion is hidden, bool [H, W]; what is carried moves on."""
         target = self.clip.picture(self.order[step])
         hidden = occluded | self._outside(flow)
-        radius = FILL_RADIUS[self.options.occlusion]
-        temporal = carried(self.output, flow)
-        self.position = filled(carried(self.position, flow), hidden, radius)
+        uploaded = np.concatenate([target, edge_guide(target), hidden[..., None].view(np.uint8)], axis=-1)
+        picture, edge, hidden_there = torch.from_numpy(uploaded).to(self.device).split([3, 3, 1], dim=-1)
+        motion = torch.from_numpy(np.ascontiguousarray(flow)).to(self.device)
+        hidden_there = hidden_there[..., 0].bool()
+        temporal, self.position = carried_there(self.output, motion), carried_there(self.position, motion)
         if self.options.occlusion == "fill":
-            temporal = filled(temporal, hidden, radius)
-        self._move_origin(flow, hidden)
-        return (target, edge_guide(target), temporal, self.position), hidden
+            temporal, self.position = self._filled([temporal, self.position], hidden)
+        else:
+            (self.position,) = self._filled([self.position], hidden)
+        self._move_origin(motion, hidden_there)
+        return (picture, edge, temporal, self.position), hidden_there
+
+    def _filled(self, pictures: list[Tensor], hidden: np.ndarray) -> list[Tensor]:
+        if not hidden.any():
+            return pictures
+        radius = FILL_RADIUS[self.options.occlusion]
+        fresh = [filled(picture, hidden, radius) for picture in torch.stack(pictures).cpu().numpy()]
+        return list(torch.from_numpy(np.stack(fresh)).to(self.device))
 
     @staticmethod
     def _outside(flow: np.ndarray) -> np.ndarray:
@@ -126,28 +146,26 @@ class _Walk:
         x, y = np.arange(width) + flow[..., 0], np.arange(height)[:, None] + flow[..., 1]
         return (x < -0.5) | (x > width - 0.5) | (y < -0.5) | (y > height - 0.5)
 
-    def _move_origin(self, flow: np.ndarray, hidden: np.ndarray) -> None:
+    def _move_origin(self, flow: Tensor, hidden: Tensor) -> None:
         known = (self.origin[..., :1] >= 0).float()
-        moved = warp_picture(torch.cat([self.origin, known], dim=-1), torch.from_numpy(np.ascontiguousarray(flow)))
-        lost = torch.from_numpy(hidden)[..., None] | (moved[..., 2:] < 0.99)
+        moved = warp_picture(torch.cat([self.origin, known], dim=-1), flow)
+        lost = hidden[..., None] | (moved[..., 2:] < 0.99)
         self.origin = torch.where(lost, -torch.ones(()), moved[..., :2])
 
-    def take(self, step: int, image: np.ndarray, matches: np.ndarray, error: np.ndarray) -> None:
-        """Keep a finished frame."""
-        self.output = image
-        self.side.pictures[step], self.side.errors[step], self.side.matches[step] = image, error, matches
+    def take(self, step: int, painted: Solution, kept: Solution) -> None:
+        """Go on from a finished frame, and keep it: ``kept`` is the same on the CPU."""
+        self.output = painted.image
+        sides = (self.side.pictures, self.side.matches, self.side.errors)
+        for side, values in zip(sides, kept, strict=True):
+            side[step] = values.numpy()
         if self.options.reuse_matches:
-            self.origin = torch.from_numpy(matches).float()
+            self.origin = painted.nnf.float()
 
     def finished(self) -> Side:
         forward = len(self.order) < 2 or self.order[0] < self.order[1]
         if forward:
             return self.side
         return Side(*(values[::-1] for values in (self.side.pictures, self.side.errors, self.side.matches)))
-
-
-def _batch(pictures: Sequence[np.ndarray], device: torch.device | str) -> Tensor:
-    return torch.from_numpy(np.stack(pictures)).to(device)
 
 
 def needed_pairs(intervals: Sequence[Interval]) -> list[tuple[int, int]]:
@@ -198,7 +216,7 @@ def propagate(
         group = intervals[begin : begin + together]
         at = part_of(progress, done / total, 0.0)
         motions = [_Motion(frames, interval, flow, at) for interval in group]
-        walks = [_walks(interval, keys, clip, options) for interval in group]
+        walks = [_walks(interval, keys, clip, options, device) for interval in group]
         flat = [(walk, motion) for pair, motion in zip(walks, motions, strict=True) for walk in pair if walk]
         front = _Front(flat, options, device)
         for step in range(max(len(walk.order) for walk, _ in flat)):
@@ -207,20 +225,22 @@ def propagate(
                 front = _Front(active, options, device)
             front.advance(step, masks, part_of(progress, done / total, len(active) / total))
             done += len(active)
-            progress(done / total, "", active[0][0].output)
+            progress(done / total, "", active[0][0].side.pictures[step])
         for interval, motion, (left, right) in zip(group, motions, walks, strict=True):
             yield PropagatedInterval(
                 interval, left and left.finished(), right and right.finished(), motion.into_previous(interval.frames)
             )
 
 
-def _walks(interval: Interval, keys: StylisedKeys, clip: _Clip, options: PropagationOptions) -> tuple:
+def _walks(
+    interval: Interval, keys: StylisedKeys, clip: _Clip, options: PropagationOptions, device: torch.device | str
+) -> tuple:
     """The way from the left and from the right key frame; None for a side without one."""
 
     def walk(key: int | None, order: Sequence[int]) -> _Walk | None:
         if key is None:
             return None
-        return _Walk(key, to_uint8(keys.frames[keys.numbers.index(key)]), order, clip, options)
+        return _Walk(key, to_uint8(keys.frames[keys.numbers.index(key)]), order, clip, options, device)
 
     return walk(interval.left, interval.frames), walk(interval.right, interval.frames[::-1])
 
@@ -266,13 +286,15 @@ class _Front:
         self.walks, self._options, self._device = walks, options, device
         weights = astuple(options.weights)
         self._used = [guide for guide, weight in enumerate(weights) if weight > 0]
-        self._style = _batch([walk.style for walk, _ in walks], device)
-        sources = self._batches([walk.source_guides() for walk, _ in walks])
-        self._sources = SourceGuides(sources, [weights[guide] for guide in self._used])
+        self._style = torch.from_numpy(np.stack([walk.style for walk, _ in walks])).to(device)
+        sources = [tuple(map(torch.from_numpy, walk.source_guides())) for walk, _ in walks]
+        self._sources = SourceGuides(
+            [pictures.to(device) for pictures in self._batches(sources)], [weights[guide] for guide in self._used]
+        )
 
-    def _batches(self, guides: Sequence[Sequence[np.ndarray]]) -> list[Tensor]:
+    def _batches(self, guides: Sequence[Sequence[Tensor]]) -> list[Tensor]:
         """uint8 [B, H, W, 3] of each guide that counts, from all guides of each walk."""
-        return [_batch([pictures[guide] for pictures in guides], self._device) for guide in self._used]
+        return [torch.stack([pictures[guide] for pictures in guides]) for guide in self._used]
 
     def advance(self, step: int, masks: Tensor | None, tell: Progress) -> None:
         """Make the frame ``order[step]`` of every walk; the other arguments as for :func:`propagate`."""
@@ -292,18 +314,29 @@ class _Front:
             guide_weights=packed.weights,
             modulation=self._modulation(packed, hidden),
             target_mask=None if mask is None else mask.to(self._device),
-            start=torch.stack([walk.origin.round().int() for walk, _ in self.walks]).to(self._device),
+            start=torch.stack([walk.origin.round().int() for walk, _ in self.walks]),
         )
         result = synthesise(problem, self._options.synthesis, self._options.engine, tell)
-        images, matches, errors = (values.cpu().numpy() for values in result)
+        kept = _on_processor(result)
         for index, (walk, _) in enumerate(self.walks):
-            walk.take(step, images[index], matches[index], errors[index])
+            walk.take(step, *(Solution(*(values[index] for values in solution)) for solution in (result, kept)))
 
-    def _modulation(self, packed: PackedGuides, hidden: Sequence[np.ndarray]) -> Tensor | None:
+    def _modulation(self, packed: PackedGuides, hidden: Sequence[Tensor]) -> Tensor | None:
         """uint8 [B, H, W, NG]: 0 for carried guides where their motion is hidden, else 255; None = 255 everywhere."""
         moved = [CARRIED[guide] for guide, count in zip(self._used, packed.channels, strict=True) for _ in range(count)]
         if self._options.occlusion == "fill" or not any(moved):
             return None
-        values = torch.full(packed.target.shape, 255, dtype=torch.uint8, device=self._device)
-        values[..., torch.tensor(moved)] = torch.where(_batch(hidden, self._device), 0, 255).to(torch.uint8)[..., None]
-        return values
+        known = torch.where(torch.stack(list(hidden)), 0, 255).to(torch.uint8)
+        everywhere = torch.full_like(known, 255)
+        return torch.stack([known if moves else everywhere for moves in moved], dim=-1)
+
+
+def _on_processor(solution: Solution) -> Solution:
+    """All three tensors in one copy: each would wait for the device."""
+    if solution.image.device.type == "cpu":
+        return solution
+    wide_first = solution[::-1]  # four-byte values must not begin at odd places
+    flat = [values.contiguous().view(torch.uint8).flatten() for values in wide_first]
+    copied = torch.cat(flat).cpu().split([len(values) for values in flat])
+    parts = [values.view(like.dtype).view(like.shape) for values, like in zip(copied, wide_first, strict=True)]
+    return Solution(*parts[::-1])

@@ -35,9 +35,9 @@ def test_inputs_are_pictures_poses_a_clip_and_painted_frames(tmp_path):
     assert cv2.imread(str(tmp_path / "betwixt_start.png")).shape == (576, 1024, 3)
     with av.open(str(tmp_path / "betwixt_clip.mp4")) as video:
         clip = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
-    assert len(clip) == 11 and clip[0].shape == (144, 256, 3)
+    assert len(clip) == 11 and clip[0].shape == (216, 384, 3)
     assert (
-        np.abs(clip[10].astype(int) - cv2.resize(draw_frame(1.0), (256, 144), interpolation=cv2.INTER_AREA)).mean() < 3
+        np.abs(clip[10].astype(int) - cv2.resize(draw_frame(1.0), (384, 216), interpolation=cv2.INTER_AREA)).mean() < 3
     )
 
 

@@ -176,9 +176,10 @@ def predict_fused(
 ) -> torch.Tensor:
     """Guided denoised latents of both directions, fused: [F, 4, h, w] in forward order."""
     fusion = fusion or model_options[SETTINGS].fusion
-    guided = fusion.guides(float(timestep.flatten()[0]))
-    forward = DirectionState()
-    backward = DirectionState(backward=True, maps=forward.maps)
+    sigma = float(timestep.flatten()[0])  # waits for the computation so far: once for both directions
+    guided = fusion.guides(sigma)
+    forward = DirectionState(sigma=sigma)
+    backward = DirectionState(backward=True, sigma=sigma, maps=forward.maps)
     predictions = []
     for state, latents in ((forward, x), (backward, x.flip(0))):
         cond, uncond = predict_direction(guider, latents, timestep, model_options, state, guided)
@@ -193,7 +194,7 @@ def _guided(guider, x, timestep, model_options, state, fusion, cond, uncond) -> 
     elif fusion.guidance[0] == fusion.guidance[1]:
         scale = fusion.guidance[0]
     else:
-        scale = fusion.scale(x.shape[0]).to(x)
+        scale = fusion.scale_like(x)
     positive, negative = (guider.conds[name] for name in (BACKWARD_CONDS if state.backward else FORWARD_CONDS))
     return comfy.samplers.cfg_function(
         guider.inner_model,

@@ -68,7 +68,9 @@ class ControlNeXtPatch:
         """After-skip patch: ``h`` [chunks * F, C, h, w]; only the conditional chunks are controlled."""
         if options["block"] != INJECTED_AFTER:
             return h
-        sigma = float(options["sigmas"].flatten()[0])
+        direction = options.get(DIRECTION)
+        sigma = None if direction is None else direction.sigma
+        sigma = float(options["sigmas"].flatten()[0]) if sigma is None else sigma
         low, high = self.video.sigmas
         if not low <= sigma <= high:
             return h
@@ -77,7 +79,6 @@ class ControlNeXtPatch:
             return h
         run = options.get(self.key) or ControlRun(self.encoder, self.video)
         control, weight = run.control(sigma, h), run.weight(h)
-        direction = options.get(DIRECTION)
         if direction is not None and direction.backward:
             control = control.reversed()
             weight = weight.flip(0) if torch.is_tensor(weight) else weight
@@ -117,7 +118,7 @@ class ControlRun:
         return self._weight
 
     def _encode(self, sigma: float, h: torch.Tensor) -> ControlMap:
-        time = timestep(torch.tensor([sigma], device=h.device))
+        time = timestep(torch.full((1,), sigma, device=h.device))
         parts = []
         for features in self._features(h):
             control = self._encoder.model.encode(features, time)

@@ -33,6 +33,7 @@ class DirectionState:
 
     Attributes:
         backward: the clip is in backward order.
+        sigma: the noise level, where it is known.
         maps: GI's attention maps by (block, 0 = conditional / 1 = unconditional), left by the forward evaluation and
             taken by the backward one.
         tokens: (conditional, unconditional) context [1, 1, C] when the published context order is asked for.
@@ -40,6 +41,7 @@ class DirectionState:
     """
 
     backward: bool = False
+    sigma: float | None = None
     maps: dict = field(default_factory=dict)
     tokens: tuple[torch.Tensor, torch.Tensor] | None = None
     temporal: bool = False

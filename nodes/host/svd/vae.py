@@ -37,7 +37,8 @@ def decode_frames(vae, latents: torch.Tensor) -> torch.Tensor:
     """
     frames, pixels = latents.shape[0], 64 * latents.shape[2] * latents.shape[3]
     needed = whole_bytes(frames, pixels, comfy.model_management.dtype_size(vae.vae_dtype))
-    comfy.model_management.load_models_gpu([vae.patcher], memory_required=needed)
+    # As a whole: of a part, the host leaves the temporal convolutions' own weights beside the processor, and fails.
+    comfy.model_management.load_models_gpu([vae.patcher], memory_required=needed, force_full_load=True)
     fits = needed <= comfy.model_management.get_free_memory(vae.device)
     latents = latents.to(vae.device, vae.vae_dtype)
     try:

@@ -187,7 +187,8 @@ class FirstStage:
         return decode_in_two_passes(one_pass, latents) if two_passes else one_pass(latents)
 
     def _load(self, memory: int) -> None:
-        comfy.model_management.load_models_gpu([self.patcher], memory_required=memory)
+        # As a whole: of a part, the host leaves the temporal convolutions' own weights beside the processor, and fails.
+        comfy.model_management.load_models_gpu([self.patcher], memory_required=memory, force_full_load=True)
 
 
 def _as_pictures(decoded: torch.Tensor) -> torch.Tensor:

@@ -31,7 +31,9 @@ class RescaledSampling(comfy.model_sampling.ModelSamplingDiscrete):
 
     def scale_of(self, sigma: torch.Tensor, dimensions: int) -> torch.Tensor:
         """Magnitude of the clean latent at noise level ``sigma``, shaped to multiply latents."""
-        scale = self.scales.to(sigma.device)[self.timestep(sigma)]
+        if self.scales.device != sigma.device:  # of a model that is loaded in part, the host leaves buffers behind
+            self.to(sigma.device)
+        scale = self.scales[self.timestep(sigma)]
         return comfy.model_sampling.reshape_sigma(scale, dimensions)
 
     def calculate_input(self, sigma, noise):

@@ -4,7 +4,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ....common.helpers import Helpers
 from .voting import Voting
 
 
@@ -64,5 +63,4 @@ def lost_precision(
         patch, voting: of the last vote.
     """
     matched, misfit, eight_bit = (torch.from_numpy(np.ascontiguousarray(field)) for field in (matches, errors, made))
-    with Helpers(style.device):
-        return float_vote(style.float(), matched, patch, voting, misfit) - eight_bit.float() / 255
+    return float_vote(style.float(), matched, patch, voting, misfit) - eight_bit.float() / 255

@@ -33,7 +33,7 @@ class SourceGuides:
     """
 
     def __init__(self, pictures: Sequence[Tensor], weights: Sequence[float]):
-        self._weights, self._grey = weights, [is_grey(picture) for picture in pictures]
+        self._weights, self._grey = weights, _all_equal(pictures)
         self._channels = tuple(picture.shape[-1] for picture in pictures)
         self._whole = torch.cat(list(pictures), dim=-1)
         self._packed = (self._channels, self._whole)
@@ -41,9 +41,10 @@ class SourceGuides:
     def packed_with(self, targets: Sequence[Tensor]) -> PackedGuides:
         """``targets``: uint8 [B, Ht, Wt, 3], the same guides on the frame that is made. The source side is shared by
         all frames at which the same guides are grey."""
+        grey = _all_equal(targets)
         channels = tuple(
-            1 if grey and is_grey(target) else target.shape[-1]
-            for grey, target in zip(self._grey, targets, strict=True)
+            1 if both else target.shape[-1]
+            for both, target in zip(map(all, zip(self._grey, grey, strict=True)), targets, strict=True)
         )
         if channels != self._packed[0]:
             pictures = self._whole.split(self._channels, dim=-1)
@@ -56,7 +57,12 @@ class SourceGuides:
 
 def is_grey(picture: Tensor) -> bool:
     """Whether all channels of [..., C] are equal everywhere."""
-    return bool((picture == picture[..., :1]).all())
+    return _all_equal([picture])[0]
+
+
+def _all_equal(pictures: Sequence[Tensor]) -> list[bool]:
+    """:func:`is_grey` of each, asked at once: the device answers when it has done all before."""
+    return torch.stack([(picture == picture[..., :1]).all() for picture in pictures]).tolist()
 
 
 def _first_channels(pictures: Sequence[Tensor], counts: Sequence[int]) -> Tensor:

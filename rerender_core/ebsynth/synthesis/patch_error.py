@@ -4,9 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ....common.helpers import Helpers
-
-VALUES_AT_A_TIME = 1 << 18  # by each helper
+VALUES_AT_A_TIME = 1 << 20  # few large operations: many small ones crawl where other work shares the cores
 DEVICE_VALUES = 1 << 26  # an accelerator waits for launches: fewer still
 
 
@@ -55,27 +53,35 @@ def patch_error(
     (hs, ws), wide = source.shape[1:3], target.shape[2]
 
     matched = nnf[..., 0] >= 0
-    batch, y, x = torch.nonzero(matched, as_tuple=True)
-    match = nnf[matched].long()
+    on_processor = target.device.type == "cpu"
+    if on_processor:
+        batch, y, x = torch.nonzero(matched, as_tuple=True)
+        match = nnf[matched].long()
+    else:  # which are matched is not asked: the processor would wait for the answer
+        batch, y, x = (places.flatten() for places in _places(nnf))
+        match = nnf.flatten(0, 2).clamp(min=0).long()
     first_source = batch * (hs * ws) + match[:, 1] * ws + match[:, 0]  # top left corners, in the padded pictures
     first_target = batch * (target.shape[1] * wide) + y * wide + x
     error = torch.zeros(len(y), device=target.device)
-    values = VALUES_AT_A_TIME if target.device.type == "cpu" else DEVICE_VALUES
+    values = VALUES_AT_A_TIME if on_processor else DEVICE_VALUES
     rows_at_a_time = max(values // source_rows.shape[1], 1)
-
-    def measure(start: int) -> None:
+    for start in range(0, len(y), rows_at_a_time):
         part = slice(start, start + rows_at_a_time)
         for row in range(patch):
             here = first_target[part] + row * wide
-            ours, theirs = source_rows[first_source[part] + row * ws], target_rows[here]
-            difference = (ours.maximum(theirs) - ours.minimum(theirs)).float()
+            difference = source_rows[first_source[part] + row * ws].float() - target_rows[here].float()
             difference *= difference
             if scale_rows is not None:
                 difference *= scale_rows[here].float() / 255.0
             error[part] += difference @ row_weights
-
-    with Helpers(target.device) as helpers:
-        helpers.each(measure, range(0, len(y), rows_at_a_time))
+    if not on_processor:
+        return error.view(b, ht, wt).masked_fill(~matched, 0.0)
     result = torch.zeros(b, ht, wt, device=target.device)
     result[matched] = error
     return result
+
+
+def _places(nnf: Tensor) -> list[Tensor]:
+    """Problem, row and column of every pixel of [B, H, W, 2], each int64 [B, H, W]."""
+    ranges = [torch.arange(size, device=nnf.device) for size in nnf.shape[:3]]
+    return list(torch.meshgrid(ranges, indexing="ij"))

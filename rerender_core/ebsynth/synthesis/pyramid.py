@@ -30,7 +30,7 @@ def resample(picture: Tensor, size: tuple[int, int]) -> Tensor:
     full_height, full_width = picture.shape[1:3]
     if (full_height, full_width) == tuple(size):
         return picture
-    step = torch.tensor(full_width / size[1], dtype=torch.float32, device=picture.device)
+    step = torch.tensor(full_width / size[1], dtype=torch.float32)  # a single value may stay on the processor
 
     def positions(count: int, limit: int) -> tuple[Tensor, Tensor, Tensor]:
         exact = torch.arange(count, device=picture.device, dtype=torch.float32) * step
@@ -78,6 +78,10 @@ def upscale_nnf(nnf: Tensor, target_size: tuple[int, int], source_size: tuple[in
     x = torch.arange(target_size[1], device=nnf.device)
     coarse = nnf[:, (y // 2).clamp(max=nnf.shape[1] - 1)][:, :, (x // 2).clamp(max=nnf.shape[2] - 1)]
     parity = torch.stack(torch.broadcast_tensors(x[None] % 2, y[:, None] % 2), dim=-1).to(nnf.dtype)
-    most = torch.tensor([source_size[1] - 1 - patch, source_size[0] - 1 - patch], dtype=nnf.dtype, device=nnf.device)
-    fine = (2 * coarse + parity).clamp(min=patch).minimum(most)
-    return torch.where(coarse < 0, coarse, fine)
+    return torch.where(coarse < 0, coarse, clamped(2 * coarse + parity, source_size, patch))
+
+
+def clamped(nnf: Tensor, size: tuple[int, int], margin: int) -> Tensor:
+    """Matches (x, y) [..., 2] kept ``margin`` pixels inside a picture of ``size`` (height, width)."""
+    x, y = nnf.unbind(-1)
+    return torch.stack([x.clamp(margin, size[1] - 1 - margin), y.clamp(margin, size[0] - 1 - margin)], dim=-1)

@@ -22,6 +22,7 @@ class Level:
         style_channels: NS.
         modulation: uint8 [B, Ht, Wt, C - NS], scales the guides' weights by its value / 255; None = 255 everywhere.
         usable: bool [B, Hs, Ws], where source patches may be centred; None = wherever they lie inside the source.
+        placed_weights: the weights on the device of the pictures, if they are there already.
     """
 
     source: Tensor
@@ -30,6 +31,12 @@ class Level:
     style_channels: int
     modulation: Tensor | None = None
     usable: Tensor | None = None
+    placed_weights: Tensor | None = None
+
+    @property
+    def weights_there(self) -> Tensor:
+        """The weights on the device of the pictures."""
+        return self.weights.to(self.source.device) if self.placed_weights is None else self.placed_weights
 
     @property
     def source_size(self) -> tuple[int, int]:

@@ -11,12 +11,11 @@ from torch import Tensor
 
 from ....common.compiled_kernels import compile_ahead, numba_available
 from ....common.errors import BetwixtError
-from ....common.helpers import Helpers
 from ....common.progress import Progress, silent
-from .engines import numba_engine, torch_engine
+from .engines import masked_engine, numba_engine, torch_engine
 from .patch_error import patch_error
 from .problem import SynthesisOptions, SynthesisProblem, all_style_weights, check
-from .pyramid import level_count, level_size, resample, resample_mask, upscale_nnf
+from .pyramid import clamped, level_count, level_size, resample, resample_mask, upscale_nnf
 from .search_level import Engine, Level, Search, Solution, usable_centres
 
 EngineName = Literal["auto", "numba", "torch", "triton"]
@@ -48,7 +47,7 @@ def synthesise(
     """
     options = options or SynthesisOptions()
     check(problem, options)
-    with torch.no_grad(), Helpers(problem.style.device):
+    with torch.no_grad():
         return _coarse_to_fine(problem, options, _engine(engine, problem.style.device), progress)
 
 
@@ -62,7 +61,7 @@ def _engine(name: EngineName, device: torch.device) -> Engine:
         raise ImportError(f"The engine 'triton' computes on CUDA cards only; the problem is on {device}.")
     if name == "numba" or (name == "auto" and device.type == "cpu" and numba_available()):
         return numba_engine.solve
-    return torch_engine.solve
+    return torch_engine.solve if device.type == "cpu" else masked_engine.solve
 
 
 def prepare(name: EngineName, device: torch.device | str) -> None:
@@ -113,10 +112,12 @@ def _first_matches(
 ) -> Tensor:
     """What the search of a level starts from: the coarser level's matches, at random where there are none; ``start``
     where it fits better; -1 outside the mask."""
-    nnf = _random_nnf(usable_centres(level, patch), level.target_size, generator)
-    if coarser is not None:
-        finer = upscale_nnf(coarser.nnf, level.target_size, level.source_size, patch)
-        nnf = torch.where(_is_usable(level, finer, patch), finer, nnf)
+    if coarser is None:
+        nnf = _random_nnf(level, patch, generator)
+    else:
+        nnf = upscale_nnf(coarser.nnf, level.target_size, level.source_size, patch)
+        if level.usable is not None:
+            nnf = torch.where(_is_usable(level, nnf, patch), nnf, _random_nnf(level, patch, generator))
     if start is not None:
         nnf = _better_start(level, nnf, start, patch)
     return torch.where(mask[..., None], nnf, -1)
@@ -160,6 +161,7 @@ def _levels(problem: SynthesisProblem, options: SynthesisOptions) -> tuple[list[
     count = most if options.levels is None else min(options.levels, most)
     style_channels = problem.style.shape[-1]
     weights = torch.cat([all_style_weights(problem), problem.guide_weights.float().cpu()])
+    placed = weights.to(problem.style.device)
     source = torch.cat([problem.style, problem.source_guides], dim=-1)
     usable = None
     if problem.source_mask is not None:
@@ -175,8 +177,9 @@ def _levels(problem: SynthesisProblem, options: SynthesisOptions) -> tuple[list[
             style_channels,
             None if problem.modulation is None else resample(problem.modulation, target_small),
             None if usable is None else _whole_patches(resample(usable, small)[..., 0] > 127, options.patch),
+            placed,
         )
-        if not usable_centres(level, options.patch).flatten(1).any(dim=1).all():
+        if usable is not None and not usable_centres(level, options.patch).flatten(1).any(dim=1).all():
             break  # coarser levels have no room for a patch in the source mask
         levels.append(level)
     if not levels:
@@ -200,14 +203,20 @@ def _whole_patches(mask: Tensor, patch: int) -> Tensor:
     return F.max_pool2d(1.0 - mask.float()[:, None], patch, 1, patch // 2)[:, 0] == 0
 
 
-def _random_nnf(usable: Tensor, target_size: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """A random usable match for every target pixel: int32 [B, *target_size, 2]. Drawn on the CPU."""
+def _random_nnf(level: Level, patch: int, generator: torch.Generator) -> Tensor:
+    """A random usable match for every target pixel: int32 [B, Ht, Wt, 2]. Drawn on the CPU."""
+    if level.usable is None:
+        inside = torch.zeros(level.source_size, dtype=torch.bool)
+        inside[patch // 2 : -(patch // 2), patch // 2 : -(patch // 2)] = True
+        allowed = inside.expand(len(level.source), -1, -1)
+    else:
+        allowed = usable_centres(level, patch).cpu()
     fields = []
-    for centres in usable.cpu():
+    for centres in allowed:
         places = torch.nonzero(centres).flip(-1)
-        choice = torch.randint(len(places), target_size, generator=generator)
+        choice = torch.randint(len(places), level.target_size, generator=generator)
         fields.append(places[choice])
-    return torch.stack(fields).int().to(usable.device)
+    return torch.stack(fields).int().to(level.source.device)
 
 
 def _is_usable(level: Level, nnf: Tensor, patch: int) -> Tensor:
@@ -219,12 +228,9 @@ def _is_usable(level: Level, nnf: Tensor, patch: int) -> Tensor:
 
 def _better_start(level: Level, nnf: Tensor, start: Tensor, patch: int) -> Tensor:
     """Per pixel ``nnf`` or ``start``, whichever's patch fits the guides better."""
-    radius = patch // 2
-    height, width = level.source_size
-    most = torch.tensor([width - 1 - radius, height - 1 - radius], dtype=nnf.dtype, device=nnf.device)
-    legal = start.to(nnf.dtype).clamp(min=radius).minimum(most)
+    legal = clamped(start.to(nnf.dtype), level.source_size, patch // 2)
     legal = torch.where((start[..., :1] < 0) | ~_is_usable(level, legal, patch), nnf, legal)
-    guides, weights = level.source[..., level.style_channels :], level.weights[level.style_channels :].to(nnf.device)
+    guides, weights = level.source[..., level.style_channels :], level.weights_there[level.style_channels :]
 
     def misfit(matches: Tensor) -> Tensor:
         return patch_error(guides.contiguous(), level.target, weights, matches, patch, level.modulation)

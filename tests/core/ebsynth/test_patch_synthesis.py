@@ -65,6 +65,14 @@ def test_engines_reach_the_same_energy(problem):
     assert totals[0] == pytest.approx(totals[1], rel=0.005)
 
 
+def test_the_torch_engine_of_accelerators_reaches_the_same_energy(problem, monkeypatch):
+    totals = []
+    for engine in (synthesis.torch_engine, synthesis.masked_engine):
+        monkeypatch.setattr(synthesis.torch_engine, "solve", engine.solve)
+        totals.append(energy(problem, SynthesisOptions(), synthesise(problem, QUICK, "torch")).total)
+    assert totals[0] == pytest.approx(totals[1], rel=0.01)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_same_seed_same_result_and_inputs_are_kept(problem, engine):
     copies = {field.name: getattr(problem, field.name) for field in dataclasses.fields(problem)}

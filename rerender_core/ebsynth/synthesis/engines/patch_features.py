@@ -4,9 +4,9 @@
 import torch
 from torch import Tensor
 
-from .....common.helpers import Buffers
 from ..patch_error import replicate
 from ..search_level import Level
+from .helpers import Buffers
 
 DIRECTIONS = 16  # one 32-byte gather per patch
 SAMPLES = 2048  # source patches that the directions are fitted to
@@ -24,25 +24,25 @@ class PatchFeatures:
     def __init__(self, level: Level, patch: int, most: int):
         """``most``: how many candidates will be asked about at once, at most."""
         self.patch, self.style_channels, self.most = patch, level.style_channels, most
-        channels, device = level.source.shape[-1], level.source.device
-        self.gathered = Buffers((2, most, DIRECTIONS), torch.int16, device)
-        self.differences = Buffers((most, DIRECTIONS), torch.float32, device)
-        roots = level.weights.sqrt().to(device)
+        channels = level.source.shape[-1]
+        self.gathered = Buffers((2, most, DIRECTIONS), torch.int16)
+        self.differences = Buffers((most, DIRECTIONS), torch.float32)
+        roots = level.weights.sqrt()
         # No projection exceeds the longest patch; one bit is left for differences.
         self.resolution = 16000.0 / (255.0 * patch * float(level.weights.sum().sqrt()))
         directions = self._directions(level.source, roots).view(DIRECTIONS, patch, patch, channels)
         self.kernel = directions * (roots * self.resolution)
         self.source = self._projected(level.source, self.kernel)
         self.guides = self._projected(level.target, self.kernel[..., self.style_channels :], torch.float32)
-        self.ones = torch.full((DIRECTIONS,), 1.0 / (SLACK * self.resolution**2), device=device)
+        self.ones = torch.full((DIRECTIONS,), 1.0 / (SLACK * self.resolution**2))
 
     def _directions(self, source: Tensor, roots: Tensor) -> Tensor:
         """[DIRECTIONS, patch * patch * C], orthonormal rows; zeros where patches have fewer dimensions."""
         every = source.unfold(1, self.patch, 1).unfold(2, self.patch, 1)  # [B, h, w, C, patch, patch]
         generator = torch.Generator().manual_seed(0)
         limits = (len(source), *every.shape[1:3])
-        b, y, x = (torch.randint(limit, (SAMPLES,), generator=generator).to(source.device) for limit in limits)
-        patches = (every[b, y, x].float() * roots[:, None, None]).permute(0, 2, 3, 1).flatten(1).cpu()
+        b, y, x = (torch.randint(limit, (SAMPLES,), generator=generator) for limit in limits)
+        patches = (every[b, y, x].float() * roots[:, None, None]).permute(0, 2, 3, 1).flatten(1)
         patches -= patches.mean(dim=0)
         scatter = patches.T @ patches
         directions = torch.randn(scatter.shape[0], DIRECTIONS, generator=generator)
@@ -50,7 +50,7 @@ class PatchFeatures:
             directions, _ = torch.linalg.qr(scatter @ directions)
         result = torch.zeros(DIRECTIONS, scatter.shape[0])
         result[: directions.shape[1]] = directions.T
-        return result.to(source.device)
+        return result
 
     def _projected(
         self, pictures: Tensor, kernel: Tensor, kind: torch.dtype = torch.int16, base: Tensor | None = None
@@ -64,12 +64,12 @@ class PatchFeatures:
         length = self.patch * channels
         rows = padded.as_strided((*padded.shape[:2], width, length), (*padded.stride()[:2], channels, 1))
         kernels = kernel.permute(1, 2, 3, 0).reshape(self.patch, length, DIRECTIONS)
-        result = torch.empty(b, height, width, DIRECTIONS, dtype=kind, device=pictures.device)
+        result = torch.empty(b, height, width, DIRECTIONS, dtype=kind)
         lines = max(self.most * DIRECTIONS // (width * length), 1)
         for problem in range(b):
             for top in range(0, height, lines):
                 bottom = min(top + lines, height)
-                total = torch.zeros((bottom - top) * width, DIRECTIONS, device=pictures.device)
+                total = torch.zeros((bottom - top) * width, DIRECTIONS)
                 if base is not None:
                     total += base.view(result.shape)[problem, top:bottom].flatten(0, 1)
                 for down, row_kernel in enumerate(kernels):

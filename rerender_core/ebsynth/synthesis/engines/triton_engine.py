@@ -62,7 +62,7 @@ class _Matching(Matching):
         if level.modulation is not None:
             factors = replicate(level.modulation, self.radius)
             self.factors = _words(F.pad(factors, (level.style_channels, 0), value=255), self.words)
-        self.weights = F.pad(level.weights.float(), (0, 4 * self.words - channels)).to(device)
+        self.weights = F.pad(level.weights_there.float(), (0, 4 * self.words - channels))
 
         flat = nnf[..., 1].int() * self.source_width + nnf[..., 0].int()
         self.match = torch.where(nnf[..., 0] >= 0, flat, -1).int().flatten()
