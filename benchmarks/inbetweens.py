@@ -1,6 +1,6 @@
 """Inbetweens without a model against the truth, and against simpler ways and RIFE.
 
-``python -m benchmarks.inbetweens [--clips FOLDER] [--pictures FOLDER] [--rife] [--quick] [--per-kind N]``
+``python -m benchmarks.inbetweens [--clips FOLDER] [--pictures FOLDER] [--rife] [--quick] [--per-kind N] [--tables T...]``
 
 Frames at a quarter, half and three quarters of the way: of the demo's street at 512x288 and 1024x576, of drawn scenes
 and of given pictures moved in known ways (512 px wide, seeds of their own), and of the film clips of a folder at half
@@ -45,6 +45,8 @@ STARTS = (0, 96)  # first frames of the pairs taken from a film; no constant was
 SIZE = (288, 512)
 FRESH = 7  # first part of the seeds; no constant was chosen on these pictures
 LAYERED = {"parallax", "independent", "combined"}
+TITLE = "frames at a quarter, half and three quarters of the way"
+TABLES = ("cost", "street", "drawn", "pictures", "films")
 COLUMNS = ["pictures", "way", "pairs", "PSNR, dB", "SSIM", "edges, px", "unknown"]
 
 Picture = np.ndarray  # uint8 RGB (H, W, 3)
@@ -203,19 +205,25 @@ def quality(report: Report, given: argparse.Namespace) -> None:
         ways["RIFE"] = rife()
     poses = tuple(read_pose_keypoints(pose_keypoint(time), "poses")[0] for time in (0.0, 1.0))
     posed = {"layers, poses": lambda first, last: by_layers(first, last, poses)}
-    with report.table("quality", "Frames at a quarter, half and three quarters of the way", COLUMNS) as table:
-        compare(table, "street, 512x288", iter([street(2)]), ways | posed)
-        outside_walker(table, posed["layers, poses"])
-        if not given.quick:
-            compare(table, "street, 1024x576", iter([street(1)]), {"layers": by_layers} | posed)
-        for kind in KINDS:
-            compare(table, f"drawn scenes, {kind}", islice(drawn_clips(kind), given.per_kind), ways)
-        if given.pictures is not None:
+    if "street" in given.tables:
+        with report.table("street", f"The demo's street, {TITLE}", COLUMNS) as table:
+            compare(table, "street, 512x288", iter([street(2)]), ways | posed)
+            outside_walker(table, posed["layers, poses"])
+            if not given.quick:
+                compare(table, "street, 1024x576", iter([street(1)]), {"layers": by_layers} | posed)
+    if "drawn" in given.tables:
+        with report.table("drawn", f"Drawn scenes, {TITLE}", COLUMNS) as table:
+            for kind in KINDS:
+                compare(table, kind, islice(drawn_clips(kind), given.per_kind), ways)
+    if "pictures" in given.tables and given.pictures is not None:
+        with report.table("pictures", f"Moved pictures, {TITLE}", COLUMNS) as table:
             for kind in ("rotation", "parallax", "combined", "independent"):
-                compare(table, f"pictures, {kind}", picture_clips(kind, given.pictures), ways)
-        for path in sorted(given.clips.glob("*.mp4")) if given.clips is not None else ():
-            for gap in GAPS:
-                compare(table, f"{path.stem.split('_')[0]}, {gap} frames apart", film_clips(path, gap), ways)
+                compare(table, kind, picture_clips(kind, given.pictures), ways)
+    if "films" in given.tables and given.clips is not None:
+        with report.table("films", f"Films, {TITLE}", COLUMNS) as table:
+            for path in sorted(given.clips.glob("*.mp4")):
+                for gap in GAPS:
+                    compare(table, f"{path.stem.split('_')[0]}, {gap} frames apart", film_clips(path, gap), ways)
 
 
 def outside_walker(table, way: Way) -> None:
@@ -227,7 +235,7 @@ def outside_walker(table, way: Way) -> None:
     table.add("street, 512x288, outside the walker", "layers, poses", 1, float(level), None, None, unknown)
 
 
-def cost(report: Report, given: argparse.Namespace) -> None:
+def cost(report: Report) -> None:
     """Time, memory, pace and flicker of a clip of 25 frames."""
     columns = ["size", "layers, processor seconds", "frames, processor seconds", "frames, seconds", "memory, MiB",
                "off the chart", "flicker", "flicker of the truth"]  # fmt: skip
@@ -257,10 +265,12 @@ def main() -> None:
     parser.add_argument("--rife", action="store_true", help="compare with RIFE v4.0")
     parser.add_argument("--per-kind", type=int, default=6, help="drawn scenes in each kind of motion, at most 6")
     parser.add_argument("--quick", action="store_true", help="leave the full-size street out")
+    parser.add_argument("--tables", nargs="+", choices=TABLES, default=TABLES, help="what to measure (default: all)")
     given = parser.parse_args()
     cv2.setNumThreads(given.threads)
     report = Report("inbetweens", given)
-    cost(report, given)
+    if "cost" in given.tables:
+        cost(report)
     quality(report, given)
 
 
