@@ -1,6 +1,6 @@
 """Inbetweens without a model against the truth, and against simpler ways and RIFE.
 
-``python -m benchmarks.inbetweens [--clips FOLDER] [--pictures FOLDER] [--rife] [--quick] [--per-kind N] [--tables T...]``
+``python -m benchmarks.inbetweens [--clips FOLDER] [--pictures FOLDER] [--rife] [--tables T...]``
 
 Frames at a quarter, half and three quarters of the way: of the demo's street at 512x288 and 1024x576, of drawn scenes
 and of given pictures moved in known ways (512 px wide, seeds of their own), and of the film clips of a folder at half
