@@ -2,7 +2,7 @@
 
 The strips that things cover and uncover look like nothing in the other key frame, so their colours do not tell whose
 they are. But the foremost thing is hidden by nothing: where a motion leads a hidden pixel to something farther back,
-it is not the pixel's motion.
+it is not the pixel's motion (docs/methods/inbetweens.md, Hidden pixels).
 """
 
 import cv2

@@ -1,7 +1,8 @@
 """Plain optical flow in place of motions that explain the key frames no better.
 
 What deforms follows no rigid motion; pieced together from several it is a little more alike everywhere, by chance, and
-comes apart at the seams. One flow for a whole piece is the simpler explanation.
+comes apart at the seams. One flow for a whole piece is the simpler explanation
+(docs/methods/inbetweens.md, Simpler explanations).
 """
 
 from collections.abc import Callable, Sequence
