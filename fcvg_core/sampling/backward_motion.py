@@ -26,11 +26,11 @@ def attention_map(q: torch.Tensor, k: torch.Tensor, heads: int) -> torch.Tensor:
         q, k: [rows, F, heads * d]; a row is one pixel of one batch entry.
 
     Returns:
-        [rows, heads, F, F] in q's dtype; the softmax is taken in float32.
+        [rows, heads, F, F] in q's dtype; scores, which half precision may not hold, and softmax are float32.
     """
     rows, frames, width = q.shape
     q, k = (x.view(rows, frames, heads, -1).transpose(1, 2) for x in (q * (width // heads) ** -0.5, k))
-    return (q @ k.transpose(-1, -2)).float().softmax(dim=-1).to(q.dtype)
+    return (q.float() @ k.float().transpose(-1, -2)).softmax(dim=-1).to(q.dtype)
 
 
 def rotated(probabilities: torch.Tensor) -> torch.Tensor:

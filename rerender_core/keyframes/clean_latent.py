@@ -27,8 +27,8 @@ class AnchorTrace:
         self.latents[step] = clean
 
     def statistics(self, step: int) -> tuple[Tensor, Tensor]:
-        """Mean and deviation per channel at one step, [1, C, 1, 1]."""
-        clean = self.latents[step]
+        """Mean and deviation per channel at one step, float32 [1, C, 1, 1]."""
+        clean = self.latents[step].float()
         variance = clean.flatten(2).var(dim=2) + EPSILON
         return clean.mean(dim=(2, 3), keepdim=True), variance.sqrt()[..., None, None]
 
@@ -49,7 +49,7 @@ class ShapeFusion:
 
 def adjusted(clean: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
     """Adaptive latent adjustment: the latent with another mean and deviation per channel."""
-    return F.instance_norm(clean) * deviation + mean
+    return (F.instance_norm(clean.float()) * deviation + mean).to(clean.dtype)
 
 
 def constrained(
