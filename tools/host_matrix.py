@@ -3,9 +3,11 @@
 Trees come into the cache folder as the pinned one does. For each: the names the pack uses, then tests that need no
 weights, in the environment of ``betwixt.py test``. Library versions other than the installed ones are laid over it, for
 the pinned ComfyUI. Every interpreter that is found, also among pyenv's, reads all sources, runs ``doctor --host`` and
-the tests of what needs no PyTorch; the others need an environment of its own (``PYTHON betwixt.py test``).
+the tests of what needs no PyTorch; the tests of nodes run in this one, with others they need an environment of their
+own (``PYTHON betwixt.py test``).
 
     --hosts VERSION...          only these ComfyUI versions; "floor" is the oldest
+    --libraries SPECIFIERS...   only these versions, e.g. "numpy==2.0.2"
     --only libraries|pythons    only this part of the matrix
     --all                       the whole node tests instead of the quick ones
     --store                     write the rows to benchmarks/results/host_matrix.json
@@ -27,8 +29,9 @@ from betwixt.launcher.folders import cache_folder
 from betwixt.launcher.host_names import missing_names
 from betwixt.launcher.host_tree import PINNED, RELEASES, Release, fetch_host, tree_version
 from betwixt.launcher.pip import Pip
+from betwixt.launcher.torch_build import CPU, WHEEL_INDEX
 
-from support.benchmark_results import store_table
+from support.benchmark_results import store_table, stored_tables
 from support.bootstrap import ROOT
 
 QUICK = (
@@ -45,7 +48,7 @@ LIBRARIES = (
     "kornia",
     "numpy==1.26.4",
     "numpy",
-    "opencv-python-headless==4.9.0.80",
+    "opencv-python-headless==4.9.0.80 numpy==1.26.4",  # which that OpenCV was built for
     "opencv-python-headless>=5",
 )
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
@@ -88,13 +91,13 @@ def verdict_of(command: Sequence[str], environment: dict[str, str], began: float
     return f"{verdict}  {words[-1].strip('= ')} ({time.monotonic() - began:.0f} s){failed}"
 
 
-def with_library(specifier: str, tree: Path, tests: Sequence[str]) -> str:
-    """The tests with another version of a library in front of the installed one."""
+def with_libraries(specifiers: str, tree: Path, tests: Sequence[str]) -> str:
+    """The tests with other versions of libraries in front of the installed ones."""
     with tempfile.TemporaryDirectory(prefix="betwixt_") as folder:
-        install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder, specifier]
-        if subprocess.run(install, capture_output=True, check=False).returncode:
+        install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder]
+        if subprocess.run([*install, *specifiers.split()], capture_output=True, check=False).returncode:
             return "not obtainable"
-        found = ", ".join(path.stem.removesuffix(".dist-info") for path in Path(folder).glob("*.dist-info"))
+        found = ", ".join(path.stem.removesuffix(".dist-info") for path in sorted(Path(folder).glob("*.dist-info")))
         return f"{tested(tree, tests, folder)} with {found}"
 
 
@@ -123,6 +126,22 @@ def without_torch(version: str) -> str:
         return verdict_of(command, {**os.environ, **ONE_THREAD}, began)
 
 
+def with_torch(version: str, tree: Path, tests: Sequence[str]) -> str:
+    """The tests of nodes, where this very Python is that version; for others, why they were not run."""
+    if platform.python_version().startswith(f"{version}."):
+        return tested(tree, tests)
+    python = interpreter(version)
+    if python is None:
+        return "not run: not installed here"
+    with tempfile.TemporaryDirectory(prefix="betwixt_") as folder:
+        wanted = [f"torch=={CPU['torch']}+cpu", "--no-deps", "--dest", folder]
+        source = ["--index-url", f"{WHEEL_INDEX}/cpu", "--timeout", "20", "--retries", "1"]
+        done = subprocess.run([python, "-m", "pip", "download", "--quiet", *wanted, *source], capture_output=True)
+    if done.returncode:
+        return "not run: PyTorch's CPU build for it cannot be had here, and its CUDA build takes 7 GB"
+    return f"not run: needs an environment of its own, {Path(python).name} betwixt.py test"
+
+
 def with_python(version: str, tree: Path) -> str:
     """Whether an interpreter reads all sources and runs the launcher."""
     python = interpreter(version)
@@ -141,7 +160,9 @@ def with_python(version: str, tree: Path) -> str:
 
 
 def store(rows: Sequence[tuple[str, str]], part: str) -> None:
-    """Put the rows of a part of the matrix beside the others' that are stored."""
+    """Put the rows of a part of the matrix beside the stored ones, in place of older ones of their names."""
+    stored = stored_tables("host_matrix").get(part, {"rows": []})["rows"]
+    rows = [row for row in stored if row[0] not in dict(rows)] + list(rows)
     table = {
         "title": f"Tests with other versions ({part})",
         "columns": ["what", "result"],
@@ -157,6 +178,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hosts", nargs="+", metavar="VERSION")
     parser.add_argument("--all", action="store_true")
+    parser.add_argument("--libraries", nargs="+", metavar="SPECIFIERS")
     parser.add_argument("--only", choices=("libraries", "pythons"))
     parser.add_argument("--store", action="store_true")
     given = parser.parse_args()
@@ -173,14 +195,15 @@ def main() -> int:
         rows.append((f"ComfyUI {release.version}", tested(tree, tests)))
         print(*(f"{name:<34}{result}" for name, result in rows[-2:]), sep="\n", flush=True)
     if given.only == "libraries" or not wanted:
-        for specifier in LIBRARIES:
-            rows.append((specifier, with_library(specifier, trees[PINNED], tests)))
+        for specifiers in given.libraries or LIBRARIES:
+            rows.append((specifiers, with_libraries(specifiers, trees[PINNED], tests)))
             print(f"{rows[-1][0]:<34}{rows[-1][1]}", flush=True)
     if given.only == "pythons" or not wanted:
         for version in PYTHONS:
             rows.append((f"Python {version}, sources", with_python(version, trees[PINNED])))
             rows.append((f"Python {version}, what needs no PyTorch", without_torch(version)))
-            print(*(f"{name:<34}{result}" for name, result in rows[-2:]), sep="\n", flush=True)
+            rows.append((f"Python {version}, nodes", with_torch(version, trees[PINNED], tests)))
+            print(*(f"{name:<34}{result}" for name, result in rows[-3:]), sep="\n", flush=True)
     if given.store:
         store(rows, given.only or ("hosts" if wanted else "all"))
     return int(any("FAIL" in result for _, result in rows))

@@ -88,9 +88,12 @@ def read_segment(path: str) -> Segment:
             manifest = dict(json.loads((file.metadata() or {})["segment"]))
             values = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         frames, mask = values["frames"], values.get("mask")
-        if frames.dtype != torch.float32 or frames.ndim != 4 or frames.shape[-1] != 3:
-            raise ValueError(f"frames of shape {list(frames.shape)}")
-    except (KeyError, ValueError, SafetensorError, TypeError, RecursionError) as error:
+        if any(tensor.dtype != torch.float32 or tensor.numel() == 0 for tensor in values.values()):
+            raise ValueError("values that are not float32, or none at all")
+        if frames.ndim != 4 or frames.shape[-1] != 3 or (mask is not None and mask.shape != frames.shape[:3]):
+            shapes = ", ".join(f"{key} {list(tensor.shape)}" for key, tensor in values.items())
+            raise ValueError(shapes[:120])
+    except (KeyError, ValueError, SafetensorError, TypeError, OSError, RecursionError) as error:
         raise BetwixtError(
             f"'{name}' is no segment, or not a complete one ({type(error).__name__}: {str(error)[:120]}).",
             "A file that 'Save Segment' wrote is needed.",

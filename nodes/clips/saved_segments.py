@@ -17,7 +17,7 @@ from ...common.files.segments import HIGHEST, numbers_of, read_segment, segment_
 from ...common.number_lists import parse_part
 from ...common.pictures import rgb_frames
 from ..checked_node import CheckedNode
-from ..host.services.memory import require_memory
+from ..host.services.memory import require_bytes
 
 CATEGORY = "Betwixt/Clips"
 LONGEST_NAME = 200  # characters
@@ -172,7 +172,10 @@ class LoadSegment(CheckedNode):
 
     @classmethod
     def execute(cls, name, numbers) -> io.NodeOutput:
-        read = [read_segment(path) for path in _paths(name, numbers)]
+        paths = _paths(name, numbers)
+        size = sum(os.path.getsize(path) for path in paths)  # of float32 values, which are then joined in a copy
+        require_bytes(2 * size, f"{len(paths)} segments", "Load fewer at once with 'numbers'.")
+        read = [read_segment(path) for path in paths]
         frames = [segment.frames for segment in read]
         sizes = {tuple(clip.shape[1:]) for clip in frames}
         if len(sizes) > 1:
@@ -182,7 +185,6 @@ class LoadSegment(CheckedNode):
                 "The frames of one name must have one size.",
                 "Load them one by one with 'numbers', or make them again.",
             )
-        require_memory(sum(map(len, frames)), *frames[0].shape[1:3], 12, "frames", "Load fewer at once with 'numbers'.")
         masks = [torch.zeros(s.frames.shape[:3]) if s.mask is None else s.mask for s in read]
         return io.NodeOutput(frames, torch.cat(frames), masks)
 

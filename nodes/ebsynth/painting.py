@@ -21,7 +21,7 @@ from .. import sockets
 from ..checked_node import CheckedNode
 from ..host.services.masks import usable_mask
 from ..host.services.memory import require_memory
-from ..host.services.notices import show_notice
+from ..host.services.notices import show_notice, tell_odd_size
 from ..host.services.partial_results import PartialResults, what_ended_it
 from ..host.services.progress import NodeProgress
 from ..search_words import STYLED_VIDEO
@@ -199,6 +199,9 @@ class StyliseClip(CheckedNode):
         clip = _clip_to_paint(
             frames, keys, scene_cuts, mask, mask_use, feather, flow_model, flow, settings, intervals, node_id
         )
+        size = clip.frames.shape[1:3]
+        require_memory(len(clip.numbers), *size, 12, "painted frames", "Paint fewer at once with 'intervals'.")
+        tell_odd_size(node_id, *size)
         options = replace(clip.options, blend=BlendOptions(mode=blend))
         device = management.get_torch_device()
         first, finished = clip.numbers.start, 0
@@ -337,6 +340,7 @@ class EbSynthBlend(CheckedNode):
     @classmethod
     def execute(cls, propagation, blend, solver, published_weights, mirrored_errors, keep_precision) -> io.NodeOutput:
         clip, progress = propagation.clip, NodeProgress(cls.hidden.unique_id)
+        require_memory(*clip.frames.shape[:3], 16, "frames", "'Stylise Clip from Key Frames' needs less: it streams.")
         blending = BlendOptions(blend, solver, published_weights, mirrored_errors)
         options = replace(clip.options, blend=blending, keep_precision=keep_precision)
         out = clip.frames.clone()

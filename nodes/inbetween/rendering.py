@@ -23,6 +23,7 @@ from ..checked_node import CheckedNode
 from ..fcvg.condition_inputs import fractions_of, hold_input, path_input, paths_of, timing_input
 from ..host.services.frame_interpolation import interpolated
 from ..host.services.memory import require_memory
+from ..host.services.notices import tell_odd_size
 from ..host.services.progress import NodeProgress
 from ..search_words import INBETWEENS
 from ..shared_inputs import frame_count_input, gaps_input
@@ -154,6 +155,7 @@ class InbetweenWithoutModel(CheckedNode):
             "frames",
             "Lower 'frame_count' or 'frames_per_gap', or take smaller key frames.",
         )
+        tell_odd_size(cls.hidden.unique_id, *size)
         fractions = [fractions_of(own, gap.frames, hold) for own, gap in zip(timings, plan, strict=True)]
         travel = _travel(path)
         progress = NodeProgress(cls.hidden.unique_id)

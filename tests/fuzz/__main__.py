@@ -15,7 +15,7 @@ from support.benchmark_results import store_table
 from .runner import Result, keep, run
 from .targets import TARGETS
 
-REPORT_MINUTES = 15.0
+REPORT_MINUTES = 10.0
 KINDS = ("passed", "refused", "crash", "hang", "growth", "exception")
 COLUMNS = ["target", "cases", *KINDS, "slowest, s", "largest growth, MB"]
 VERSIONS = ("torch", "numpy", "opencv-python-headless", "onnxruntime", "safetensors")
@@ -37,7 +37,7 @@ def main() -> int:
     began, first = time.monotonic(), arguments.first
     totals = {name: Result(name) for name in names}
     while (left := began + 60 * arguments.minutes - time.monotonic()) > 0:
-        results = run(names, min(left, 60 * REPORT_MINUTES), arguments.seed, first)
+        results = run(names, min(left, 60 * REPORT_MINUTES), arguments.seed, first, kept=first == arguments.first)
         for name, result in results.items():
             totals[name].join(result)
             print(_line(totals[name]), flush=True)

@@ -4,12 +4,10 @@ import contextlib
 import hashlib
 import json
 import random
-import struct
 from pathlib import Path
 
 from .json_mutators import damaged_json
 from .launcher_targets import _printing
-from .mutators import damaged
 from .target import Target
 
 
@@ -182,27 +180,6 @@ def _use_answers(path: Path) -> None:
             raise ValueError("another plan was read than was written")
 
 
-def _segment(draws: random.Random) -> bytes:
-    """A segment file of 1x2x2 frames, damaged."""
-    values = struct.pack("<12f", *(0.25,) * 12)
-    digest = hashlib.sha256(b"frames [1, 2, 2, 3]" + values).hexdigest()
-    header = {
-        "__metadata__": {"segment": json.dumps({"sha256": digest, "frames": [1, 2, 2, 3]})},
-        "frames": {"dtype": "F32", "shape": [1, 2, 2, 3], "data_offsets": [0, 48]},
-    }
-    text = damaged_json(header, draws) if draws.random() < 0.7 else json.dumps(header).encode()
-    whole = struct.pack("<Q", len(text)) + text + values
-    return whole if draws.random() < 0.5 else damaged(whole, draws)
-
-
-def _use_segment(path: Path) -> None:
-    from betwixt.common.files.segments import read_segment
-
-    segment = read_segment(str(path))
-    if segment.frames.ndim != 4:
-        raise ValueError("no frames")
-
-
 def _told(draws: random.Random) -> bytes:
     """What a server says and the workflow, parts of them damaged, as JSON that can be read."""
     while True:
@@ -218,5 +195,4 @@ TARGETS = {
         lambda draws: damaged_json(MANIFEST, draws), _use_manifest, ".json", ("betwixt.launcher.farm.join",)
     ),
     "farm server": Target(_told, _use_answers, ".json", ("betwixt.launcher.farm.planning",)),
-    "segment": Target(_segment, _use_segment, ".safetensors", ("betwixt.common.files.segments",)),
 }

@@ -10,7 +10,9 @@ from pathlib import Path
 from support.bootstrap import ROOT
 
 from .json_mutators import ODD
+from .mutators import damaged
 from .target import Target
+from .text_targets import ALPHABET, PER_GAP, TEXTS
 
 SIDES = (0, 1, 1, 2, 3, 3, 4, 5, 8, 16, 31, 48, 64, 64, 64, 100)
 TYPES = ("float32", "float32", "float32", "float16", "float64", "bfloat16", "uint8", "int64", "bool", "complex64")
@@ -54,6 +56,8 @@ def _value(draws: random.Random, depth: int = 0) -> dict:
 
     if draws.random() < 0.3:
         return _plausible(draws)
+    if draws.random() < 0.1:  # what a text field may hold
+        return {"plain": damaged(draws.choice(TEXTS + PER_GAP), draws, ALPHABET).decode("utf-8", "surrogateescape")}
     kind = draws.random()
     if kind < 0.15:
         return {"odd": draws.choice(list(odd_values()))}
@@ -77,7 +81,10 @@ def _case(draws: random.Random) -> bytes:
     node, first = draws.choice(_inputs())
     names = [name for other, name in _inputs() if other == node]
     others = draws.sample(names, min(len(names), draws.choice((0, 0, 0, 1, 2))))
-    return json.dumps({"node": node, "inputs": {name: _value(draws) for name in (first, *others)}}).encode()
+    inputs = {name: _value(draws) for name in (first, *others)}
+    if draws.random() < 0.2:  # clips of one kind and size at all of them, as nodes that compare want
+        inputs = dict.fromkeys(inputs, _plausible(draws))
+    return json.dumps({"node": node, "inputs": inputs}).encode()
 
 
 def _made(spec: dict, wires: dict) -> object:

@@ -22,7 +22,7 @@ FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
 CASES = FOLDER / "cases"
 SECONDS = 5.0  # of work for a case
-PATIENCE = 60.0  # seconds that a child does nothing and says nothing until it counts as hanging
+PATIENCE = 120.0  # seconds that a child neither works nor waits for a processor until it counts as hanging
 GROWTH = 200 << 20  # bytes over the file's size and a tenth
 START_SECONDS = 300.0  # of work, for a child's imports and set-up
 POLL = 0.5  # seconds
@@ -102,25 +102,29 @@ class Child:
 
     def report(self, seconds: float, patience: float) -> dict:
         """The next report; {"outcome": "crash"} where the child ends, {"outcome": "hang"} where it works for so many
-        ``seconds``, or waits for ``patience`` seconds. On a busy machine it may want to work and not get to it."""
-        before = worked = self._work()
-        idle = 0.0
+        ``seconds``, or does nothing for ``patience`` seconds, in which none of its threads waits for a processor."""
+        before, queued = self._spent()
+        worked, idle = before, 0.0
         while worked - before < seconds and idle < patience:
             with contextlib.suppress(queue.Empty):
                 line = self._lines.get(timeout=POLL)
                 return {"outcome": "crash"} if line is None else json.loads(line)
-            now = self._work()
-            idle = 0.0 if now > worked or self._wants_to_work() else idle + POLL
-            worked = now
+            was, (worked, queued) = (worked, queued), self._spent()
+            idle = 0.0 if (worked, queued) != was or self._reads() else idle + POLL
         return {"outcome": "hang"}
 
-    def _work(self) -> float:
-        """Seconds of processor time so far."""
+    def _spent(self) -> tuple[float, int]:
+        """Seconds of processor time so far, and how long its threads waited for a processor (nanoseconds)."""
+        queued = 0
+        for thread in Path(f"/proc/{self.process.pid}/task").glob("*/schedstat"):
+            with contextlib.suppress(OSError):  # the thread has ended
+                queued += int(thread.read_text().split()[1])
         with contextlib.suppress(psutil.Error):
-            return sum(psutil.Process(self.process.pid).cpu_times()[:2])
-        return 0.0
+            return sum(psutil.Process(self.process.pid).cpu_times()[:2]), queued
+        return 0.0, queued
 
-    def _wants_to_work(self) -> bool:
+    def _reads(self) -> bool:
+        """Waits for a disk, or is about to run."""
         with contextlib.suppress(psutil.Error):
             return psutil.Process(self.process.pid).status() in (psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP)
         return False
@@ -140,6 +144,7 @@ def run(
     most: int | None = None,
     limit: float = SECONDS,
     patience: float = PATIENCE,
+    kept: bool = True,
 ) -> dict[str, Result]:
     """The kept cases of some targets, then new ones, the targets in turn.
 
@@ -151,9 +156,10 @@ def run(
         most: new cases of each target at most.
         limit: seconds of work that one case may take.
         patience: seconds until a child that does and says nothing counts as hanging.
+        kept: whether to begin with the kept cases.
     """
     results, until = {name: Result(name) for name in names}, time.monotonic() + seconds
-    todo = [(name, str(path)) for name in names for path in sorted((CASES / name).glob("*"))]
+    todo = [(name, str(path)) for name in names for path in sorted((CASES / name).glob("*")) if kept]
     number, left = first, list(names)
 
     def wanted() -> bool:

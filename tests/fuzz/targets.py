@@ -6,11 +6,12 @@ import signal
 import time
 from pathlib import Path
 
-from . import farm_targets, launcher_targets, node_target, text_targets, weight_targets
+from . import farm_targets, launcher_targets, node_target, segment_targets, text_targets, weight_targets
 from .target import Target
 
 TARGETS: dict[str, Target] = (
     weight_targets.TARGETS
+    | segment_targets.TARGETS
     | text_targets.TARGETS
     | launcher_targets.TARGETS
     | farm_targets.TARGETS

@@ -28,6 +28,8 @@ TEXTS = (
     b"0:1.0, 12:0.5",
     b"a | b\nc",
 )
+GAPS, FRAMES = 3, 9
+PER_GAP = (b"ease-in-out\n1/4, 1/2, 3/4\n", b"0, .1 .2 .3 .4 .5 .6 .9 1\n\nlinear", b"hold\r\nease-in\nease")
 ALPHABET = b"0123456789.,;|/%+-eE \n\t\x00\xc2\xb2\xd9\xa1ax"
 
 
@@ -72,6 +74,15 @@ def _read_numbers(path: Path) -> None:
             str(error).encode("utf-8", "surrogateescape")
 
 
+def _read_timings(path: Path) -> None:
+    from betwixt.nodes.fcvg.condition_inputs import fractions_of
+    from betwixt.nodes.inbetween.rendering import _timings
+
+    text = path.read_text("utf-8", "surrogateescape")
+    for timing in _timings({"timing": "even"}, text, GAPS):
+        fractions_of(timing, FRAMES, 1)
+
+
 def _host(_: Path) -> None:
     from support.bootstrap import use_host
 
@@ -79,8 +90,13 @@ def _host(_: Path) -> None:
     importlib.import_module("betwixt.nodes.host.services.pose_files")
 
 
-def _numbers(draws: random.Random) -> bytes:
-    text = damaged(draws.choice(TEXTS), draws, ALPHABET)
+def _host_of_timings(folder: Path) -> None:
+    _host(folder)
+    importlib.import_module("betwixt.nodes.inbetween.rendering")
+
+
+def _numbers(draws: random.Random, seeds: tuple[bytes, ...] = TEXTS) -> bytes:
+    text = damaged(draws.choice(seeds), draws, ALPHABET)
     return (
         text * draws.choice((1, 1, 1, 1, 300)) if draws.random() < 0.98 else draws.choice((b"9", b"1/", b" ")) * 200_000
     )
@@ -94,5 +110,6 @@ TARGETS = {
         ".txt",
         ("betwixt.fcvg_core.tweening.coordinate_paths",),
     ),
+    "timings": Target(lambda draws: _numbers(draws, PER_GAP), _read_timings, ".txt", begin=_host_of_timings),
     "numbers": Target(_numbers, _read_numbers, ".txt", ("betwixt.fcvg_core.tweening.timing_chart",)),
 }

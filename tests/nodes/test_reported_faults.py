@@ -6,9 +6,12 @@ import torch
 from betwixt.common.clips.scene_cuts import find_cuts
 from betwixt.common.errors import BetwixtError
 from betwixt.fcvg_core.lines.segments import detect_segments
+from betwixt.rerender_core.ebsynth.stylised_keys import StylisedKeys
+from betwixt.rerender_core.flow.estimation import DenseInverseSearch
 
 from support.run_node import run
 
+DIS = {"flow_model": DenseInverseSearch("ultrafast"), "scene_cuts": "none"}
 HOP = '[{"x": 10, "y": 40}, {"x": 30, "y": 8}, {"x": 50, "y": 40}]'
 
 
@@ -87,3 +90,41 @@ def test_a_canvas_beyond_memory_is_refused_before_anything_is_allocated(host):
 
     with pytest.raises(BetwixtError, match=r"1 pictures of 40000000x40000000 need about .* TB"):
         run(DrawPoses, poses=person(10, canvas=(40_000_000, 40_000_000)))
+
+
+@pytest.mark.parametrize(("size", "told"), [((33, 48), True), ((32, 47), True), ((32, 48), False)])
+def test_frames_that_no_video_takes_are_told_before_the_work(host, caplog, size, told):
+    """H.264 needs even sides; the host's 'Save Video' fails at the very end of the graph."""
+    from betwixt.nodes.inbetween.rendering import InbetweenWithoutModel
+
+    picture = torch.rand(1, *size, 3, generator=torch.Generator().manual_seed(0))
+    frames = run(InbetweenWithoutModel, start_image=picture, end_image=picture, frame_count=2, detail="quick")[0]
+    assert frames.shape == (2, *size, 3)
+    assert ("even widths and heights" in caplog.text) == told
+
+
+def test_many_key_frames_are_as_good_as_few(host):
+    """EbSynth's own program shows no more than twenty, and nothing of three hundred."""
+    from betwixt.nodes.ebsynth import painting
+
+    count = 601
+    frames = torch.rand(count, 16, 16, 3, generator=torch.Generator().manual_seed(0))
+    numbers = list(range(0, count, 2))
+    keys = run(painting.PlaceKeyframes, pictures=1 - frames[numbers], numbers=", ".join(map(str, numbers)))[0]
+    assert len(keys.numbers) == 301
+    plan = painting.plan_intervals(count, keys.numbers, ())
+    assert [frame for part in plan for frame in part.frames] == list(range(1, count, 2))
+    painted = run(
+        painting.StyliseClip, frames=frames[:41], keys=StylisedKeys.of(1 - frames[:41:2], numbers[:21]), **DIS
+    )[0]
+    assert torch.equal(painted[::2], 1 - frames[:41:2])
+
+
+def test_a_clip_of_key_frames_only_is_just_these(host):
+    """Interval 1 ends other programs of this kind."""
+    from betwixt.nodes.ebsynth.painting import StyliseClip
+    from betwixt.rerender_core.keyframes.selection import every
+
+    frames = torch.rand(5, 16, 16, 3, generator=torch.Generator().manual_seed(0))
+    keys = StylisedKeys.of(1 - frames, every(5, 1))
+    assert torch.equal(run(StyliseClip, frames=frames, keys=keys, **DIS)[0], 1 - frames)

@@ -18,11 +18,15 @@ def require_memory(count: int, height: int, width: int, bytes_per_pixel: float, 
     Raises:
         BetwixtError: with the estimate and the memory there is.
     """
-    needed = count * height * width * bytes_per_pixel
+    require_bytes(count * height * width * bytes_per_pixel, f"{count} {what} of {width}x{height}", remedy)
+
+
+def require_bytes(needed: float, what: str, remedy: str) -> None:
+    """The same for what is counted in bytes."""
     free = management.get_free_memory(torch.device("cpu"))
     if needed > free:
         raise BetwixtError(
-            f"{count} {what} of {width}x{height} need about {_size(needed)} of memory, and {_size(free)} are free.",
+            f"{what} need about {_size(needed)} of memory, and {_size(free)} are free.",
             "All of them are held at the same time.",
             remedy,
         )
