@@ -44,6 +44,7 @@ GAPS = (4, 8, 12, 24)
 STARTS = (0, 96)  # first frames of the pairs taken from a film; no constant was chosen on these
 SIZE = (288, 512)
 FRESH = 7  # first part of the seeds; no constant was chosen on these pictures
+PICTURE_KINDS = ("rotation", "parallax", "combined", "independent")
 LAYERED = {"parallax", "independent", "combined"}
 TITLE = "frames at a quarter, half and three quarters of the way"
 TABLES = ("cost", "street", "drawn", "pictures", "films")
@@ -211,14 +212,13 @@ def quality(report: Report, given: argparse.Namespace) -> None:
             outside_walker(table, posed["layers, poses"])
             if not given.quick:
                 compare(table, "street, 1024x576", iter([street(1)]), {"layers": by_layers} | posed)
-    if "drawn" in given.tables:
-        with report.table("drawn", f"Drawn scenes, {TITLE}", COLUMNS) as table:
-            for kind in KINDS:
-                compare(table, kind, islice(drawn_clips(kind), given.per_kind), ways)
-    if "pictures" in given.tables and given.pictures is not None:
-        with report.table("pictures", f"Moved pictures, {TITLE}", COLUMNS) as table:
-            for kind in ("rotation", "parallax", "combined", "independent"):
-                compare(table, kind, picture_clips(kind, given.pictures), ways)
+    for kind in given.kinds:
+        if "drawn" in given.tables:
+            with report.table(f"drawn {kind}", f"Drawn scenes, {TITLE}", COLUMNS) as table:
+                compare(table, f"drawn, {kind}", islice(drawn_clips(kind), given.per_kind), ways)
+        if "pictures" in given.tables and given.pictures is not None and kind in PICTURE_KINDS:
+            with report.table(f"pictures {kind}", f"Moved pictures, {TITLE}", COLUMNS) as table:
+                compare(table, f"pictures, {kind}", picture_clips(kind, given.pictures), ways)
     if "films" in given.tables and given.clips is not None:
         with report.table("films", f"Films, {TITLE}", COLUMNS) as table:
             for path in sorted(given.clips.glob("*.mp4")):
@@ -266,6 +266,7 @@ def main() -> None:
     parser.add_argument("--per-kind", type=int, default=6, help="drawn scenes in each kind of motion, at most 6")
     parser.add_argument("--quick", action="store_true", help="leave the full-size street out")
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=TABLES, help="what to measure (default: all)")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="of motion (default: all)")
     given = parser.parse_args()
     cv2.setNumThreads(given.threads)
     report = Report("inbetweens", given)

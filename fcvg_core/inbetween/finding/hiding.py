@@ -2,7 +2,7 @@
 
 The strips that things cover and uncover look like nothing in the other key frame, so their colours do not tell whose
 they are. But the foremost thing is hidden by nothing: where a motion leads a hidden pixel to something farther back,
-it is not the pixel's motion (docs/methods/inbetweens.md, Hidden pixels).
+it is not the pixel's motion. Posed figures, which bend, stay in one piece (docs/methods/inbetweens.md, Hidden pixels).
 """
 
 import cv2
@@ -10,6 +10,7 @@ import numpy as np
 
 from ..layers import FREE
 from ..motion.motions import Sides, both
+from ..motion.skinning import FigureMotion
 from .hypotheses import Hypothesis
 from .likeness import fetch, outside
 
@@ -35,6 +36,7 @@ def hidden_behind(
         label, fields, seen, order: as in :class:`..layers.MotionLayers`, fields being the displacements.
         grid: :func:`..motion.motions.pixel_grid`.
     """
+    bends = np.array([isinstance(hypothesis.motion, FigureMotion) for hypothesis in found])
     farthest = REACH * float(np.hypot(*grid.shape[:2]))
 
     def moved(side: int) -> np.ndarray:
@@ -44,7 +46,7 @@ def hidden_behind(
             """bool (h, w): led out of the picture, or to something in front of ``place`` from back to front."""
             return outside(field, grid) | (order[fetch(there, field, grid, nearest=True).astype(int)] > place)
 
-        lost = (seen[side] < HIDDEN) & ~behind(order[label[side] - FREE], fields[side])
+        lost = (seen[side] < HIDDEN) & ~behind(order[label[side] - FREE], fields[side]) & ~bends[chosen[side]]
         if not lost.any():
             return chosen[side]
         nearest, better = np.full(lost.shape, farthest, np.float32), chosen[side].copy()
