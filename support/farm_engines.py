@@ -103,6 +103,22 @@ class SleepingEngine:
         pass
 
 
+class StubEngine:
+    """Makes nothing, in no time: what is left is the driver."""
+
+    def __init__(self, out: Path, options: Mapping):
+        pass
+
+    def about(self) -> dict:
+        return {"models": [], "memory": 0.0, "device": NAME}
+
+    def make(self, number: int) -> dict:
+        return {"files": {}, "seconds": 0.0}
+
+    def close(self) -> None:
+        pass
+
+
 class CardServer(FarmServer):
     """With the test nodes of :mod:`support.miniature_nodes`."""
 

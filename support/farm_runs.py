@@ -25,38 +25,59 @@ def key_pictures(count: int, side: int = 64) -> list[np.ndarray]:
     return pictures
 
 
+def write_keys(folder: Path, count: int, side: int) -> None:
+    """The key frames in one file, as frames of a picture."""
+    first, *others = map(Image.fromarray, key_pictures(count, side))
+    first.save(folder / KEYS, save_all=True, append_images=others)
+
+
 def write_gap_workflow(folder: Path, gaps: int, frames: int = 5, side: int = 64) -> Path:
     """A workflow file of inbetweens without a model between ``gaps`` + 1 key frames, and its pictures beside it.
 
     It writes a video and the frames as pictures.
     """
-    first, *others = map(Image.fromarray, key_pictures(gaps + 1, side))
-    first.save(folder / KEYS, save_all=True, append_images=others)
-
-    def node(kind: str, **inputs) -> dict:
-        return {"class_type": kind, "inputs": inputs}
-
+    write_keys(folder, gaps + 1, side)
     graph = {
-        "1": node("LoadImage", image=KEYS),
-        "2": node("ImageFromBatch", image=["1", 0], batch_index=0, length=gaps),
-        "3": node("ImageFromBatch", image=["1", 0], batch_index=gaps, length=1),
-        "4": node(
+        "1": _node("LoadImage", image=KEYS),
+        "2": _node("ImageFromBatch", image=["1", 0], batch_index=0, length=gaps),
+        "3": _node("ImageFromBatch", image=["1", 0], batch_index=gaps, length=1),
+        "4": _node(
             "BetwixtInbetweenWithoutModel",
             **{"start_image": ["2", 0], "end_image": ["3", 0], "frame_count": frames, "hold": 1, "detail": "quick"},
             **{"timing": "easing", "timing.easing": "sine-in-out", "path": "arc", "path.pivot": "fixed point"},
             **{"loop": False, "frames_per_gap": "", "gaps": "", "timing_per_gap": "", "fit": "refuse"},
         ),
-        "5": node("CreateVideo", images=["4", 0], fps=12, bit_depth=8),
-        "6": node(
+        "5": _node("CreateVideo", images=["4", 0], fps=12, bit_depth=8),
+        "6": _node(
             "SaveVideo",
             **{"video": ["5", 0], "filename_prefix": "film", "format": "mp4"},
             **{"codec": "h264", "codec.encoding": "auto"},
         ),
-        "7": node("SaveImage", images=["4", 0], filename_prefix="frame"),
+        "7": _node("SaveImage", images=["4", 0], filename_prefix="frame"),
     }
     path = folder / "workflow.json"
     path.write_text(json.dumps(graph), "utf-8")
     return path
+
+
+def copies_graph(frames: int) -> dict:
+    """A graph that splits into the gaps of ``KEYS`` and computes nothing: a gap is its first key frame, repeated."""
+    return {
+        "1": _node("LoadImage", image=KEYS),
+        "2": _node(
+            "BetwixtKeyFramePairs",
+            **{"key_frames": ["1", 0], "loop": False, "frame_count": frames, "strength": 1.0},
+            **{"frames_per_gap": "", "strength_per_gap": "", "gaps": ""},
+        ),
+        "3": _node("RepeatImageBatch", image=["2", 0], amount=frames),
+        "4": _node("BetwixtJoinSegments", segments=["3", 0], loop=False, published_timing=False),
+        "5": _node("GetImageSize", image=["4", 0]),
+        "6": _node("PreviewAny", source=["5", 2]),
+    }
+
+
+def _node(kind: str, **inputs) -> dict:
+    return {"class_type": kind, "inputs": inputs}
 
 
 def start(*arguments, **options) -> subprocess.Popen:
