@@ -7,6 +7,7 @@ import tempfile
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ..console import say
@@ -19,8 +20,13 @@ LOOPBACK = ("127.0.0.1", "::1")
 PLACE = "/tmp" if os.name == "posix" and os.access("/tmp", os.W_OK | os.X_OK) else tempfile.gettempdir()
 SCRATCH = "bxr-"
 STARTS = 3
+# What a client of HTTP/2, and so of Ray, says first, and the kind of the frame that is answered; Ray itself would ask
+# something else for minutes.
+HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+SETTINGS = b"\4"
 # Ray binds its sockets to the address of its node. Only this setting, read when Ray is imported, makes that the
 # loopback address on all systems, as it is on Windows and macOS anyway: 'ray.init' replaces one that it is given.
+TOKEN = Path.home() / ".ray" / "auth_token"
 CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 
 
@@ -32,6 +38,8 @@ def require_ray(own: bool):
     """
     if own:
         os.environ[CLUSTERS] = "0"
+    elif TOKEN.is_file():  # 'ray start' asks for it where it is there; a driver only does when it is told
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         import ray
     except ImportError as error:
@@ -64,7 +72,10 @@ def cluster(address: str | None, workers: int | None) -> Iterator[tuple[Any, int
         except Exception as error:  # Ray raises many kinds
             if address is None:
                 raise Failure(f"Ray did not start on this machine: {first_line(error)}") from error
-            raise UsageMistake(f"--address {address}: no Ray cluster answers there ({first_line(error)}).") from error
+            raise UsageMistake(
+                f"--address {address}: no Ray cluster answers there ({first_line(error)}). If it was started with a "
+                f"token, that is needed here too: in {TOKEN}, or named by RAY_AUTH_TOKEN_PATH with RAY_AUTH_MODE=token."
+            ) from error
         try:
             if address is None:
                 _require_loopback(ray)
@@ -112,9 +123,14 @@ def _require_listener(address: str) -> None:
         port = parts.port
         if not parts.hostname or not port:
             raise UsageMistake(f"--address {address}: expected ray://HOST:PORT or HOST:PORT.")
-        socket.create_connection((parts.hostname, port), timeout=5).close()
+        with socket.create_connection((parts.hostname, port), timeout=5) as connection:
+            connection.settimeout(5)
+            connection.sendall(HTTP2)
+            answer = b"" if os.environ.get("RAY_USE_TLS") not in (None, "0") else connection.recv(4)
     except (OSError, ValueError) as error:
         raise UsageMistake(f"--address {address}: nobody answers there ({error}). Is the cluster up?") from error
+    if answer[3:] not in (b"", SETTINGS):
+        raise UsageMistake(f"--address {address}: something answers there that is no Ray.")
 
 
 def first_line(error: BaseException) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ...common.files.file_hash import sha256_of
 from ..failures import Failure, UsageMistake
 from ..folders import try_lock
 from .scratch import is_alive
@@ -125,6 +126,20 @@ def place_file(source: Path, target: Path) -> str:
             digest.update(block)
             written.write(block)
     return digest.hexdigest()
+
+
+def move_file(source: Path, target: Path) -> str:
+    """Move a file to its place, as a whole; its SHA-256. Another file system costs a copy."""
+    digest = sha256_of(str(source))
+    try:
+        with open(source, "rb+") as file:
+            os.fsync(file.fileno())
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(source, target)
+    except OSError:
+        digest = place_file(source, target)
+        source.unlink()
+    return digest
 
 
 def read_json(path: Path, most: int) -> Any:

@@ -4,6 +4,7 @@ import glob
 import hashlib
 import json
 import platform
+import socket
 import sys
 import urllib.parse
 from collections.abc import Iterator
@@ -41,14 +42,13 @@ def farm_server(
     python: str = sys.executable,
     kind: type[FarmServer] = FarmServer,
 ) -> Iterator[FarmServer]:
-    """A server that reads the farm's input folder and writes elsewhere: ``server.results`` is its output folder.
+    """A server that reads the farm's input folder and writes to ``server.results``.
 
     Pictures and videos hold no metadata: they would be those of the join's graph; the plan keeps the workflow's.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    with scratch_folder(SCRATCH) as scratch:
-        results = scratch / "results"
-        results.mkdir()
+    # Results in the farm's folder: they are moved into place, not copied.
+    with scratch_folder(SCRATCH) as scratch, scratch_folder(f".{socket.gethostname()}-", str(folder.out)) as results:
         server = kind(
             host,
             models=[base / "models"],
@@ -58,7 +58,7 @@ def farm_server(
                 "--input-directory",
                 str(folder.input.resolve()),
                 "--output-directory",
-                str(results),
+                str(results.resolve()),
                 "--disable-metadata",
             ],
             python=python,

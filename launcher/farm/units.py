@@ -13,7 +13,7 @@ from ..console import say
 from ..events import Event
 from ..failures import Failure, ServerLost, UsageMistake
 from ..run import stoppable
-from .folder import Folder, now, place_file, write_json
+from .folder import Folder, move_file, now, write_json
 from .graphs import graph_hash
 from .manifests import fault_of, whole_files
 from .plan import Plan, Unit, check_inputs, read_plan
@@ -85,9 +85,8 @@ def make_unit(
         if not path.is_file():
             raise ServerLost(f"The server says that it made {path.name}, which is not in its output folder.")
         target = folder.path_of(name)
-        size, digest = path.stat().st_size, place_file(path, target)
-        placed[name] = {"sha256": digest, "bytes": size, "time": target.stat().st_mtime_ns}
-        path.unlink()
+        digest, state = move_file(path, target), target.stat()
+        placed[name] = {"sha256": digest, "bytes": state.st_size, "time": state.st_mtime_ns}
     manifest = {
         "unit": unit.number,
         "title": unit.title,
