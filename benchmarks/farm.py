@@ -46,10 +46,20 @@ def resident() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+class Together(Driver):
+    """Begins when all workers are ready: the start of their processes is another figure."""
+
+    def _give(self) -> None:
+        if all(hand.offer for hand in self.hands.values()):
+            if not self.dispatch.working and not self.made:
+                self.first_at = time.monotonic()
+            super()._give()
+
+
 def drive(ray, sizes: list[int], paces: list[float]) -> Driver:
     with tempfile.TemporaryDirectory() as out:
         plan = write_plan(Path(out), sizes)
-        driver = Driver(ray, Folder(Path(out)), plan, len(paces), 0, False, {"paces": paces}, SLEEPING)
+        driver = Together(ray, Folder(Path(out)), plan, len(paces), 0, False, {"paces": paces}, SLEEPING)
         driver.run()
         return driver
 

@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ import pytest
 from betwixt.launcher.commands import parser
 from betwixt.launcher.failures import Failure, UsageMistake
 from betwixt.launcher.farm import command
-from betwixt.launcher.farm.cluster import PLACE, SCRATCH, cluster
+from betwixt.launcher.farm.cluster import CLUSTERS, PLACE, SCRATCH, cluster
 from betwixt.launcher.farm.folder import Folder
 from betwixt.launcher.farm.plan import Plan
 from betwixt.launcher.farm.run import Driver
@@ -25,6 +26,7 @@ from support.farm_engines import SLEEPING, made, write_plan
 
 ROOT = Path(__file__).parents[2]
 
+os.environ[CLUSTERS] = "0"  # as an own cluster has it; whichever test imports Ray first
 needs_ray = pytest.mark.skipif(  # looked for, not imported: what it is told before its import counts
     importlib.util.find_spec("ray") is None, reason="Ray is not installed, an optional extra"
 )
@@ -84,6 +86,22 @@ def running(out: Path) -> list[int]:
     return [worker for worker in sorted(workers) if psutil.pid_exists(worker)]
 
 
+@needs_ray
+def test_an_address_where_something_else_answers():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+                connection.recv(1000)
+
+        threading.Thread(target=answer, daemon=True).start()
+        with pytest.raises(UsageMistake, match="something answers there that is no Ray"):
+            with cluster(f"127.0.0.1:{server.getsockname()[1]}", None):
+                pass
+
+
 @pytest.mark.long
 def test_files_go_through_ray_where_workers_do_not_see_the_folder(ray, tmp_path):
     plan = write_plan(tmp_path, [2, 1])
@@ -113,9 +131,9 @@ def test_nothing_listens_but_on_the_loopback_address(ray, tmp_path):
     found = {}
     for process in (me, *me.children(recursive=True)):
         with contextlib.suppress(psutil.NoSuchProcess):
-            for socket in process.net_connections("inet"):
-                if socket.status == psutil.CONN_LISTEN:
-                    found[f"{process.name()} {socket.laddr.port}"] = socket.laddr.ip.removeprefix("::ffff:")
+            for place in process.net_connections("inet"):
+                if place.status == psutil.CONN_LISTEN:
+                    found[f"{process.name()} {place.laddr.port}"] = place.laddr.ip.removeprefix("::ffff:")
     assert {"gcs_server", "raylet"} <= {name.split()[0] for name in found}
     assert set(found.values()) == {"127.0.0.1"}, found
 
