@@ -40,7 +40,8 @@ class SleepingEngine:
     card of ``options["cards"]`` GB.
 
     Files in the farm's folder steer it: ``lose-server-N``: the first try of unit N loses its server; ``die-N``: the
-    first try ends the process; ``fail-N``: a node fails; ``needs-N`` with a number: GB that the unit needs.
+    first try loses its worker (in this process only); ``die-after-N``: the same, when unit N is finished and nobody
+    knows; ``fail-N``: a node fails; ``needs-N`` with a number: GB that the unit needs.
     """
 
     def __init__(self, out: Path, options: Mapping):
@@ -97,6 +98,10 @@ class SleepingEngine:
         }
         write_json(self.folder.manifest(number), manifest)
         self._log("made", number)
+        sign = self.folder.out / f"die-after-{number}"
+        if sign.exists():
+            sign.unlink()
+            raise InlineRay.exceptions.RayActorError("as told")
         return manifest
 
     def close(self) -> None:

@@ -14,8 +14,8 @@ from ..run import stoppable
 from .cluster import cluster, first_line, last_line, require_ray
 from .dispatch import Dispatch, Offer
 from .folder import PLAN, Folder, appearing
-from .manifests import NOT_MADE, differences, finished_units, manifest_of
-from .plan import Plan, changed_originals, check_inputs, read_plan
+from .manifests import NOT_MADE, differences, fault_of, finished_units, manifest_of
+from .plan import Plan, Unit, changed_originals, check_inputs, read_plan
 from .worker import Worker
 
 SERVERS = "betwixt.launcher.farm.worker:ServerEngine"
@@ -148,9 +148,7 @@ class Driver:
         match answer["kind"]:
             case "done":
                 self._keep(answer)
-                self.dispatch.done(name)
-                self.made, self.finished_at = self.made + 1, time.monotonic()
-                self._report(name, unit, answer["manifest"]["seconds"])
+                self._done(name, unit, answer["manifest"]["seconds"])
             case "lost":
                 say(f"  {name} lost its server while it made unit {unit.number}")
                 self._replace(hand, answer["text"])
@@ -172,6 +170,9 @@ class Driver:
     def _replace(self, hand: _Hand, reason: str) -> None:
         del self.hands[hand.name]
         self.ray.kill(hand.actor)
+        unit = self.dispatch.working.get(hand.name)
+        if unit is not None and fault_of(self.plan, unit, self.folder) is None:  # it was lost on its way to say so
+            self._done(hand.name, unit, manifest_of(self.folder, unit)["seconds"])
         self.dispatch.lost(hand.name, reason)
         self.lost += 1
         self.stillborn = 0 if hand.offer else self.stillborn + 1
@@ -182,7 +183,12 @@ class Driver:
             )
         self._hire()
 
-    def _report(self, name: str, unit, seconds: float) -> None:
+    def _done(self, name: str, unit: Unit, seconds: float) -> None:
+        self.dispatch.done(name)
+        self.made, self.finished_at = self.made + 1, time.monotonic()
+        self._report(name, unit, seconds)
+
+    def _report(self, name: str, unit: Unit, seconds: float) -> None:
         self.frames += unit.size
         end = time.time() + (time.monotonic() - self.began) / max(1, self.frames) * self.dispatch.frames()
         done, total = len(self.dispatch.finished), len(self.plan.units)

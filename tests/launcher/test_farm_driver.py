@@ -38,6 +38,12 @@ def test_lost_servers_and_workers_lose_nothing(tmp_path, capsys):
     assert "3 of 3 units are finished" in capsys.readouterr().out
 
 
+def test_a_unit_whose_worker_is_lost_after_its_end_is_not_made_again(tmp_path):
+    plan = write_plan(tmp_path, [2, 1])
+    (tmp_path / "die-after-1").touch()
+    assert drive(tmp_path, plan, 1).made == 2 and made(tmp_path) == [1, 2]
+
+
 def test_a_unit_is_tried_elsewhere_a_bounded_number_of_times(tmp_path):
     plan = write_plan(tmp_path, [3, 2])
     (tmp_path / "die-1").touch()

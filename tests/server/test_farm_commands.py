@@ -1,6 +1,7 @@
 """Farms run by their commands, with real servers: kills in the middle, bytes of the result, what is left behind."""
 
 import contextlib
+import io
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import av
 import psutil
 import pytest
 from betwixt.launcher.client import Client
@@ -55,6 +57,19 @@ def alone(planned, tmp_path_factory) -> dict[str, bytes]:
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def assert_same_files(joined: dict[str, bytes], alone: dict[str, bytes]) -> None:
+    """Pictures to the byte; videos to the byte of every decoded frame: x264 sometimes ends a slice with a byte more."""
+    assert joined.keys() == alone.keys() and {Path(name).suffix for name in alone} == {".png", ".mp4"}
+    for name, expected in alone.items():
+        assert joined[name] == expected or (name.endswith(".mp4") and decoded(joined[name]) == decoded(expected)), name
+
+
+def decoded(video: bytes) -> list[tuple[int, bytes]]:
+    """(time, values) of the frames of a video."""
+    with av.open(io.BytesIO(video)) as file:
+        return [(frame.pts, frame.to_ndarray().tobytes()) for frame in file.decode(video=0)]
 
 
 def manifests(out: Path) -> dict[str, tuple[int, int]]:
@@ -139,7 +154,7 @@ def test_a_server_a_worker_and_the_driver_are_killed(out, alone):
 
     assert "1 of 8" not in farm("status", out)
     farm("join", out, "--threads", "1")
-    assert contents(out / "output") == alone and {Path(name).suffix for name in alone} == {".png", ".mp4"}
+    assert_same_files(contents(out / "output"), alone)
     assert left_behind() - before == set() and not list(out.rglob("*.tmp"))
 
 
@@ -168,4 +183,5 @@ def test_the_exported_bundle_runs(out, alone):
     farm("export", out, "--to", "openjd")
     run = subprocess.run([openjd, "run", out / "template.json"], capture_output=True, text=True)
     assert run.returncode == 0 and "Session ended successfully" in run.stdout, run.stdout[-3000:]
-    assert contents(out / "output") == alone and len(value["units"]) == GAPS
+    assert_same_files(contents(out / "output"), alone)
+    assert len(value["units"]) == GAPS
