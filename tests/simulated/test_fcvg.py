@@ -47,6 +47,7 @@ def test_weights_that_come_as_they_are_needed(clip, whole, placed, share):
     assert happened.total() > 200 and own(waits(happened)).total() <= 6
 
 
+@pytest.mark.long  # at full size: tests/nodes/test_simulated_card.py
 def test_the_published_order_of_contexts_and_ramped_guidance(clip, placed, per_step):
     from betwixt.fcvg_core.sampling.fusion import Fusion
 

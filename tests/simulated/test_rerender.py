@@ -46,7 +46,7 @@ def test_a_key_frame(parts, whole):
 
 @pytest.mark.long
 def test_weights_that_come_as_they_are_needed(parts, expected, placed):
-    placed(0.5)
+    placed(0.0)
     picture, happened, _ = third_key_frame(parts, 3)
     assert torch.equal(picture, expected)
     assert happened.total() > 100 and own(waits(happened)).total() <= 30
