@@ -6,6 +6,7 @@ from .errors import BetwixtError
 
 LONGEST_NUMBER = 18  # characters of one entry
 MOST_NUMBERS = 100_000
+MOST_CHARACTERS = 2_000_000  # of a whole text: more is no list that anybody wrote
 # [0-9]: what Python takes for a digit, such as '²' or '١', is none here
 DECIMAL = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)"
 SEPARATORS = re.compile(r"[\s,;]+")
@@ -63,7 +64,18 @@ def parse_part(text: str, name: str, count: int, what: str) -> range:
     return range(first - 1, last)
 
 
+def check_length(text: str, name: str) -> None:
+    """Raises:
+    BetwixtError: the text is too long to be taken apart.
+    """
+    if len(text) > MOST_CHARACTERS:
+        raise BetwixtError(
+            f"'{name}' holds {len(text)} characters.", f"At most {MOST_CHARACTERS} are read.", f"Shorten '{name}'."
+        )
+
+
 def _entries(text: str, name: str, kind: str) -> list[str]:
+    check_length(text, name)
     entries = [entry for entry in SEPARATORS.split(text) if entry]
     if len(entries) > MOST_NUMBERS:
         raise BetwixtError(

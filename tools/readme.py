@@ -1,4 +1,4 @@
-"""``python -m tools.readme``: write the generated parts of README.md.
+"""``python -m tools.readme``: write the generated parts of README.md and docs/faults.md.
 
 A part stands between ``<!-- begin generated: NAME -->`` and ``<!-- end generated -->``; NAME is one of :func:`parts`.
 Nodes come from the schemas, model files from the list of published files, workflows from workflows/api, exit codes from
@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from betwixt.common.card_choices import CARDS, CHOOSERS, GIB, settings
 from betwixt.common.files.published_files import PUBLISHED_FILES, files_named_in
@@ -19,7 +20,7 @@ from support.bootstrap import ROOT, use_host
 from support.schemas import pack_nodes
 from support.workflow_files import NAMES, api_graph
 
-README = ROOT / "README.md"
+README, FAULTS = ROOT / "README.md", ROOT / "docs" / "faults.md"
 PART = re.compile(r"(<!-- begin generated: (?P<name>.+?) -->\n).*?(<!-- end generated -->)", re.DOTALL)
 SENTENCE_END = re.compile(r"\.\s+(?=[A-Z'])")
 
@@ -55,6 +56,8 @@ class Shown:
 
 
 def _provenance(table: dict) -> str:
+    if "machine" not in table:
+        return f"`{table['command']}`, {table['taken']}, Python {table['versions']['python']}"
     machine = table["machine"]
     threads = "1 thread" if machine["threads"] == 1 else f"{machine['threads']} threads"
     load = "" if machine["load_average"] is None else f", load average {machine['load_average']:g}"
@@ -125,6 +128,14 @@ RESULTS = {
 }
 
 
+OF_FAULTS = {
+    "fuzz": Shown("fuzz", ("counts",)),
+    "scene cuts": Shown("scene_cuts", ("totals",)),
+    "long spans": Shown("long_spans", ("lengths",)),
+    "hosts and libraries": Shown("host_matrix", ("hosts", "libraries", "pythons")),
+}
+
+
 def models() -> str:
     columns = ["file", "size", "folder in `models`", "for", "licence", "from"]
     rows = [
@@ -187,35 +198,42 @@ def cards() -> str:
     return f"{first}\n\n{markdown(names, rows)}\n\n<sub>Measured: {_provenance(speed)}</sub>"
 
 
-def parts() -> dict[str, Callable[[], str]]:
-    """What makes each part, by name."""
-    results = {f"results {name}": shown.__str__ for name, shown in RESULTS.items()}
-    return {
+def _results(shown: dict[str, Shown]) -> dict[str, Callable[[], str]]:
+    return {f"results {name}": table.__str__ for name, table in shown.items()}
+
+
+def parts() -> dict[Path, dict[str, Callable[[], str]]]:
+    """What makes each part of each document, by name."""
+    readme = {
         "models": models,
         "nodes": nodes,
         "workflows": workflows,
         "exit codes": exit_codes,
         "cards": cards,
-        **results,
+        **_results(RESULTS),
     }
+    return {README: readme, FAULTS: _results(OF_FAULTS)}
 
 
-def renewed(text: str) -> str:
-    """The README with every generated part made anew.
+def renewed(text: str, makers: dict[str, Callable[[], str]]) -> str:
+    """A document with every generated part made anew.
+
+    Args:
+        makers: what makes each of its parts, by name.
 
     Raises:
         LookupError: a part has an unknown name, or a known one is not in the text.
     """
-    makers = parts()
     present = [found["name"] for found in PART.finditer(text)]
     if sorted(present) != sorted(makers):
-        raise LookupError(f"README.md holds the parts {sorted(present)}, made are {sorted(makers)}")
+        raise LookupError(f"The document holds the parts {sorted(present)}, made are {sorted(makers)}")
     return PART.sub(lambda found: f"{found[1]}\n{makers[found['name']]()}\n\n{found[3]}", text)
 
 
 def main() -> int:
     use_host()
-    README.write_text(renewed(README.read_text("utf-8")), "utf-8")
+    for document, makers in parts().items():
+        document.write_text(renewed(document.read_text("utf-8"), makers), "utf-8")
     return 0
 
 

@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from ...common.errors import BetwixtError
-from ...common.number_lists import DECIMAL
+from ...common.number_lists import DECIMAL, check_length
 
 LOWEST, HIGHEST = -1.0, 2.0  # overshoot by the whole distance at most
 ENTRY = re.compile(rf"({DECIMAL})(?:/({DECIMAL})|(%))?")
@@ -25,8 +25,10 @@ def parse_chart(text: str) -> np.ndarray:
         float64 (N,), N may be 0.
 
     Raises:
-        BetwixtError: names the first entry that cannot be read, its number and the character where it begins.
+        BetwixtError: names the first entry that cannot be read, its number and the character where it begins; a text
+            beyond all charts.
     """
+    check_length(text, "chart")
     fractions = []
     for number, found in enumerate(SEPARATED.finditer(text), start=1):
         place = f"Entry {number} of the timing chart, '{found[0]}' at character {found.start() + 1},"

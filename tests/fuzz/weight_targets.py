@@ -96,6 +96,7 @@ def _open_network(path: Path, runtime: str) -> None:
     session = open_session(str(path), runtime)
     size = [side if isinstance(side, int) else 1 for side in session.get_inputs()[0].shape]
     if len(size) == 4 and max(size) <= 1024:  # as the pose estimator asks for
+        size[0] = 1
         run_network(session, np.ones(size, np.float32), path.name)
 
 

@@ -130,3 +130,10 @@ def test_references_between_sections_hold(document):
     assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= {title.lower().replace(" ", "-") for title in titles}
     for name, title in BETWEEN_DOCUMENTS.findall(" ".join(text.split())):
         assert title in headings(document.parent / name)
+
+
+def test_tests_that_the_table_of_faults_names_exist():
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (ROOT / "docs" / "faults.md").read_text("utf-8"))
+    assert len(named) > 40
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / file).read_text("utf-8") if test else (ROOT / file).is_file(), f"{file} {test}"

@@ -1,4 +1,4 @@
-"""README.md: its generated parts are what the tools make of the sources today."""
+"""README.md and docs/faults.md: generated parts are what the tools make of the sources today."""
 
 import re
 from urllib.parse import unquote
@@ -11,16 +11,17 @@ from tools import readme
 
 
 def test_the_generated_parts_are_current(host):
-    text = readme.README.read_text("utf-8")
-    assert readme.renewed(text) == text, "run: python -m tools.readme"
+    for document, makers in readme.parts().items():
+        text = document.read_text("utf-8")
+        assert readme.renewed(text, makers) == text, "run: python -m tools.readme"
 
 
 def test_a_part_that_is_missing_or_unknown_is_told(host):
-    text = readme.README.read_text("utf-8")
+    text, makers = readme.README.read_text("utf-8"), readme.parts()[readme.README]
     with pytest.raises(LookupError, match="holds the parts"):
-        readme.renewed(text.replace("begin generated: workflows", "begin generated: graphs"))
+        readme.renewed(text.replace("begin generated: workflows", "begin generated: graphs"), makers)
     with pytest.raises(LookupError, match="holds the parts"):
-        readme.renewed("")
+        readme.renewed("", makers)
 
 
 def test_measured_tables_come_from_the_stored_results(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import pytest
 from betwixt.common.errors import BetwixtError
 from betwixt.common.number_lists import MOST_NUMBERS, parse_numbers, parse_part, parse_whole_numbers
+from betwixt.fcvg_core.tweening.timing_chart import parse_chart
 
 
 def test_numbers_are_read_from_text():
@@ -48,3 +49,9 @@ def test_parts_count_from_one_and_lie_within():
             parse_part(text, "gaps", 5, "gaps")
     with pytest.raises(BetwixtError, match="the intervals here are none"):
         parse_part("1", "intervals", 0, "intervals")
+
+
+@pytest.mark.parametrize("read", [lambda text: parse_numbers(text, "weights"), parse_chart])
+def test_a_text_beyond_all_lists_is_not_taken_apart(read):
+    with pytest.raises(BetwixtError, match="3000000 characters"):
+        read("1, " * 1_000_000)
