@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 
 import pytest
 
@@ -41,6 +42,21 @@ def test_requirements_are_the_declared_ones_and_leave_the_hosts_alone(project):
     names = {re.split(r"[<>=~!\[; ]", line)[0].lower() for line in lines}
     assert not names & {"torch", "torchvision", "torchaudio", "comfyui-frontend-package"}
     assert "numpy" in lines  # the host decides its version
+
+
+@pytest.mark.long  # asks the package index for what builds it
+def test_pip_installs_the_extras_and_copies_nothing(tmp_path):
+    """``pip install "FOLDER[farm]"``: a package without files, whose extra names Ray; nothing stays in the folder."""
+    before = {path.name for path in ROOT.iterdir()}
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
+    subprocess.run(command, check=True)
+    (path,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(path) as wheel:
+        names = wheel.namelist()
+        text = wheel.read(next(name for name in names if name.endswith("/METADATA"))).decode()
+    assert {name.split("/")[0].rsplit(".", 1)[-1] for name in names} == {"dist-info"}
+    assert re.search(r'^Requires-Dist: ray\[client\].*extra == "farm"$', text, re.MULTILINE)
+    assert {path.name for path in ROOT.iterdir()} == before
 
 
 def test_the_published_archive_has_what_the_nodes_and_commands_need():
