@@ -86,7 +86,9 @@ RESULTS = {
     ),
     "gluestick": Shown("gluestick", ("quick",)),
     "poses": Shown("poses", ("drawing",)),
-    "inbetweens": Shown("inbetweens", ("street", "drawn translation", "drawn parallax", "drawn independent", "films")),
+    "inbetweens": Shown(
+        "inbetweens", ("street", "drawn translation", "drawn rotation", "drawn parallax", "drawn independent", "films")
+    ),
     "fcvg guider": Shown("fcvg_sampling", ("overhead",)),
     "fcvg encoder": Shown("fcvg_sampling", ("encoder",)),
     "fcvg injection": Shown("fcvg_sampling", ("injection",)),
