@@ -12,6 +12,7 @@ from einops import rearrange
 from torch import Tensor
 
 from ...common.errors import BetwixtError
+from ...common.helpers import Helpers
 from ...common.number_lists import parse_whole_numbers
 from ...common.progress import Progress, silent
 from .warping import occlusion
@@ -215,6 +216,11 @@ def estimate_flow(
         there, back = model.estimate(first, second)
         part = slice(begin, begin + len(chunk))
         forward[part], backward[part] = (rearrange(field, "b xy h w -> b h w xy") for field in (there, back))
-        occluded[part] = occlusion(back, there)
+        occluded[part] = _occlusion(back, there)
     progress(1.0, "")
     return Flow(forward, backward, occluded, tuple((int(a), int(b)) for a, b in pairs))
+
+
+def _occlusion(back: Tensor, there: Tensor) -> Tensor:
+    with Helpers(back.device) as helpers:
+        return torch.cat(helpers.each(lambda part: occlusion(back[part], there[part]), helpers.slices(len(back))))

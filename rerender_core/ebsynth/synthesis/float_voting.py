@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ....common.helpers import Helpers
 from .voting import Voting
 
 
@@ -63,4 +64,5 @@ def lost_precision(
         patch, voting: of the last vote.
     """
     matched, misfit, eight_bit = (torch.from_numpy(np.ascontiguousarray(field)) for field in (matches, errors, made))
-    return float_vote(style.float(), matched, patch, voting, misfit) - eight_bit.float() / 255
+    with Helpers(style.device):
+        return float_vote(style.float(), matched, patch, voting, misfit) - eight_bit.float() / 255

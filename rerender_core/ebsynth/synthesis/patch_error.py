@@ -4,7 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-VALUES_AT_A_TIME = 1 << 20  # few large operations: many small ones crawl where other work shares the cores
+from ....common.helpers import Helpers
+
+VALUES_AT_A_TIME = 1 << 18  # by each helper
 DEVICE_VALUES = 1 << 26  # an accelerator waits for launches: fewer still
 
 
@@ -65,15 +67,20 @@ def patch_error(
     error = torch.zeros(len(y), device=target.device)
     values = VALUES_AT_A_TIME if on_processor else DEVICE_VALUES
     rows_at_a_time = max(values // source_rows.shape[1], 1)
-    for start in range(0, len(y), rows_at_a_time):
+
+    def measure(start: int) -> None:
         part = slice(start, start + rows_at_a_time)
         for row in range(patch):
             here = first_target[part] + row * wide
-            difference = source_rows[first_source[part] + row * ws].float() - target_rows[here].float()
+            ours, theirs = source_rows[first_source[part] + row * ws], target_rows[here]
+            difference = (ours.maximum(theirs) - ours.minimum(theirs)).float()
             difference *= difference
             if scale_rows is not None:
                 difference *= scale_rows[here].float() / 255.0
             error[part] += difference @ row_weights
+
+    with Helpers(target.device) as helpers:
+        helpers.each(measure, range(0, len(y), rows_at_a_time))
     if not on_processor:
         return error.view(b, ht, wt).masked_fill(~matched, 0.0)
     result = torch.zeros(b, ht, wt, device=target.device)

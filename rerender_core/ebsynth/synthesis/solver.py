@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ....common.compiled_kernels import compile_ahead, numba_available
 from ....common.errors import BetwixtError
+from ....common.helpers import Helpers
 from ....common.progress import Progress, silent
 from .engines import masked_engine, numba_engine, torch_engine
 from .patch_error import patch_error
@@ -47,7 +48,7 @@ def synthesise(
     """
     options = options or SynthesisOptions()
     check(problem, options)
-    with torch.no_grad():
+    with torch.no_grad(), Helpers(problem.style.device):
         return _coarse_to_fine(problem, options, _engine(engine, problem.style.device), progress)
 
 

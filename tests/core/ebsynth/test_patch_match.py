@@ -1,12 +1,10 @@
 """The parts of the PatchMatch engines whose mistakes would only show as a slightly worse picture."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pytest
 import torch
+from betwixt.common.helpers import Helpers
 from betwixt.rerender_core.ebsynth.synthesis.engines import masked_engine, numba_engine, torch_engine
-from betwixt.rerender_core.ebsynth.synthesis.engines.helpers import Helpers
 from betwixt.rerender_core.ebsynth.synthesis.engines.numba_kernels import BLOCKED
 from betwixt.rerender_core.ebsynth.synthesis.engines.patch_features import PatchFeatures
 from betwixt.rerender_core.ebsynth.synthesis.float_voting import float_vote
@@ -103,25 +101,10 @@ def test_unmatched_pixels_stay_unmatched_and_matches_usable(engine):
     assert len(torch.unique(y * 100 + x)) > 100
 
 
-def test_helpers_use_one_thread_each_and_tell_what_fails():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(3)
-    try:
-        with torch.inference_mode(), Helpers() as helpers:
-            found = helpers.each(lambda n: (n, torch.get_num_threads(), torch.is_inference_mode_enabled()), range(5))
-            assert found == [(n, 1, True) for n in range(5)]
-            assert torch.get_num_threads() == 1
-        with pytest.raises(ZeroDivisionError), Helpers() as helpers:
-            helpers.each(lambda n: 1 / n, range(5))
-        assert torch.get_num_threads() == 3
-    finally:
-        torch.set_num_threads(threads)
-
-
 @pytest.mark.parametrize("engine", [torch_engine, masked_engine])
 def test_torch_engines_keep_their_counts(engine):
     level, search = random_level(), search_of()
-    others = (Helpers(),) if engine is torch_engine else ()
+    others = (Helpers(level.source.device),) if engine is torch_engine else ()
     state = engine._Matching(level, random_nnf(2, 5), search, *others)
     state.begin_search(state.vote("plain"))
     for sign in (1, -1):
@@ -136,9 +119,9 @@ def test_compiled_engine_keeps_its_occupancy_map():
     level, search = random_level(), search_of(matches=2)
     problem = numba_engine._Problem(level, 0, random_nnf(2, 5)[0], search)
     assert problem.band_count == 2
-    with ThreadPoolExecutor(2) as pool:
-        numba_engine._vote([problem], pool)
-        numba_engine._search([problem], pool, 0)
+    with Helpers(torch.device("cpu")) as helpers:
+        numba_engine._vote([problem], helpers)
+        numba_engine._search([problem], helpers, 0)
     nnf = torch.from_numpy(problem.coordinates())[None]
     expected = covered(covered(match_count(nnf, SOURCE), 5), 5)[0].numpy()
     kept = problem.occupied_by_all().reshape(-1, SOURCE[1])[3:-3]

@@ -86,7 +86,7 @@ def test_same_seed_same_result_and_inputs_are_kept(problem, engine):
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_number_of_threads_changes_nothing(engine, monkeypatch):
-    monkeypatch.setattr(synthesis.torch_engine, "CPU_VALUES", 32 << 10)  # parts of 2048 pixels
+    monkeypatch.setattr(synthesis.torch_engine, "VALUES", 32 << 10)  # parts of 2048 pixels
     problem = problem_of(painted_scene(140, 64, seed=1))
     threads = torch.get_num_threads()
     try:

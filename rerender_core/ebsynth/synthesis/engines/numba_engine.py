@@ -11,7 +11,6 @@ pixels whose match changes demands.
 
 import math
 from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 
 import cv2
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor
 
 from .....common.compiled_kernels import compiled
+from .....common.helpers import Helpers
 from ..occupancy import covered
 from ..search_level import Level, Search, Solution, occupancy_cost, search_radii, usable_centres
 from ..voting import changed, vote
@@ -42,11 +42,11 @@ def solve(level: Level, nnf: Tensor, search: Search, step: Callable[[], None]) -
     device = level.source.device
     problems = [_Problem(level, index, nnf[index], search) for index in range(len(nnf))]
     del nnf  # the problems have their own
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        _vote(problems, pool)
+    with Helpers(device) as helpers:
+        _vote(problems, helpers)
         for iteration in range(search.vote_iterations):
-            _search(problems, pool, iteration)
-            _vote(problems, pool)
+            _search(problems, helpers, iteration)
+            _vote(problems, helpers)
             step()
     image = torch.from_numpy(np.stack([problem.image for problem in problems])).to(device)
     matches = torch.from_numpy(np.stack([problem.coordinates() for problem in problems])).to(device)
@@ -54,33 +54,27 @@ def solve(level: Level, nnf: Tensor, search: Search, step: Callable[[], None]) -
     return Solution(image, matches, errors)
 
 
-def _search(problems: list["_Problem"], pool: Executor, iteration: int) -> None:
+def _search(problems: list["_Problem"], helpers: Helpers, iteration: int) -> None:
     """All PatchMatch iterations between two votes."""
     bands = [(problem, band) for problem in problems for band in range(problem.band_count)]
-    _wait(pool.map(_Problem.begin_search, problems))
-    _wait(pool.map(lambda at: at[0].measure(at[1]), bands))
+    helpers.each(_Problem.begin_search, problems)
+    helpers.each(lambda at: at[0].measure(at[1]), bands)
     for number in range(problems[0].search.match_iterations):
-        _wait(pool.map(_Problem.begin_iteration, problems))
+        helpers.each(_Problem.begin_iteration, problems)
         match = partial(_match_part, iteration=iteration, number=number)
         while bands_left := [at for at in bands if at[0].searched_rows < at[0].band_rows]:
-            _wait(pool.map(match, bands_left))
-            _wait(pool.map(_Problem.end_part, dict(bands_left)))
+            helpers.each(match, bands_left)
+            helpers.each(_Problem.end_part, dict(bands_left))
 
 
 def _match_part(at: tuple["_Problem", int], iteration: int, number: int) -> None:
     at[0].match(at[1], iteration, number)
 
 
-def _vote(problems: list["_Problem"], pool: Executor) -> None:
-    _wait(pool.map(_Problem.begin_vote, problems))
-    _wait(pool.map(lambda at: at[0].vote(at[1]), [(p, band) for p in problems for band in range(p.band_count)]))
-    _wait(pool.map(_Problem.end_vote, problems))
-
-
-def _wait(results) -> None:
-    """Let all jobs finish; raises what one of them raised."""
-    for _ in results:
-        pass
+def _vote(problems: list["_Problem"], helpers: Helpers) -> None:
+    helpers.each(_Problem.begin_vote, problems)
+    helpers.each(lambda at: at[0].vote(at[1]), [(p, band) for p in problems for band in range(p.band_count)])
+    helpers.each(_Problem.end_vote, problems)
 
 
 class _Problem:

@@ -4,9 +4,9 @@
 import torch
 from torch import Tensor
 
+from .....common.helpers import Buffers
 from ..patch_error import replicate
 from ..search_level import Level
-from .helpers import Buffers
 
 DIRECTIONS = 16  # one 32-byte gather per patch
 SAMPLES = 2048  # source patches that the directions are fitted to

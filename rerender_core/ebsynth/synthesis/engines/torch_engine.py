@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .....common.helpers import Buffers, Helpers
 from ..search_level import Level, Search, Solution, occupancy_cost
 from .flat_matching import FlatMatching, at
-from .helpers import Buffers, Helpers
 from .patch_features import DIRECTIONS, PatchFeatures
 
 VALUES = 256 << 10  # handled at once by a helper, so that they stay in its cache
@@ -22,7 +22,7 @@ REFRESH_SHARE = 500  # the occupancy map is made anew once 1 / this of all pixel
 
 def solve(level: Level, nnf: Tensor, search: Search, step: Callable[[], None]) -> Solution:
     """See :class:`.search_level.Engine`."""
-    with Helpers() as helpers:
+    with Helpers(level.source.device) as helpers:
         return _Matching(level, nnf, search, helpers).solve(step)
 
 

@@ -1,6 +1,6 @@
-"""Threads that share a pass of the vectorised engine (docs/methods/ebsynth.md, Vectorised engine)."""
+"""Threads that share work which consists of many small operations (docs/methods/ebsynth.md, Threads)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from threading import local
 from typing import TypeVar
@@ -10,32 +10,45 @@ from torch import Tensor
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
+_of_caller = local()  # .helpers, entered farther out
 
 
 class Helpers:
-    """As many threads as torch has, each of which runs whole chains of operations on its own parts.
+    """On the CPU as many threads as torch has, each of which runs whole chains of operations on its own parts.
 
     Meanwhile an operation keeps to its thread: splitting each of hundreds of small ones over all cores costs more than
-    it gains, most of all where other work shares the cores.
+    it gains, most of all where other work shares the cores. Helpers inside helpers are the same. On a device there
+    is one caller and one part.
     """
 
-    def __init__(self):
-        self._threads = torch.get_num_threads()
+    def __init__(self, device: torch.device):
+        self._outer: Helpers | None = getattr(_of_caller, "helpers", None)
+        self._threads = torch.get_num_threads() if device.type == "cpu" and self._outer is None else 1
         self._pool: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> "Helpers":
+        if self._outer is not None:
+            return self._outer
         if self._threads > 1:
             torch.set_num_threads(1)  # threads take over what holds when they first compute
             self._pool = ThreadPoolExecutor(self._threads)
+            _of_caller.helpers = self
         return self
 
     def __exit__(self, *_) -> None:
         if self._pool is not None:
+            del _of_caller.helpers
             self._pool.shutdown()
             torch.set_num_threads(self._threads)
 
-    def each(self, work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
+    def slices(self, count: int) -> list[slice]:
+        """The numbers 0..count - 1 in as many parts as there are threads, on a device in one."""
+        parts = max(min(self._threads, count), 1)
+        return [slice(count * part // parts, count * (part + 1) // parts) for part in range(parts)]
+
+    def each(self, work: Callable[[Part], Result], parts: Iterable[Part]) -> list[Result]:
         """The results for all parts, in order. Works must not write where others read."""
+        parts = list(parts)
         if self._pool is None or len(parts) < 2:
             return [work(part) for part in parts]
         inference = torch.is_inference_mode_enabled()  # holds for a thread
