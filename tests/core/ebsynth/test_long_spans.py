@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from support.counted_memory import CountedMemory
 
-SIZE = (24, 32)
+SIZE = (36, 48)  # a picture outweighs the objects that every frame leaves
 LENGTHS = (2, 4, 8)
 OPTIONS = ClipOptions(
     propagation.PropagationOptions(
