@@ -1,4 +1,4 @@
-"""``python -m tools.readme``: write the generated parts of README.md and docs/faults.md.
+"""``python -m tools.readme``: write the generated parts of README.md and of documents in docs.
 
 A part stands between ``<!-- begin generated: NAME -->`` and ``<!-- end generated -->``; NAME is one of :func:`parts`.
 Nodes come from the schemas, model files from the list of published files, workflows from workflows/api, exit codes from
@@ -15,12 +15,13 @@ from betwixt.common.card_choices import CARDS, CHOOSERS, GIB, settings
 from betwixt.common.files.published_files import PUBLISHED_FILES, files_named_in
 from betwixt.launcher.failures import EXIT_MEANINGS
 
-from support.benchmark_results import markdown, stored_tables
+from support.benchmark_results import cell_text, markdown, stored_tables
 from support.bootstrap import ROOT, use_host
 from support.schemas import pack_nodes
 from support.workflow_files import NAMES, api_graph
 
 README, FAULTS = ROOT / "README.md", ROOT / "docs" / "faults.md"
+INBETWEENS = ROOT / "docs" / "methods" / "inbetweens.md"
 PART = re.compile(r"(<!-- begin generated: (?P<name>.+?) -->\n).*?(<!-- end generated -->)", re.DOTALL)
 SENTENCE_END = re.compile(r"\.\s+(?=[A-Z'])")
 
@@ -42,10 +43,7 @@ class Shown:
     renamed: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        stored = stored_tables(self.script)
-        if missing := [name for name in self.tables if name not in stored]:
-            raise LookupError(f"benchmarks/results/{self.script}.json lacks {missing}; run benchmarks.{self.script}")
-        chosen = [stored[name] for name in self.tables]
+        chosen = _stored(self.script, self.tables)
         columns = self.columns or chosen[0]["columns"]
         rows = [
             [row[table["columns"].index(column)] for column in columns] for table in chosen for row in table["rows"]
@@ -53,6 +51,42 @@ class Shown:
         sources = dict.fromkeys(_provenance(table) for table in chosen)
         table = markdown([self.renamed.get(column, column) for column in columns], rows)
         return f"{table}\n\n<sub>{'; '.join(sources)}</sub>"
+
+
+@dataclass(frozen=True)
+class Across:
+    """Stored tables of a benchmark with one of their columns laid across.
+
+    Attributes:
+        script, tables: as for :class:`Shown`.
+        row, column: whose values name the rows and the columns.
+        shown: what stands in a cell, joined by slashes.
+        order: the columns; those that are not named are left out.
+    """
+
+    script: str
+    tables: tuple[str, ...]
+    row: str
+    column: str
+    shown: tuple[str, ...]
+    order: tuple[str, ...]
+
+    def __str__(self) -> str:
+        cells: dict[str, dict[str, str]] = {}
+        for table in _stored(self.script, self.tables):
+            place = {name: number for number, name in enumerate(table["columns"])}
+            for row in table["rows"]:
+                values = [cell_text(row[place[name]]) for name in self.shown]
+                cells.setdefault(row[place[self.row]], {})[row[place[self.column]]] = " / ".join(filter(None, values))
+        rows = [[name, *(found.get(column, "") for column in self.order)] for name, found in cells.items()]
+        return markdown([self.row, *self.order], rows)
+
+
+def _stored(script: str, names: tuple[str, ...]) -> list[dict]:
+    stored = stored_tables(script)
+    if missing := [name for name in names if name not in stored]:
+        raise LookupError(f"benchmarks/results/{script}.json lacks {missing}; run benchmarks.{script}")
+    return [stored[name] for name in names]
 
 
 def _provenance(table: dict) -> str:
@@ -66,6 +100,7 @@ def _provenance(table: dict) -> str:
     return f"`{table['command']}`, {table['taken']}, {threads}, PyTorch {table['versions']['torch']}, {where}"
 
 
+INBETWEEN_SETS = ("street", "drawn translation", "drawn rotation", "drawn parallax", "drawn independent", "films")
 RESULTS = {
     "first click": Shown("first_click", ("first",)),
     "beside": Shown("first_click", ("beside",)),
@@ -86,8 +121,13 @@ RESULTS = {
     ),
     "gluestick": Shown("gluestick", ("quick",)),
     "poses": Shown("poses", ("drawing",)),
-    "inbetweens": Shown(
-        "inbetweens", ("street", "drawn translation", "drawn rotation", "drawn parallax", "drawn independent", "films")
+    "inbetweens": Across(
+        "inbetweens",
+        INBETWEEN_SETS,
+        row="pictures",
+        column="way",
+        shown=("PSNR, dB", "edges, px"),
+        order=("cross-fade", "DIS", "least squares", "RIFE", "layers", "layers, poses"),
     ),
     "fcvg guider": Shown("fcvg_sampling", ("overhead",)),
     "fcvg encoder": Shown("fcvg_sampling", ("encoder",)),
@@ -200,7 +240,7 @@ def cards() -> str:
     return f"{first}\n\n{markdown(names, rows)}\n\n<sub>Measured: {_provenance(speed)}</sub>"
 
 
-def _results(shown: dict[str, Shown]) -> dict[str, Callable[[], str]]:
+def _results(shown: dict[str, Shown | Across]) -> dict[str, Callable[[], str]]:
     return {f"results {name}": table.__str__ for name, table in shown.items()}
 
 
@@ -214,7 +254,8 @@ def parts() -> dict[Path, dict[str, Callable[[], str]]]:
         "cards": cards,
         **_results(RESULTS),
     }
-    return {README: readme, FAULTS: _results(OF_FAULTS)}
+    every = {"inbetweens": Shown("inbetweens", INBETWEEN_SETS)}
+    return {README: readme, FAULTS: _results(OF_FAULTS), INBETWEENS: _results(every)}
 
 
 def renewed(text: str, makers: dict[str, Callable[[], str]]) -> str:

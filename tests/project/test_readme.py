@@ -35,6 +35,8 @@ def test_measured_tables_come_from_the_stored_results(tmp_path, monkeypatch):
     table, source = shown.split("\n\n")
     assert table.splitlines() == ["| what | seconds |", "|---|---|", "| one | 1.50 |", "| two | 2.50 (2.00 to 3.00) |"]
     assert source == "<sub>`python -m benchmarks.some`, 2026-01-02, 1 thread, PyTorch 2.9, Some CPU, 2 cores</sub>"
+    across = str(readme.Across("some", ("one", "two"), "hidden", "what", ("s", "hidden"), ("two", "one")))
+    assert across.splitlines()[::2] == ["| hidden | two | one |", "| 7 | 2.50 (2.00 to 3.00) / 7 | 1.50 / 7 |"]
     with pytest.raises(LookupError, match=r"lacks \['three'\]; run benchmarks.some"):
         str(readme.Shown("some", ("three",)))
 

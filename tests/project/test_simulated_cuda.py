@@ -41,7 +41,8 @@ def test_the_simulated_card_refuses_and_counts():
     """In a process of its own: what each kind of mistake gives."""
     script = """
 import torch
-from support.simulated_cuda import Card, counted, install, own, waits
+from support.card_tensors import Card, counted, own, waits
+from support.simulated_cuda import install
 install()
 card = torch.device("cuda:0")
 values = torch.arange(6.0, device=card)

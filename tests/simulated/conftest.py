@@ -36,7 +36,7 @@ def inference():
 
 @pytest.fixture(autouse=True)
 def no_races(card):
-    from support.simulated_cuda import Card
+    from support.card_tensors import Card
 
     before = Card.races.copy()
     yield
@@ -75,7 +75,7 @@ def placed(card, monkeypatch):
 @pytest.fixture
 def per_step(card):
     """(work(steps), of so many and one more) -> what the second result is, and what a step more asked for."""
-    from support.simulated_cuda import counted
+    from support.card_tensors import counted
 
     def measure(work, steps: int = 1) -> tuple[object, Counter]:
         found = []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from support.simulated_cuda import Card, counted, waits
+from support.card_tensors import Card, counted, waits
 
 
 @pytest.fixture(scope="module")

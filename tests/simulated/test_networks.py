@@ -4,7 +4,7 @@ import importlib
 
 import pytest
 
-from support.simulated_cuda import Card
+from support.card_tensors import Card
 
 SLOW = ("FCVG UNet", "FCVG loop", "Rerender key frames", "ToonCrafter loop")
 NETWORKS = ("ControlNeXt", "GMFlow", "GlueStick", "SuperPoint", "ToonCrafter UNet", "ToonCrafter first stage")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from support.simulated_cuda import Card, counted, own, waits
+from support.card_tensors import Card, counted, own, waits
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from support.simulated_cuda import counted, own, waits
+from support.card_tensors import counted, own, waits
 
 
 @pytest.fixture(scope="module")
