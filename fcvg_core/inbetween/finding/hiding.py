@@ -18,6 +18,7 @@ SEEN = 0.6  # from which a pixel tells where its motion is at home
 HIDDEN = 0.5  # below which a pixel is hidden
 REACH = 0.05  # of the diagonal, farthest from home
 FEWEST = 30  # pixels at home
+RIM = 3  # px: narrower strips are the rims of things, in whose colours both sides are mixed, and stay with them
 
 
 def hidden_behind(
@@ -47,6 +48,7 @@ def hidden_behind(
             return outside(field, grid) | (order[fetch(there, field, grid, nearest=True).astype(int)] > place)
 
         lost = (seen[side] < HIDDEN) & ~behind(order[label[side] - FREE], fields[side]) & ~bends[chosen[side]]
+        lost = cv2.morphologyEx(lost.astype(np.uint8), cv2.MORPH_OPEN, np.ones((RIM, RIM), np.uint8)) > 0
         if not lost.any():
             return chosen[side]
         nearest, better = np.full(lost.shape, farthest, np.float32), chosen[side].copy()

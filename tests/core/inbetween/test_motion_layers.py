@@ -253,3 +253,5 @@ def test_what_is_covered_belongs_to_what_lies_behind():
     better = hidden_behind(found, chosen, chosen, fields, seen, np.arange(3), grid)
     assert (better[0][10:30, 10:30] == 1).all() and better[0].sum() == 400
     assert np.array_equal(better[1], chosen[1])
+    seen[0][10:30, 30:33], seen[0][10:30, 28:30] = 1, 0  # two pixels are a rim
+    assert np.array_equal(hidden_behind(found, chosen, chosen, fields, seen, np.arange(3), grid)[0], chosen[0])
