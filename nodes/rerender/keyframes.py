@@ -18,7 +18,7 @@ from ...rerender_core.keyframes.rendering import KeyframeSettings
 from ...rerender_core.keyframes.selection import parse_key_numbers
 from .. import sockets
 from ..checked_node import CheckedNode
-from ..host.rerender.frame_conditioning import check_conditioning
+from ..host.rerender.frame_conditioning import check_conditioning, check_text
 from ..host.rerender.keyframe_job import KeyframeJob
 from ..host.rerender.rendering import HostRendering, is_xl, require_model
 from ..host.rerender.sampler import alphas, published_sigmas
@@ -182,6 +182,7 @@ class RerenderKeyframes(CheckedNode):
         numbers = _numbers(key_numbers, frames.shape[0], first_frame_only)
         require_model(model)
         for conditioning, name in ((positive, "positive"), (negative, "negative")):
+            check_text(conditioning, model, name)
             check_conditioning(conditioning, frames.shape[0], name)
         region = _region(mask, frames, numbers if key_numbers is not None else (), cls.hidden.unique_id)
         if sigmas is None:

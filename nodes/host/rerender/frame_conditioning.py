@@ -23,6 +23,22 @@ def check_conditioning(conditioning: list, frames: int, name: str) -> None:
                 _check_count(held.shape[0], frames, f"The {what} of '{name}'")
 
 
+def check_text(conditioning: list, model, name: str) -> None:
+    """Refuse, by a BetwixtError, what another model's text encoder made.
+
+    Args:
+        model: the value of a MODEL wire, with cross-attention to texts.
+    """
+    width = model.model.model_config.unet_config["context_dim"]
+    for tokens, _ in conditioning:
+        if tokens.ndim != 3 or tokens.shape[-1] != width:
+            raise BetwixtError(
+                f"The text on '{name}' has the shape {list(tokens.shape)}.",
+                f"This model reads [1, tokens, {width}].",
+                "Encode it with the CLIP of the same checkpoint.",
+            )
+
+
 def _check_count(count: int, frames: int, what: str) -> None:
     if count != frames:
         raise BetwixtError(

@@ -217,6 +217,8 @@ def spoiled(frames):
         ({"key_numbers": "-1, 0, 1"}, "'-1'"),
         ({"sigmas": torch.tensor([1.0, 2.0, 0.0])}, "noise schedule"),
         ({"sigmas": torch.tensor([])}, "one row of finite numbers"),
+        ({"negative": [[torch.zeros(1, 77, 2048), {}]]}, r"'negative' has the shape \[1, 77, 2048\].*This model reads"),
+        ({"positive": [[torch.zeros(1, 4, 1, 1), {}]]}, "CLIP of the same checkpoint"),
     ],
 )
 def test_mistakes_are_refused_before_a_model_is_loaded(run, changes, said, monkeypatch):
