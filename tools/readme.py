@@ -100,7 +100,11 @@ def _provenance(table: dict) -> str:
     return f"`{table['command']}`, {table['taken']}, {threads}, PyTorch {table['versions']['torch']}, {where}"
 
 
-INBETWEEN_SETS = ("street", "drawn translation", "drawn rotation", "drawn parallax", "drawn independent", "films")
+MOVED = (
+    *("drawn translation", "drawn rotation", "drawn zoom", "drawn parallax", "drawn independent", "drawn combined"),
+    *("drawn lighting", "pictures rotation", "pictures parallax", "pictures independent", "pictures combined"),
+)
+INBETWEEN_SETS = ("street", *MOVED, "films")
 RESULTS = {
     "first click": Shown("first_click", ("first",)),
     "beside": Shown("first_click", ("beside",)),
@@ -254,7 +258,7 @@ def parts() -> dict[Path, dict[str, Callable[[], str]]]:
         "cards": cards,
         **_results(RESULTS),
     }
-    every = {"inbetweens": Shown("inbetweens", INBETWEEN_SETS)}
+    every = {"inbetweens": Shown("inbetweens", INBETWEEN_SETS), "inbetweens cost": Shown("inbetweens", ("cost",))}
     return {README: readme, FAULTS: _results(OF_FAULTS), INBETWEENS: _results(every)}
 
 
