@@ -29,7 +29,7 @@ def checks(args) -> dict[str, list[str]]:
     """Name -> arguments of the interpreter, in the order they run."""
     left_out = {"frontend": args.no_frontend, "long": not args.long}
     chosen = " and ".join(f"not {marker}" for marker, out in left_out.items() if out)
-    side_by_side = ["-n", str(min(os.cpu_count() or 1, MOST_WORKERS)), "--dist", "loadfile"]
+    side_by_side = ["-n", str(min(os.cpu_count() or 1, MOST_WORKERS)), "--dist", "loadfile", "--no-loadscope-reorder"]
     return {
         "ruff check": ["-m", "ruff", "check", "."],
         "ruff format": ["-m", "ruff", "format", "--check", "."],

@@ -9,6 +9,11 @@ leave_path()
 torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items):
+    """Servers and browsers first: their files take longest, and each is one worker's alone."""
+    items.sort(key=lambda item: not any(item.get_closest_marker(name) for name in ("server", "frontend")))
+
+
 @pytest.fixture(scope="session")
 def host():
     """ComfyUI importable in this process; returns its folder."""
