@@ -227,8 +227,6 @@ def test_commands_and_job_template(tmp_path):
 def test_the_bundle_runs_its_stages_in_order(tmp_path):
     """With the command line tool of Open Job Description, a program that notes its arguments in the pack's place."""
     openjd = Path(sys.executable).with_name("openjd")
-    if not openjd.exists():
-        pytest.skip("openjd-cli is not installed")
     run = answering(numbers="0, 4, 8", keys="3", frames="9", cuts="0")
     plan, out = make_plan(api_graph("Rerender a video"), schema, run, {}, [], 0.0, "-"), tmp_path / "a film"
     Folder(out).make()

@@ -17,7 +17,6 @@ from .hypotheses import Hypothesis
 FLOW = 0  # place of free flow among the displacements
 RIM = 5  # px around a piece that count with it
 WHOLE = 0.012  # mean cost by which several motions must be better than one flow for everything
-
 LIKELY = 0.4  # mean cost up to which one flow may stand for everything
 
 
