@@ -2,102 +2,28 @@
 
 A part stands between ``<!-- begin generated: NAME -->`` and ``<!-- end generated -->``; NAME is one of :func:`parts`.
 Nodes come from the schemas, model files from the list of published files, workflows from workflows/api, exit codes from
-the launcher, and measured tables from benchmarks/results.
+the launcher, and measured tables from benchmarks/results: a few lines of them in the README, all in docs.
 """
 
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from betwixt.common.card_choices import CARDS, CHOOSERS, GIB, settings
 from betwixt.common.files.published_files import PUBLISHED_FILES, files_named_in
 from betwixt.launcher.failures import EXIT_MEANINGS
 
-from support.benchmark_results import cell_text, markdown, stored_tables
+from support.benchmark_results import markdown, stored_tables
 from support.bootstrap import ROOT, use_host
 from support.schemas import pack_nodes
 from support.workflow_files import NAMES, api_graph
+from tools.shown_tables import Across, Headline, Shown, provenance
 
 README, FAULTS = ROOT / "README.md", ROOT / "docs" / "faults.md"
-INBETWEENS = ROOT / "docs" / "methods" / "inbetweens.md"
+INBETWEENS, MEASUREMENTS = ROOT / "docs" / "methods" / "inbetweens.md", ROOT / "docs" / "measurements.md"
 PART = re.compile(r"(<!-- begin generated: (?P<name>.+?) -->\n).*?(<!-- end generated -->)", re.DOTALL)
 SENTENCE_END = re.compile(r"\.\s+(?=[A-Z'])")
-
-
-@dataclass(frozen=True)
-class Shown:
-    """Stored tables of a benchmark as the README shows them, below one another if there are several.
-
-    Attributes:
-        script: whose tables.
-        tables: their names; they must have the shown columns.
-        columns: the shown ones; all of the first table if empty.
-        renamed: shown column to what stands above it instead.
-    """
-
-    script: str
-    tables: tuple[str, ...]
-    columns: tuple[str, ...] = ()
-    renamed: dict[str, str] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        chosen = _stored(self.script, self.tables)
-        columns = self.columns or chosen[0]["columns"]
-        rows = [
-            [row[table["columns"].index(column)] for column in columns] for table in chosen for row in table["rows"]
-        ]
-        sources = dict.fromkeys(_provenance(table) for table in chosen)
-        table = markdown([self.renamed.get(column, column) for column in columns], rows)
-        return f"{table}\n\n<sub>{'; '.join(sources)}</sub>"
-
-
-@dataclass(frozen=True)
-class Across:
-    """Stored tables of a benchmark with one of their columns laid across.
-
-    Attributes:
-        script, tables: as for :class:`Shown`.
-        row, column: whose values name the rows and the columns.
-        shown: what stands in a cell, joined by slashes.
-        order: the columns; those that are not named are left out.
-    """
-
-    script: str
-    tables: tuple[str, ...]
-    row: str
-    column: str
-    shown: tuple[str, ...]
-    order: tuple[str, ...]
-
-    def __str__(self) -> str:
-        cells: dict[str, dict[str, str]] = {}
-        for table in _stored(self.script, self.tables):
-            place = {name: number for number, name in enumerate(table["columns"])}
-            for row in table["rows"]:
-                values = [cell_text(row[place[name]]) for name in self.shown]
-                cells.setdefault(row[place[self.row]], {})[row[place[self.column]]] = " / ".join(filter(None, values))
-        rows = [[name, *(found.get(column, "") for column in self.order)] for name, found in cells.items()]
-        return markdown([self.row, *self.order], rows)
-
-
-def _stored(script: str, names: tuple[str, ...]) -> list[dict]:
-    stored = stored_tables(script)
-    if missing := [name for name in names if name not in stored]:
-        raise LookupError(f"benchmarks/results/{script}.json lacks {missing}; run benchmarks.{script}")
-    return [stored[name] for name in names]
-
-
-def _provenance(table: dict) -> str:
-    if "machine" not in table:
-        return f"`{table['command']}`, {table['taken']}, Python {table['versions']['python']}"
-    machine = table["machine"]
-    threads = "1 thread" if machine["threads"] == 1 else f"{machine['threads']} threads"
-    load = "" if machine["load_average"] is None else f", load average {machine['load_average']:g}"
-    card = f", {machine['card']}" if "card" in machine else ""
-    where = f"{machine['processor']}, {machine['cores']} cores{load}{card}"
-    return f"`{table['command']}`, {table['taken']}, {threads}, PyTorch {table['versions']['torch']}, {where}"
 
 
 MOVED = (
@@ -105,6 +31,48 @@ MOVED = (
     *("drawn lighting", "pictures rotation", "pictures parallax", "pictures independent", "pictures combined"),
 )
 INBETWEEN_SETS = ("street", *MOVED, "films")
+_HYBRID = {"schedule, votes x iterations": "hybrid 6x4"}
+ON_A_PROCESSOR = (
+    Headline(
+        "Inbetweens without a model, 25 frames of 512x288",
+        "inbetweens",
+        "cost",
+        ({"size": "512x288"},),
+        ("layers, processor seconds", "frames, processor seconds"),
+        "memory, MiB",
+    ),
+    Headline("Match Lines without weights, a pair of 1024x576", "line_matching", "one pair, weight-free", ({},)),
+    Headline(
+        "Interpolate Conditions, 25 frames of 1024x576, lines and poses",
+        "condition_frames",
+        "node",
+        ({"conditions from": "lines and poses"},),
+    ),
+    *(
+        Headline(f"EbSynth, one frame of 512x512, {engine}", "patch_synthesis", "512", ({"engine": engine} | _HYBRID,))
+        for engine in ("numba", "torch")
+    ),
+    Headline("Twelve measures of 100 frames of 1024x576", "measures", "time", ({"measure": "all"},), memory=""),
+)
+
+
+def _on_card(name: str, published: str, *jobs: str) -> Headline:
+    rows = tuple({"job": job, "host's memory": "plain"} for job in jobs)
+    return Headline(name, "card", "speed", rows, ("s",), "GiB allocated", published)
+
+
+ON_A_CARD = (
+    _on_card(
+        "FCVG, 25 frames of 1024x576, 25 steps, decoded",
+        "523 s",
+        "FCVG 25x1024x576, 25 steps",
+        "FCVG 25x1024x576, decode",
+    ),
+    _on_card(
+        "ToonCrafter, 16 frames of 512x320, 50 steps, decoded", "24 s, A100", "ToonCrafter 16x512x320, whole clip"
+    ),
+    _on_card("Rerender, a key frame of 512x512", "14.2 s, V100", "Rerender key frame 512x512"),
+)
 RESULTS = {
     "first click": Shown("first_click", ("first",)),
     "beside": Shown("first_click", ("beside",)),
@@ -220,10 +188,26 @@ def exit_codes() -> str:
     return markdown(["exit code", "means"], [[code, meaning] for code, meaning in EXIT_MEANINGS.items()])
 
 
+def on_a_processor() -> str:
+    """What common jobs cost, in a few lines."""
+    return markdown(["on one core", "processor seconds", "MiB"], [line.cells() for line in ON_A_PROCESSOR])
+
+
+def on_a_card() -> str:
+    """What the three systems take on the card that the benchmark last ran on, beside what their authors state."""
+    card = stored_tables("card")["speed"]["machine"]["card"]
+    columns = [f"on {card}, random weights", "seconds", "GiB", "published"]
+    return markdown(columns, [line.cells() for line in ON_A_CARD])
+
+
 def cards() -> str:
-    """What cards should choose; under it what every setting holds, computed, and measured where the card benchmark
-    ran just that."""
+    """What cards should choose."""
     chosen = [[f"{gib} GB", *(choose(gib * GIB).short() for choose in CHOOSERS.values())] for gib in CARDS]
+    return markdown(["card", *(f"{system}, *computed*" for system in CHOOSERS)], chosen)
+
+
+def card_settings() -> str:
+    """What every setting holds, computed, and measured where the card benchmark ran just that."""
     speed = stored_tables("card")["speed"]
     columns = [speed["columns"].index(name) for name in ("job", "host's memory", "s", "s per step", "GiB allocated")]
     measured = {}
@@ -240,8 +224,7 @@ def cards() -> str:
     card = speed["machine"]["card"]
     names = ["system", "setting", "weights, GiB, *computed*", "activations, GiB, *computed*", "sum, GiB, *computed*"]
     names += [f"{what}, *measured on {card}*" for what in ("GiB", "s", "s per step")]
-    first = markdown(["card", *(f"{system}, *computed*" for system in CHOOSERS)], chosen)
-    return f"{first}\n\n{markdown(names, rows)}\n\n<sub>Measured: {_provenance(speed)}</sub>"
+    return f"{markdown(names, rows)}\n\n<sub>Measured: {provenance(speed)}</sub>"
 
 
 def _results(shown: dict[str, Shown | Across]) -> dict[str, Callable[[], str]]:
@@ -256,10 +239,12 @@ def parts() -> dict[Path, dict[str, Callable[[], str]]]:
         "workflows": workflows,
         "exit codes": exit_codes,
         "cards": cards,
-        **_results(RESULTS),
+        "on a processor": on_a_processor,
+        "on a card": on_a_card,
     }
     every = {"inbetweens": Shown("inbetweens", INBETWEEN_SETS), "inbetweens cost": Shown("inbetweens", ("cost",))}
-    return {README: readme, FAULTS: _results(OF_FAULTS), INBETWEENS: _results(every)}
+    measured = {**_results(RESULTS), "card settings": card_settings}
+    return {README: readme, MEASUREMENTS: measured, FAULTS: _results(OF_FAULTS), INBETWEENS: _results(every)}
 
 
 def renewed(text: str, makers: dict[str, Callable[[], str]]) -> str:
