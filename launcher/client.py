@@ -3,8 +3,6 @@
 import contextlib
 import json
 import mimetypes
-import os
-import re
 import shutil
 import time
 import urllib.error
@@ -14,7 +12,6 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 from . import answers
 from .events import Event, EventStream
@@ -27,24 +24,13 @@ from .failures import (
     UntrustedNames,
     ValidationFailed,
 )
+from .output_files import PREVIEWS, OutputFile, is_plain_name, open_unused, output_files
 from .server_address import split_credentials
 
 QUIET_SECONDS = 20  # after so long without a message the history is asked whether the prompt is still there
 REFUSALS = 4  # unanswered questions in a row until a server counts as lost
 BREAKS = 50  # broken connections in a row, though it answers, until it counts as lost
-PREVIEWS = "previews"  # subfolder for pictures that nodes only show
 HISTORY_SECONDS = 10  # the history is written shortly after the last event
-
-
-@dataclass(frozen=True)
-class OutputFile:
-    """A file a node wrote: ``kind`` is the host's key ("images", "audio"), ``folder`` "output", "temp" or "input"."""
-
-    node: str
-    filename: str
-    subfolder: str
-    folder: str
-    kind: str
 
 
 @dataclass
@@ -340,35 +326,6 @@ class Client:
     def _view(self, file: OutputFile):
         query = {"filename": file.filename, "subfolder": file.subfolder, "type": file.folder}
         return self._open(f"/view?{urllib.parse.urlencode(query, errors='replace')}")
-
-
-def output_files(outputs: dict) -> list[OutputFile]:
-    """Every file named in a history's outputs, whatever key the node used."""
-    return [
-        OutputFile(node, entry["filename"], str(entry.get("subfolder", "")), str(entry.get("type", "output")), kind)
-        for node, output in outputs.items()
-        for kind, entries in output.items()
-        if isinstance(entries, list)
-        for entry in entries
-        if isinstance(entry, dict) and isinstance(entry.get("filename"), str)
-    ]
-
-
-def is_plain_name(name: str) -> bool:
-    """Whether a server's file name stays in the folder it is put into: without folder, drive or control characters."""
-    special = ':*?"<>|' if os.name == "nt" else ""
-    return name not in (".", "..") and bool(re.fullmatch(rf"[^/\\{special}\x00-\x1f\x7f\ud800-\udfff]+", name))
-
-
-def open_unused(path: Path) -> tuple[Path, IO[bytes]]:
-    """A new file of that name, or with a number before its suffix if something is there already."""
-    number, free = 1, path
-    while True:
-        try:
-            return free, open(free, "xb")
-        except FileExistsError:
-            number += 1
-            free = path.with_name(f"{path.stem}-{number}{path.suffix}")
 
 
 def _note(run: Run, event: Event) -> None:

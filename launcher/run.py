@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from .client import PREVIEWS, Client, Run, output_files
+from .client import Client, Run
 from .console import printable, say
 from .events import Event
 from .failures import ExecutionFailed, Failure, ServerLost, UsageMistake
 from .graph import apply_settings, file_inputs, find_file, load_graph, title
+from .output_files import PREVIEWS, output_files
 from .server import Server
 
 LINE_SECONDS = 5  # without a terminal a node's progress is printed at most so often

@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..client import Client, output_files
+from ..client import Client
 from ..console import say
 from ..events import Event
 from ..failures import Failure, ServerLost, UsageMistake
+from ..output_files import output_files
 from ..run import stoppable
 from .folder import Folder, move_file, now, write_json
 from .graphs import graph_hash

@@ -5,9 +5,10 @@ import struct
 import time
 
 import pytest
-from betwixt.launcher.client import Client, OutputFile
+from betwixt.launcher.client import Client
 from betwixt.launcher.events import EventStream
 from betwixt.launcher.failures import ExecutionFailed, Failure, Interrupted, ServerLost, ServerRefused, ValidationFailed
+from betwixt.launcher.output_files import OutputFile
 
 from tests.launcher.graphs import PICTURES, long_graph
 

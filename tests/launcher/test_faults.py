@@ -16,9 +16,10 @@ import psutil
 import pytest
 from betwixt.launcher import commands, run
 from betwixt.launcher import demo as demo_module
-from betwixt.launcher.client import Client, OutputFile, is_plain_name, output_files
+from betwixt.launcher.client import Client
 from betwixt.launcher.failures import ExecutionFailed, Failure, UntrustedNames, UsageMistake
 from betwixt.launcher.folders import PACK, TIED
+from betwixt.launcher.output_files import OutputFile, is_plain_name, output_files
 from betwixt.launcher.server import Server
 
 from tests.launcher.test_server import ANSWERS

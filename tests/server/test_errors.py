@@ -5,8 +5,8 @@ import json
 
 import pytest
 import torch
-from betwixt.launcher.client import output_files
 from betwixt.launcher.failures import ExecutionFailed, ValidationFailed
+from betwixt.launcher.output_files import output_files
 from PIL import Image
 
 pytestmark = pytest.mark.server
