@@ -242,7 +242,7 @@ def cost(report: Report) -> None:
     with report.table("cost", "25 frames of the street", columns) as table:
         for scale in (2, 1):
             pair = floats(*street(scale)[:2])
-            layers_of_pair(pair)  # kernels compiled, pages touched
+            render_clip(layers_of_pair(pair), [0.5])  # kernels compiled, pages touched
             with PeakMemory() as memory:
                 with Clock() as finding:
                     layers = layers_of_pair(pair)

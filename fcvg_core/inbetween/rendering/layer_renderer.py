@@ -5,12 +5,12 @@ is sampled from its key frame with cubic weights. Both results are mixed by time
 from that one.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import cv2
 import numpy as np
 
-from ..finding.likeness import fetch
 from ..layers import PARTS, MotionLayers
 from ..motion.motions import lengths, pixel_grid
 from .splatting import Splatter, nearest_known
@@ -59,42 +59,61 @@ class LayerRenderer:
             side.at(passed, self._travel.detour(self.layers, number, passed))
             for number, (side, passed) in enumerate(zip(self._sides, (time, 1 - time), strict=True))
         ]
-        shares = np.clip([1 - time, time], 1e-6, 1)
-        weights = [share * part.trust for share, part in zip(shares, parts, strict=True)]
-        levels = [np.where(self._same_thing(parts), 0, part.top // PARTS) for part in parts]
-        weights[0] = np.where(levels[0] < levels[1], weights[0] * BEHIND, weights[0])
-        weights[1] = np.where(levels[1] < levels[0], weights[1] * BEHIND, weights[1])
-        first_share = (weights[0] / (weights[0] + weights[1])).astype(np.float32)
-        front = np.where(first_share > 0.5, parts[0].top % LEVEL, parts[1].top % LEVEL)
-        sure = np.maximum(*(np.where(part.top < 0, 0, part.explained) for part in parts))
-        return self._mixed(parts, first_share, front, passed=(time, 1 - time)), self._enlarged(sure).clip(0, 1)
+        first_share = self._first_share(parts, time)
+        sure = np.maximum(parts[0].explained, parts[1].explained)
+        return self._mixed(parts, first_share, passed=(time, 1 - time)), self._enlarged(sure).clip(0, 1)
 
-    def _same_thing(self, parts) -> np.ndarray:
-        """bool (h, w): where both key frames show the same thing, as far as its motion tells."""
-        ahead = parts[0].offset + self._sides[0].displacement_at(parts[0].offset) - parts[1].offset
-        back = parts[1].offset + self._sides[1].displacement_at(parts[1].offset) - parts[0].offset
+    def _first_share(self, parts: Sequence["_Part"], time: float) -> np.ndarray:
+        """float32 (h, w), 0..1: how much of each pixel's colour is the first key frame's."""
+        shares = np.clip([1 - time, time], 1e-6, 1).astype(np.float32)
+        weights = [share * part.trust for share, part in zip(shares, parts, strict=True)]
+        places = [part.top.ravel() // PARTS for part in parts]
+        apart = np.flatnonzero(places[0] != places[1])
+        apart = apart[~self._same_thing(parts, apart)]
+        second_in_front = places[0][apart] < places[1][apart]
+        weights[0].ravel()[apart[second_in_front]] *= BEHIND
+        weights[1].ravel()[apart[~second_in_front]] *= BEHIND
+        weights[1] += weights[0]
+        return np.divide(weights[0], weights[1], out=weights[0])
+
+    def _same_thing(self, parts: Sequence["_Part"], pixels: np.ndarray) -> np.ndarray:
+        """bool (N,): in which of the pixels numbered ``pixels`` (N,) both key frames show the same thing, as far as
+        its motion tells."""
+        offsets = [part.offset.reshape(-1, 2)[pixels] for part in parts]
+        ahead = offsets[0] + self._sides[0].displacement_at(pixels, offsets[0]) - offsets[1]
+        back = offsets[1] + self._sides[1].displacement_at(pixels, offsets[1]) - offsets[0]
         return (lengths(ahead) < SAME) & (lengths(back) < SAME)
 
     def _enlarged(self, plane: np.ndarray) -> np.ndarray:
         size = self.layers.pictures[0].shape[1::-1]
         return plane if plane.shape[1::-1] == size else cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR)
 
-    def _mixed(self, parts, first_share, front, passed) -> np.ndarray:
+    def _mixed(self, parts, first_share, passed) -> np.ndarray:
         """Both key frames' colours, mixed; edges between layers smoothed, because layers are cut at whole pixels."""
-        colours = [
+        first, picture = (
             side.colours(self._enlarged(part.offset), gone)
             for side, part, gone in zip(self._sides, parts, passed, strict=True)
-        ]
-        share = self._enlarged(first_share)[..., None]
-        picture = colours[1] + share * (colours[0] - colours[1])
-        front = (front // PARTS).astype(np.uint8)
+        )
+        first -= picture
+        first *= self._enlarged(first_share)[..., None]
+        picture += first
+        rim = self._enlarged(cv2.GaussianBlur(self._rim(parts, first_share), (0, 0), 0.5))[..., None]
+        smooth = cv2.GaussianBlur(picture, (0, 0), 0.8)
+        smooth -= picture
+        smooth *= RIM_SMOOTHING * rim
+        picture += smooth
+        return picture.clip(0, 1, out=picture)
+
+    def _rim(self, parts: Sequence["_Part"], first_share: np.ndarray) -> np.ndarray:
+        """float32 (h, w): 1 where two layers with different motions meet."""
+        front = ((np.where(first_share > 0.5, parts[0].top, parts[1].top) % LEVEL) // PARTS).astype(np.uint8)
         box = np.ones((3, 3), np.uint8)
-        apart = [_spread(part.offset, 3) for part in parts]
-        torn = np.where(first_share > 0.5, *apart) > JUMP
-        rim = (torn & (cv2.dilate(front, box) != cv2.erode(front, box))).astype(np.float32)
-        rim = self._enlarged(cv2.GaussianBlur(rim, (0, 0), 0.5))[..., None]
-        picture += RIM_SMOOTHING * rim * (cv2.GaussianBlur(picture, (0, 0), 0.8) - picture)
-        return picture.clip(0, 1)
+        edges = np.flatnonzero(cv2.dilate(front, box) != cv2.erode(front, box))
+        of_first = first_share.ravel()[edges] > 0.5
+        rim = np.zeros(front.size, np.float32)
+        for part, own in zip(parts, (edges[of_first], edges[~of_first]), strict=True):
+            rim[own] = _spread_at(part.offset, own) > JUMP
+        return rim.reshape(front.shape)
 
 
 RIM_SMOOTHING = 0.8
@@ -107,6 +126,18 @@ def _spread(field: np.ndarray, width: int) -> np.ndarray:
     return np.maximum(spread[..., 0], spread[..., 1])
 
 
+def _spread_at(field: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """:func:`_spread` of width 3 of the pixels numbered ``pixels`` (N,) alone, (N,)."""
+    height, width = field.shape[:2]
+    y, x = np.divmod(pixels, width)
+    around = [
+        field[(y + down).clip(0, height - 1), (x + right).clip(0, width - 1)]
+        for down in (-1, 0, 1)
+        for right in (-1, 0, 1)
+    ]
+    return (np.maximum.reduce(around) - np.minimum.reduce(around)).max(axis=-1, initial=0)
+
+
 class _Part:
     """What one key frame contributes at one time, planes of the splatted size: ``offset`` px into the key frame,
     ``trust`` and ``explained`` 0..1, ``top`` the depth on top, -1 = nothing."""
@@ -117,9 +148,9 @@ class _Part:
         if len(holes):
             # Holes show what lies around them farthest back, not what tore them open by moving on; where that goes on
             # is hidden in the key frame, so its colour is drawn out.
-            depth = np.where(top >= 0, top % LEVEL, LEVEL).astype(np.uint16)
-            clean = (top >= 0) & (self.trust > CLEAN)
-            behind = clean & (depth == cv2.erode(depth, np.ones((HOLE_SEARCH, HOLE_SEARCH), np.uint8)))
+            depth = (top % LEVEL).astype(np.uint16)  # that of nothing is the largest
+            behind = self.trust > CLEAN
+            behind &= depth == cv2.erode(depth, np.ones((HOLE_SEARCH, HOLE_SEARCH), np.uint8))
             self._fill(holes, behind, depth // PARTS, values.reshape(-1, 4), grid, free)
 
     def _fill(self, holes, behind: np.ndarray, place: np.ndarray, values: np.ndarray, grid: np.ndarray, free: int):
@@ -129,13 +160,11 @@ class _Part:
         """
         nearest = nearest_known(behind)
         if nearest is None:
-            values[holes] = 0
             values[holes, 2] = NOTHING
             return
         points = grid.reshape(-1, 2)
         source = nearest.ravel()[holes]
         places = values[source, :2] + points[source]
-        values[holes, 3] = values[source, 3]
         trust = np.full(len(holes), NOTHING, np.float32)
         layer = place.ravel()[source]
         coarse = np.s_[::SPARSE, ::SPARSE]
@@ -171,10 +200,10 @@ class _Side:
         trust = np.where(rim, FRINGE, 1) * (HIDDEN + (1 - HIDDEN) * layers.seen[side])
         trust = np.where(layers.figure(side), np.maximum(trust, FIGURE), trust)
         self._displacement = self._resized_field(layers.displacement[side])
-        self._values = np.stack(
-            [self._resized(trust.astype(np.float32)), self._resized(layers.explained[side])], axis=-1
-        )
-        known = np.where(self._values[..., 0] > 0.5, 2, np.where(self._values[..., 0] > CLEAN, 1, 0))
+        trust = self._resized(trust.astype(np.float32))
+        self._values = np.empty((*size, 4), np.float32)  # offset (written anew for each time), trust, explained
+        self._values[..., 2], self._values[..., 3] = trust, self._resized(layers.explained[side])
+        known = np.where(trust > 0.5, 2, np.where(trust > CLEAN, 1, 0))
         self._splat = Splatter(self._resized_numbers(depth) + LEVEL * known)
         self._grid = pixel_grid(*size)
         self._free = layers.order[0]  # place of the free flow
@@ -203,17 +232,20 @@ class _Side:
             best[better], largest[better] = number, share[better]
         return best
 
-    def displacement_at(self, offset: np.ndarray) -> np.ndarray:
-        """Displacements (h, w, 2) of the pixels ``offset`` px beside each."""
-        return fetch(self._displacement, offset, self._grid, nearest=True)
+    def displacement_at(self, pixels: np.ndarray, offset: np.ndarray) -> np.ndarray:
+        """Displacements (N, 2) of what lies ``offset`` (N, 2) px beside the pixels numbered ``pixels`` (N,)."""
+        last = np.subtract(self._size[::-1], 1)
+        x, y = np.rint(self._grid.reshape(-1, 2)[pixels] + offset).astype(np.int64).clip(0, last).T
+        return self._displacement[y, x]
 
     def at(self, passed: float, detour: np.ndarray | None) -> _Part:
         """What this key frame contributes when ``passed`` of the way from it is gone."""
         moved = self._displacement * np.float32(passed)
         if detour is not None:
-            moved = moved + self._resized_field(detour)
-        values = np.concatenate([-moved, self._values], axis=-1)
-        return _Part(*self._splat(self._grid + moved, values), self._grid, self._free)
+            moved += self._resized_field(detour)
+        np.negative(moved, out=self._values[..., :2])
+        moved += self._grid
+        return _Part(*self._splat(moved, self._values), self._grid, self._free)
 
     @cached_property
     def _full_grid(self) -> np.ndarray:
@@ -222,7 +254,9 @@ class _Side:
     def colours(self, offset: np.ndarray, passed: float) -> np.ndarray:
         """Sampled ``offset`` (H, W, 2) px of the splatted size beside each pixel, in the light of that time."""
         height, width = self._picture.shape[:2]
-        places = self._full_grid + offset * np.divide((width, height), self._size[::-1], dtype=np.float32)
+        if (height, width) != self._size:
+            offset = offset * np.divide((width, height), self._size[::-1], dtype=np.float32)
+        places = self._full_grid + offset
         colours = cv2.remap(self._picture, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         if self._light is None:
             return colours

@@ -20,6 +20,8 @@ class Splatter:
         self._size = depth.shape
         self._depth = depth.ravel().astype(np.int32)
         self._order = np.argsort(self._depth, kind="stable")
+        self._bounds = np.append(np.flatnonzero(np.diff(self._depth[self._order], prepend=-1)), depth.size)
+        self._scratch: tuple[np.ndarray, ...] | None = None  # left as it was found by the kernel
 
     def __call__(self, places: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where every pixel's values come to lie.
@@ -35,14 +37,15 @@ class Splatter:
         height, width = self._size
         flat = places.reshape(-1, 2), np.ascontiguousarray(values, np.float32).reshape(height * width, -1)
         out, top = np.zeros_like(flat[1]), np.full(height * width, -1, np.int32)
-        (_compiled if numba_available() else _plain)(self._order, self._depth, *flat, self._size, out, top)
+        if numba_available():
+            if self._scratch is None or self._scratch[0].shape != out.shape:
+                self._scratch = np.zeros_like(out), np.zeros(len(out), np.float32), np.zeros(len(out), np.int64)
+            kernel = compiled(splat_kernels).splat
+            kernel(self._order, self._bounds, self._depth, *flat, np.float32(LEAST), height, width, out, top,
+                   *self._scratch)  # fmt: skip
+        else:
+            _plain(self._order, self._depth, *flat, self._size, out, top)
         return out.reshape(height, width, -1), top.reshape(height, width)
-
-
-def _compiled(order, depth, places, values, size, out, top) -> None:
-    x, y = (np.ascontiguousarray(places[:, axis], np.float32) for axis in (0, 1))
-    scratch = np.zeros_like(out), np.zeros(len(out), np.float32), np.zeros(len(out), np.int64)
-    compiled(splat_kernels).splat(order, depth, x, y, values, LEAST, *size, out, top, *scratch)
 
 
 def _plain(order, depth, places, values, size, out, top) -> None:
