@@ -12,6 +12,7 @@ from betwixt.launcher.demo import GRAPHS, DemoGraph, SheetRow, demo, spread
 from betwixt.launcher.graph import load_graph
 
 from support.bootstrap import ROOT
+from tools import demo_picture
 
 GRAPH = {
     "1": {"class_type": "LoadImage", "inputs": {"image": "betwixt_start.png"}},
@@ -54,3 +55,7 @@ def test_every_demo_graph_is_shipped_and_its_rows_name_its_nodes():
     for item in GRAPHS:
         graph = load_graph(ROOT / "workflows" / "api" / f"{item.name}.json")
         assert {row.node for row in item.rows} <= set(graph), item.name
+
+
+def test_the_picture_in_the_readme_shows_the_rows_that_the_demo_makes():
+    assert demo_picture.stored_captions() == demo_picture.captions()
