@@ -13,11 +13,12 @@ import numpy as np
 
 from ..layers import PARTS, MotionLayers
 from ..motion.motions import lengths, pixel_grid
+from .enlarging import Enlarging
 from .splatting import Splatter, nearest_known
 from .travel import Travel
 
 LONGEST = 1536  # longer side, px, of the pictures on which displacements are splatted
-FRINGE = 0.02  # trust in pixels at the rim of what lies in front of them: their colour is mixed with its colour
+FRINGE = 0.005  # trust in pixels at the rim of what lies in front of them: their colour is mixed with its colour
 HIDDEN = 0.05  # trust in pixels that are not found again
 CLEAN = 0.04  # trust above which a pixel has no colour of what lies in front
 BEHIND = 1e-3  # weight of what the other key frame puts something in front of
@@ -199,38 +200,24 @@ class _Side:
         rim = (cv2.dilate(place, np.ones((5, 5), np.uint8)) > place) & (_spread(layers.displacement[side], 5) > JUMP)
         trust = np.where(rim, FRINGE, 1) * (HIDDEN + (1 - HIDDEN) * layers.seen[side])
         trust = np.where(layers.figure(side), np.maximum(trust, FIGURE), trust)
+        self._enlarging = None if size == self._solved else Enlarging(depth, size)
         self._displacement = self._resized_field(layers.displacement[side])
         trust = self._resized(trust.astype(np.float32))
         self._values = np.empty((*size, 4), np.float32)  # offset (written anew for each time), trust, explained
         self._values[..., 2], self._values[..., 3] = trust, self._resized(layers.explained[side])
         known = np.where(trust > 0.5, 2, np.where(trust > CLEAN, 1, 0))
-        self._splat = Splatter(self._resized_numbers(depth) + LEVEL * known)
+        self._splat = Splatter((depth if self._enlarging is None else self._enlarging.numbers) + LEVEL * known)
         self._grid = pixel_grid(*size)
         self._free = layers.order[0]  # place of the free flow
 
     def _resized(self, plane: np.ndarray) -> np.ndarray:
-        return plane if self._size == self._solved else cv2.resize(plane, self._size[::-1])
+        return plane if self._enlarging is None else self._enlarging(plane)
 
     def _resized_field(self, field: np.ndarray) -> np.ndarray:
-        """Displacements in pixels of the new size; at the borders between motions nothing is mixed."""
-        if self._size == self._solved:
+        """Displacements in pixels of the new size."""
+        if self._enlarging is None:
             return field
-        scale = np.divide(self._size[::-1], self._solved[::-1], dtype=np.float32)
-        smooth = cv2.resize(field, self._size[::-1]) * scale
-        sharp = cv2.resize(field, self._size[::-1], interpolation=cv2.INTER_NEAREST) * scale
-        apart = np.abs(smooth - sharp).max(axis=-1, keepdims=True) > 1.0
-        return np.where(apart, sharp, smooth)
-
-    def _resized_numbers(self, numbers: np.ndarray) -> np.ndarray:
-        """Each pixel takes the number with the largest share around it, so that borders stay smooth."""
-        if self._size == self._solved:
-            return numbers
-        best, largest = np.zeros(self._size, int), np.full(self._size, -1, np.float32)
-        for number in np.unique(numbers):
-            share = cv2.resize((numbers == number).astype(np.float32), self._size[::-1])
-            better = share > largest
-            best[better], largest[better] = number, share[better]
-        return best
+        return self._enlarging(field * np.divide(self._size[::-1], self._solved[::-1], dtype=np.float32))
 
     def displacement_at(self, pixels: np.ndarray, offset: np.ndarray) -> np.ndarray:
         """Displacements (N, 2) of what lies ``offset`` (N, 2) px beside the pixels numbered ``pixels`` (N,)."""
