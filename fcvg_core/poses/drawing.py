@@ -14,7 +14,7 @@ from .pose import SCORE_THRESHOLD, PoseFrame
 REFERENCE_SIDE = 2160  # px of the drawing canvas' shorter side, to which all sizes below refer
 LIMB_WIDTH, JOINT_RADIUS, FINGER_WIDTH, FACE_RADIUS = 8, 4, 4, 3
 LIMB_SHADE = 0.6
-MAX_ASPECT = 16  # longer side / shorter side; the canvas takes 14 MB per unit
+MAX_ASPECT = 12  # longer side / shorter side; the canvas takes 14 MB per unit
 # Beyond these, where nothing is in the picture and every colour is saturated, cv2's integers would overflow.
 POSITION_LIMIT, SCORE_LIMIT = 1 << 20, 1000.0
 
@@ -48,7 +48,7 @@ def draw_poses(poses: Sequence[PoseFrame], height: int, width: int, progress: Pr
         uint8 RGB (F, height, width, 3).
 
     Raises:
-        BetwixtError: one side is more than 16 times the other.
+        BetwixtError: one side is more than 12 times the other.
     """
     drawer = PoseDrawer(height, width)
     pictures = np.empty((len(poses), height, width, 3), np.uint8)
@@ -59,7 +59,7 @@ def draw_poses(poses: Sequence[PoseFrame], height: int, width: int, progress: Pr
 
 
 class PoseDrawer:
-    """Draws pose after pose on one canvas; see :func:`draw_poses`."""
+    """Draws pose after pose on one canvas, black between them; see :func:`draw_poses`."""
 
     def __init__(self, height: int, width: int):
         if max(height, width) > MAX_ASPECT * min(height, width):
@@ -76,9 +76,10 @@ class PoseDrawer:
         """uint8 RGB (height, width, 3); black without people."""
         if not len(pose):
             return np.zeros((*self._size[::-1], 3), np.uint8)
-        self._canvas.fill(0)
         _draw_people(self._canvas, pose)
-        return cv2.resize(self._canvas, self._size, interpolation=cv2.INTER_LINEAR)
+        picture = cv2.resize(self._canvas, self._size, interpolation=cv2.INTER_LINEAR)
+        self._canvas[_drawn_box(pose, self._canvas.shape)] = 0  # the rest never takes memory
+        return picture
 
 
 def overlay_poses(frames: np.ndarray, poses: Sequence[PoseFrame]) -> np.ndarray:
@@ -93,6 +94,18 @@ def overlay_poses(frames: np.ndarray, poses: Sequence[PoseFrame]) -> np.ndarray:
     """
     drawn = draw_poses(poses, *frames.shape[1:3])
     return np.where(drawn.any(axis=-1, keepdims=True), drawn, frames // 2)
+
+
+def _drawn_box(pose: PoseFrame, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Rows and columns of a canvas outside which :func:`_draw_people` draws nothing."""
+    seen = pose.body_visible | (pose.body_score >= SCORE_THRESHOLD)
+    parts = [pose.body[seen], *(points.reshape(-1, 2) for points in (pose.left_hand, pose.right_hand, pose.face))]
+    points = _positions(np.concatenate(parts), np.array(shape[1::-1], np.float64))
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = 2 * LIMB_WIDTH + (high - low).max() / 64  # limbs turn by whole degrees around their middle
+    left, top = np.maximum(low - margin, 0).astype(int).tolist()
+    right, bottom = np.maximum(high + margin + 1, 0).astype(int).tolist()
+    return slice(top, bottom), slice(left, right)
 
 
 def _draw_people(canvas: np.ndarray, pose: PoseFrame) -> None:

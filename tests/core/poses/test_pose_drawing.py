@@ -25,6 +25,13 @@ def test_frames_do_not_leave_traces_in_each_other():
     drawn = draw_poses([busy, nobody, random_pose(6, 1)], 96, 128)
     assert not drawn[1].any()
     assert np.array_equal(drawn[2], draw_poses([random_pose(6, 1)], 96, 128)[0])
+    one_dot = PoseFrame(**{**vars(busy), "body_score": busy.body_score * 0})
+    for size in ((96, 128), (24, 200)):
+        poses = [random_pose(seed, 1 + seed % 2, spread) for seed, spread in enumerate((0.02, 2, 0.1, 40, 0.5, 1e5))]
+        poses += [one_dot, random_pose(9, 1, 0.01)]
+        together = draw_poses(poses, *size)
+        for picture, pose in zip(together, poses, strict=True):
+            assert np.array_equal(picture, draw_poses([pose], *size)[0])
 
 
 def test_absurd_positions_and_scores_are_drawn_as_far_as_they_can_be():
