@@ -1,38 +1,44 @@
-"""``python -m tools.host_matrix``: the pack on every ComfyUI and with every library version it is tested with.
+"""``python -m tools.host_matrix``: the pack on every ComfyUI and with every library and Python it is tested with.
 
-Trees come into the cache folder as the pinned one does. For each: the names the pack uses, then tests that need no
-weights, in the environment of ``betwixt.py test``. Library versions other than the installed ones are laid over it, for
-the pinned ComfyUI. Every interpreter that is found, also among pyenv's, reads all sources, runs ``doctor --host`` and
-the tests of what needs no PyTorch; the tests of nodes run in this one, with others they need an environment of their
-own (``PYTHON betwixt.py test``).
+Trees come into the cache folder as the pinned one does. For each: the names the pack uses, tests of nodes, and the
+workflows that need no weights, queued on a server of it. Library versions other than the installed ones are laid over
+the environment of ``betwixt.py test``, for the pinned ComfyUI. Every interpreter that is found, also among pyenv's,
+reads all sources, runs ``doctor --host`` and the tests of what needs no PyTorch; for the tests of nodes the launcher
+sets up an environment of its own in a copy of the last commit.
 
-    --hosts VERSION...          only these ComfyUI versions; "floor" is the oldest
-    --libraries SPECIFIERS...   only these versions, e.g. "numpy==2.0.2"
-    --only libraries|pythons    only this part of the matrix
-    --all                       the whole node tests instead of the quick ones
-    --store                     write the rows to benchmarks/results/host_matrix.json
+    --only hosts|libraries|pythons   only this part of the matrix
+    --hosts VERSION...               only the nodes on these ComfyUI versions; "floor" is the oldest
+    --libraries SPECIFIERS...        only these versions, e.g. "numpy==2.0.2"
+    --all                            all tests of nodes on the oldest and the newest ComfyUI instead of the quick ones
+    --store                          write each row to benchmarks/results/host_matrix.json as soon as it is known
+    --missing                        leave out the rows that are stored; goes on where a run was interrupted
+    --environments FOLDER            make and keep the other Pythons' environments here (4 to 9 GB each)
 """
 
 import argparse
 import datetime
+import io
 import os
 import platform
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from betwixt.launcher.folders import cache_folder
 from betwixt.launcher.host_names import missing_names
 from betwixt.launcher.host_tree import PINNED, RELEASES, Release, fetch_host, tree_version
 from betwixt.launcher.pip import Pip
-from betwixt.launcher.torch_build import CPU, WHEEL_INDEX
 
 from support.benchmark_results import store_table, stored_tables
 from support.bootstrap import ROOT
+from support.workflow_files import WEIGHT_FREE
 
 QUICK = (
     "tests/nodes/test_extension.py",
@@ -43,6 +49,8 @@ QUICK = (
     "tests/nodes/flow",
 )
 ALL = ("tests/nodes",)
+RUNS = "tests/server/test_workflows.py::test_workflow_runs_makes_whole_videos_and_is_cached_the_second_time"
+GRAPHS = tuple(f"{RUNS}[{name}]" for name in WEIGHT_FREE)
 LIBRARIES = (
     "kornia==0.7.1",
     "kornia",
@@ -67,6 +75,17 @@ WITHOUT_TORCH = (
 )
 PACKAGES = ("numpy", "opencv-python-headless<5", "scipy", "psutil", "pytest")  # what these tests import
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMBA")}
+COLUMNS = ["what", "result", "taken"]
+SET_UP = "import betwixt; from betwixt.launcher.setup import prepare; prepare(tests=True)"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the matrix: ``measure`` tells the result."""
+
+    part: str
+    name: str
+    measure: Callable[[], str]
 
 
 def tree_of(release: Release, pip: Pip) -> Path:
@@ -82,9 +101,9 @@ def tested(tree: Path, tests: Sequence[str], overlay: str = "") -> str:
     return verdict_of([sys.executable, "-m", "pytest", "-q", *tests], environment, began)
 
 
-def verdict_of(command: Sequence[str], environment: dict[str, str], began: float) -> str:
+def verdict_of(command: Sequence[str], environment: dict[str, str], began: float, checkout: Path = ROOT) -> str:
     """What pytest says of a run."""
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
     words = [line for line in done.stdout.splitlines() if line.strip()] or ["no output"]
     failed = "".join(f"\n    {line}" for line in words if line.startswith(("FAILED", "ERROR")))
     verdict = "ok" if done.returncode == 0 else "FAIL"
@@ -126,20 +145,34 @@ def without_torch(version: str) -> str:
         return verdict_of(command, {**os.environ, **ONE_THREAD}, began)
 
 
-def with_torch(version: str, tree: Path, tests: Sequence[str]) -> str:
-    """The tests of nodes, where this very Python is that version; for others, why they were not run."""
+def with_torch(version: str, tree: Path, tests: Sequence[str], environments: Path) -> str:
+    """The tests of nodes: here where this very Python is that version, else in an environment of its own."""
     if platform.python_version().startswith(f"{version}."):
         return tested(tree, tests)
     python = interpreter(version)
     if python is None:
         return "not run: not installed here"
-    with tempfile.TemporaryDirectory(prefix="betwixt_") as folder:
-        wanted = [f"torch=={CPU['torch']}+cpu", "--no-deps", "--dest", folder]
-        source = ["--index-url", f"{WHEEL_INDEX}/cpu", "--timeout", "20", "--retries", "1"]
-        done = subprocess.run([python, "-m", "pip", "download", "--quiet", *wanted, *source], capture_output=True)
+    checkout = copied_commit(environments / f"python-{version}")
+    environment = {**os.environ, **ONE_THREAD, "COMFYUI_PATH": str(tree), "PYTHONPATH": ""}
+    done = subprocess.run([python, "-c", SET_UP], cwd=checkout, env=environment, capture_output=True, text=True)
     if done.returncode:
-        return "not run: PyTorch's CPU build for it cannot be had here, and its CUDA build takes 7 GB"
-    return f"not run: needs an environment of its own, {Path(python).name} betwixt.py test"
+        return f"not run: {(done.stdout + done.stderr).strip().splitlines()[-1]}"
+    made = next((checkout / ".venv").glob("[bS]*/python*"))
+    asked = subprocess.run([made, "-c", "import torch; print(torch.__version__)"], capture_output=True, text=True)
+    command = [str(made), "-m", "pytest", "-q", *tests]
+    return f"{verdict_of(command, environment, time.monotonic(), checkout)} with torch-{asked.stdout.strip()}"
+
+
+def copied_commit(folder: Path) -> Path:
+    """The files of the last commit in a folder, whose environment stays."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        if path.name != ".venv":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    packed = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, capture_output=True, check=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        archive.extractall(folder)
+    return folder
 
 
 def with_python(version: str, tree: Path) -> str:
@@ -159,54 +192,88 @@ def with_python(version: str, tree: Path) -> str:
     return "ok"
 
 
-def store(rows: Sequence[tuple[str, str]], part: str) -> None:
-    """Put the rows of a part of the matrix beside the stored ones, in place of older ones of their names."""
-    stored = stored_tables("host_matrix").get(part, {"rows": []})["rows"]
-    rows = [row for row in stored if row[0] not in dict(rows)] + list(rows)
+def names_in(tree: Path) -> str:
+    """Whether a ComfyUI has every name that the pack uses."""
+    missing, count = missing_names(tree)
+    return f"{'FAIL' if missing else 'ok'}  {count} names" + (
+        f", missing: {', '.join(map(str, missing))}" * bool(missing)
+    )
+
+
+def rows_of(trees: dict[Release, Path], libraries: Sequence[str], every: bool, environments: Path) -> Iterator[Row]:
+    """The whole matrix on some trees, in its order; ``every`` test of nodes on the oldest and the newest."""
+    for release, tree in trees.items():
+        name, whole = f"ComfyUI {release.version}", every and release in (RELEASES[0], PINNED)
+        yield Row("hosts", f"{name}, names", partial(names_in, tree))
+        yield Row("hosts", f"{name}, nodes", partial(tested, tree, ALL if whole else QUICK))
+        yield Row("hosts", f"{name}, workflows without models", partial(tested, tree, GRAPHS))
+    if PINNED not in trees:
+        return
+    for specifiers in libraries:
+        yield Row("libraries", specifiers, partial(with_libraries, specifiers, trees[PINNED], QUICK))
+    for version in PYTHONS:
+        name = f"Python {version}"
+        yield Row("pythons", f"{name}, sources", partial(with_python, version, trees[PINNED]))
+        yield Row("pythons", f"{name}, what needs no PyTorch", partial(without_torch, version))
+        yield Row("pythons", f"{name}, nodes", partial(with_torch, version, trees[PINNED], QUICK, environments))
+
+
+def stored_results(part: str) -> dict[str, list]:
+    """The stored rows of a part by name."""
+    table = stored_tables("host_matrix").get(part, {"columns": COLUMNS, "rows": []})
+    return {row[0]: row for row in table["rows"]} if table["columns"] == COLUMNS else {}
+
+
+def store(row: Row, result: str, order: Sequence[str], every: bool) -> None:
+    """Put a row among the stored ones of its part, which are kept in the matrix's order; those of other names go."""
+    today = datetime.date.today().isoformat()
+    known = {**stored_results(row.part), row.name: [row.name, result, today]}
     table = {
-        "title": f"Tests with other versions ({part})",
-        "columns": ["what", "result"],
-        "rows": [list(row) for row in rows],
-        "command": " ".join(["python -m tools.host_matrix", *sys.argv[1:]]),
-        "taken": datetime.date.today().isoformat(),
+        "title": f"Tests with other versions ({row.part})",
+        "columns": COLUMNS,
+        "rows": [known[name] for name in order if name in known],
+        "command": "python -m tools.host_matrix" + " --all" * every + " --store",
+        "taken": today,
         "versions": {"python": platform.python_version(), "comfyui": PINNED.version},
     }
-    store_table("host_matrix", part, table, "tools.host_matrix")
+    store_table("host_matrix", row.part, table, "tools.host_matrix")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=("hosts", "libraries", "pythons"))
     parser.add_argument("--hosts", nargs="+", metavar="VERSION")
-    parser.add_argument("--all", action="store_true")
     parser.add_argument("--libraries", nargs="+", metavar="SPECIFIERS")
-    parser.add_argument("--only", choices=("libraries", "pythons"))
+    parser.add_argument("--all", action="store_true")
     parser.add_argument("--store", action="store_true")
+    parser.add_argument("--missing", action="store_true")
+    parser.add_argument("--environments", type=Path, metavar="FOLDER")
     given = parser.parse_args()
-    tests, rows = ALL if given.all else QUICK, []
+    if given.store and (given.hosts or given.libraries):
+        parser.error("--store goes with the whole matrix or with parts of it (--only)")
     wanted = [RELEASES[0].version if name == "floor" else name for name in given.hosts or ()]
-    wanted += [PINNED.version] if given.only else []
+    failed = False
     with tempfile.TemporaryDirectory(prefix="betwixt_") as scratch:
         pip = Pip(sys.executable, cache_folder(), Path(scratch) / "pip.log")
-        trees = {release: tree_of(release, pip) for release in RELEASES if not wanted or release.version in wanted}
-    for release, tree in trees.items() if not given.only else ():
-        missing, count = missing_names(tree)
-        names = f"{count} names" + (f", missing: {', '.join(map(str, missing))}" if missing else "")
-        rows.append((f"ComfyUI {release.version}", f"{'FAIL' if missing else 'ok'}  {names}"))
-        rows.append((f"ComfyUI {release.version}", tested(tree, tests)))
-        print(*(f"{name:<34}{result}" for name, result in rows[-2:]), sep="\n", flush=True)
-    if given.only == "libraries" or not wanted:
-        for specifiers in given.libraries or LIBRARIES:
-            rows.append((specifiers, with_libraries(specifiers, trees[PINNED], tests)))
-            print(f"{rows[-1][0]:<34}{rows[-1][1]}", flush=True)
-    if given.only == "pythons" or not wanted:
-        for version in PYTHONS:
-            rows.append((f"Python {version}, sources", with_python(version, trees[PINNED])))
-            rows.append((f"Python {version}, what needs no PyTorch", without_torch(version)))
-            rows.append((f"Python {version}, nodes", with_torch(version, trees[PINNED], tests)))
-            print(*(f"{name:<34}{result}" for name, result in rows[-3:]), sep="\n", flush=True)
-    if given.store:
-        store(rows, given.only or ("hosts" if wanted else "all"))
-    return int(any("FAIL" in result for _, result in rows))
+        needed = {PINNED} if given.libraries or given.only in ("libraries", "pythons") else set(RELEASES)
+        trees = {
+            each: tree_of(each, pip)
+            for each in RELEASES
+            if each in needed and each.version in (wanted or [each.version])
+        }
+        rows = list(rows_of(trees, given.libraries or LIBRARIES, given.all, given.environments or Path(scratch)))
+        if given.hosts:  # in the checks of a checkout: quick
+            rows = [row for row in rows if row.part == "hosts" and "workflows" not in row.name]
+        only = "libraries" if given.libraries else given.only
+        for row in rows:
+            if (only and row.part != only) or (given.missing and row.name in stored_results(row.part)):
+                continue
+            result = row.measure()
+            print(f"{row.name:<42}{result}", flush=True)
+            failed |= "FAIL" in result
+            if given.store:
+                store(row, result, [other.name for other in rows if other.part == row.part], given.all)
+    return int(failed)
 
 
 if __name__ == "__main__":
