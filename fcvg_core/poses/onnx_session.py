@@ -14,6 +14,7 @@ from ...common.errors import BetwixtError
 from ...common.files.file_hash import sha256_of
 from ...common.files.onnx_header import TensorInfo, read_onnx_header
 from ...common.files.onnx_structure import check_structure
+from ...common.files.onnx_windows import check_windows
 from ...common.files.published_files import DWPOSE, YOLOX
 
 logger = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ def open_session(path: str, runtime: str | None = None) -> Session:
         BetwixtError: the file is empty, truncated, no ONNX file, or the runtime refuses it.
     """
     read_onnx_header(path)
+    check_windows(path)
     if runtime is None:
         runtime = "onnxruntime" if _onnxruntime_works() else "opencv"
     name = os.path.basename(path)

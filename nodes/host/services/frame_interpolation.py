@@ -6,6 +6,8 @@ import comfy.model_management as management
 import torch
 from comfy.ldm.common_dit import pad_to_patch_size
 
+from ....common.errors import BetwixtError
+
 
 def interpolated(
     patcher, first: torch.Tensor, last: torch.Tensor, times: Sequence[float], tell: Callable[[float], None]
@@ -20,7 +22,17 @@ def interpolated(
 
     Returns:
         float32 [len(times), H, W, 3] on the CPU.
+
+    Raises:
+        BetwixtError: the wire brings another kind of model.
     """
+    if not all(hasattr(getattr(patcher, "model", None), name) for name in ("memory_used_forward", "extract_features")):
+        found = type(getattr(patcher, "model", patcher)).__name__
+        raise BetwixtError(
+            f"'interp_model' is no frame interpolation model ({found}).",
+            "RIFE or FILM is needed.",
+            "Connect 'Load Frame Interpolation Model', or leave the input free.",
+        )
     network, device, dtype = patcher.model, patcher.load_device, patcher.model_dtype()
     height, width = first.shape[:2]
     management.load_models_gpu([patcher], memory_required=network.memory_used_forward((1, height, width, 3), dtype))

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 from betwixt.common.errors import BetwixtError
+from betwixt.common.files import onnx_windows
 from betwixt.common.files.file_hash import sha256_of
 from betwixt.common.files.onnx_operators import OPERATORS
 from betwixt.common.files.onnx_structure import check_structure
@@ -129,3 +130,18 @@ def test_a_network_that_cannot_take_the_tensor_is_told(tmp_path):
     for runtime in ("onnxruntime", "opencv"):
         with pytest.raises(BetwixtError, match=r"'net' cannot be run on a tensor \[1, 3, 31, 4\]"):
             run_network(open_session(str(tmp_path / "net.onnx"), runtime), np.zeros((1, 3, 31, 4), np.float32), "net")
+
+
+@pytest.mark.parametrize(("sizes", "taken"), [({}, False), ({"strides": [2, 3]}, True), ({"strides": [1, 3]}, False)])
+def test_windows_that_take_minutes_are_refused(tmp_path, sizes, taken):
+    model = onnx.load_from_string(onnx_networks.detector())
+    pool = node_of(model.graph, "MaxPool")
+    pool.CopyFrom(onnx.helper.make_node("MaxPool", pool.input, pool.output, kernel_shape=[64, 64], **sizes))
+    onnx.save(model, tmp_path / "net.onnx")
+    assert onnx_windows.MOST_OVERLAP == 1024
+    if taken:
+        onnx_windows.check_windows(str(tmp_path / "net.onnx"))
+        return
+    for runtime in ("onnxruntime", "opencv"):
+        with pytest.raises(BetwixtError, match="'net.onnx' has a pooling window of 64x64 that moves by 1x"):
+            open_session(str(tmp_path / "net.onnx"), runtime)
