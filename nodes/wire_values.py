@@ -161,7 +161,19 @@ def _latent(value: object, name: str) -> Mapping:
             "All values must be finite.",
             "Look for what produced them: often half precision, a guidance that is far too high, or a damaged model.",
         )
+    mask = value.get("noise_mask")
+    if mask is not None and not _is_noise_mask(mask):
+        raise BetwixtError(
+            f"The latent on '{name}' has the noise mask {shown(mask)}.",
+            "Finite numbers [frames, height, width] are needed.",
+            "Check the node that sets the mask.",
+        )
     return value
+
+
+def _is_noise_mask(mask: object) -> bool:
+    sound = isinstance(mask, torch.Tensor) and mask.ndim >= 2 and mask.numel() > 0 and not mask.is_complex()
+    return sound and bool(torch.isfinite(mask).all())
 
 
 def _conditioning(value: object, name: str) -> Sequence:

@@ -1,5 +1,8 @@
 """All guide frames of an LTX video at once; the host's own node takes one of them."""
 
+from collections.abc import Mapping
+
+import comfy.utils
 import torch
 from comfy_api.latest import io
 from comfy_extras.nodes_lt import LTXVAddGuide, get_keyframe_idxs
@@ -63,7 +66,10 @@ class AddLTXGuides(CheckedNode):
         if len(guide_numbers) != len(guides):
             raise _count("guide_numbers", len(guide_numbers), len(guides))
         positive, negative, vae, latent = positive[0], negative[0], vae[0], latent[0]
+        for name, conditioning in (("positive", positive), ("negative", negative)):
+            _check_guides(conditioning, name)
         _check_video(vae, latent["samples"], positive, guide_numbers)
+        latent = _with_mask_of_video(latent)
         for guide, number, held in zip(guides, guide_numbers, strengths, strict=True):
             added = LTXVAddGuide.execute(positive, negative, vae, latent, guide, number, held)
             positive, negative, latent = added.args
@@ -107,6 +113,12 @@ def _check_video(vae, samples: torch.Tensor, positive: list, numbers: list[int])
             f"An LTX video is needed: [1, {LATENT_CHANNELS}, frames, height, width], and the VAE that belongs to it.",
             "Connect the VAE of the LTX checkpoint, and 'EmptyLTXVLatentVideo' to 'latent'.",
         )
+    if len(samples) > 1:
+        raise BetwixtError(
+            f"'latent' holds {len(samples)} videos.",
+            "Guides are added to one video.",
+            "Set 'batch_size' of 'EmptyLTXVLatentVideo' to 1.",
+        )
     frames = samples.shape[2] - get_keyframe_idxs(positive, samples.shape)[1]
     last = (frames - 1) * vae.downscale_index_formula[0]
     late = next((number for number in numbers if number > last), None)
@@ -116,6 +128,29 @@ def _check_video(vae, samples: torch.Tensor, positive: list, numbers: list[int])
             f"Frames 0 to {last} can be guided.",
             "Give 'Guide Frames' and 'EmptyLTXVLatentVideo' the same number of frames, 8 n + 1.",
         )
+
+
+def _check_guides(conditioning: list, name: str) -> None:
+    """Guides that a conditioning brings along are counted by the host by their four dimensions."""
+    for _, extra in conditioning:
+        places = extra.get("keyframe_idxs")
+        if places is not None and (not isinstance(places, torch.Tensor) or places.ndim != 4):
+            raise BetwixtError(
+                f"'{name}' brings guides along that are none of LTX.",
+                "A conditioning of an LTX model is needed.",
+                f"Connect a text, or a node that adds LTX guides, to '{name}'.",
+            )
+
+
+def _with_mask_of_video(latent: Mapping) -> Mapping:
+    """The noise mask as the host's guides take it, [1, 1, frames, height, width]; 'Set Latent Noise Mask' makes others.
+
+    It is resized as the sampler would.
+    """
+    mask, shape = latent.get("noise_mask"), latent["samples"].shape
+    if mask is None or (mask.ndim == 5 and mask.shape[:3] == (1, 1, shape[2])):
+        return latent
+    return {**latent, "noise_mask": comfy.utils.reshape_mask(mask.float(), (1, 1, *shape[2:]))}
 
 
 NODES = [AddLTXGuides]

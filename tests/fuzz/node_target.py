@@ -18,6 +18,7 @@ SIDES = (0, 1, 1, 2, 3, 3, 4, 5, 8, 16, 31, 48, 64, 64, 64, 100)
 TYPES = ("float32", "float32", "float32", "float16", "float64", "bfloat16", "uint8", "int64", "bool", "complex64")
 FILLS = ("noise", "noise", "noise", "zeros", "ones", "nan", "one nan", "inf", "huge", "tiny", "negative")
 MOST_ELEMENTS = 1 << 20
+LTX = "BetwixtAddLTXGuides"
 WIRES = (
     *("IMAGE", "MASK", "FLOW_MODEL", "CURVE", "TRACKS", "BOUNDING_BOX", "POSE_KEYPOINT", "SIGMAS", "OPTICAL_FLOW"),
     *("MODEL", "CLIP_VISION", "VAE", "LATENT", "CONDITIONING", "FLOW", "STYLIZED_KEYS", "LINE_MATCHES", "PROPAGATION"),
@@ -49,6 +50,17 @@ def _plausible(draws: random.Random) -> dict:
     if draws.random() < 0.2:
         return {"dictionary": {"samples": {"tensor": [count, 4, height // 8 + 1, width // 8 + 1], **made}}}
     return {"tensor": shape, **made}
+
+
+def _video_latent(draws: random.Random) -> dict:
+    """One like LTX's, often with a noise mask of any shape."""
+    frames, side = draws.choice((1, 2, 3)), draws.choice((1, 2, 3))
+    samples = [draws.choice((1, 1, 1, 2)), draws.choice((128, 128, 128, 129)), frames, side, 2]
+    mask = draws.choice(([frames, side, 2], [frames, 1, side, 2], [1, 1, frames, side, 2], [1, 1, 9, 1, 1], None))
+    made = {"fill": draws.choice(FILLS), "last": False}
+    latent = {"samples": {"tensor": samples, "type": draws.choice(TYPES[:5]), "fill": "zeros", "last": False}}
+    masks = {"tensor": mask, "type": draws.choice(TYPES), **made} if mask and draws.random() < 0.7 else _value(draws, 2)
+    return {"dictionary": {**latent, **({"noise_mask": masks} if draws.random() < 0.7 else {})}}
 
 
 def _value(draws: random.Random, depth: int = 0) -> dict:
@@ -84,6 +96,8 @@ def _case(draws: random.Random) -> bytes:
     inputs = {name: _value(draws) for name in (first, *others)}
     if draws.random() < 0.2:  # clips of one kind and size at all of them, as nodes that compare want
         inputs = dict.fromkeys(inputs, _plausible(draws))
+    if node == LTX and draws.random() < 0.7:  # else every latent is refused at once
+        inputs["latent"] = _video_latent(draws)
     return json.dumps({"node": node, "inputs": inputs}).encode()
 
 

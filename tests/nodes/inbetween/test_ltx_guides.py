@@ -8,6 +8,7 @@ from support.run_node import run
 
 FRAMES, SIZE = 25, 64
 NUMBERS = [0, 12, 24]
+VIDEO = torch.zeros(1, 128, 4, 2, 2)
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +73,24 @@ def test_a_batch_counts_as_several_guides_and_further_ones_may_follow(node, vae)
         ({"guide_numbers": [0, 12, 25]}, "frame 25, the video has 25 frames"),
         ({"latent": [{"samples": torch.zeros(1, 16, 4, 8, 8)}]}, r"'latent' has the shape \[1, 16, 4, 8, 8\]"),
         ({"latent": [{"samples": torch.zeros(1, 128, 8, 8)}]}, r"'latent' has the shape \[1, 128, 8, 8\]"),
+        ({"latent": [{"samples": torch.zeros(2, 128, 4, 2, 2)}]}, "'latent' holds 2 videos"),
+        ({"latent": [{"samples": VIDEO, "noise_mask": torch.full((1, 64, 64), torch.nan)}]}, "has the noise mask"),
+        ({"latent": [{"samples": VIDEO, "noise_mask": [1.0]}]}, "has the noise mask"),
+        ({"positive": [[[torch.zeros(1, 4, 32), {"keyframe_idxs": torch.zeros(1, 3)}]]]}, "'positive' brings guides"),
+        ({"negative": [[[torch.zeros(1, 4, 32), {"keyframe_idxs": "1"}]]]}, "'negative' brings guides"),
     ],
 )
 def test_what_does_not_fit_is_refused(node, vae, changed, message):
     with pytest.raises(BetwixtError, match=message):
         run(node, **given(vae, **changed))
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (1, 64, 64), (4, 1, 64, 64), (1, 1, 4, 2, 2), (1, 1, 9, 64, 64)])
+def test_a_noise_mask_of_any_shape_goes_on_before_that_of_the_guides(node, vae, shape):
+    latent = {"samples": VIDEO, "noise_mask": torch.full(shape, 0.25)}
+    mask = run(node, **given(vae, latent=[latent]))[2]["noise_mask"]
+    assert mask.shape == (1, 1, 4 + len(NUMBERS), 2, 2)
+    assert (mask[:, :, :4] == 0.25).all() and not mask[:, :, 4:].any()
 
 
 def test_the_vae_of_another_model_is_refused(node, vae):
