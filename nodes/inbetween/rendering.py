@@ -17,6 +17,7 @@ from ...fcvg_core.inbetween.rendering.travel import Travel
 from ...fcvg_core.tweening.condition_chain import chain_conditions
 from ...fcvg_core.tweening.easing import EASING_NAMES
 from ...fcvg_core.tweening.tracks import host_tracks
+from ...rerender_core.ebsynth.patch_filling import fill_with_patches
 from ...rerender_core.flow.estimation import Flow
 from .. import sockets
 from ..checked_node import CheckedNode
@@ -43,6 +44,7 @@ from .layers import (
 )
 
 FILLED_BELOW = 0.95  # confidence below which a frame is worth a run of the interpolation model
+DRAWN_OUT, PATCHES = "drawn out", "patches"
 SEARCHING = 0.6  # share of the work that looking for layers is
 
 
@@ -98,6 +100,14 @@ class InbetweenWithoutModel(CheckedNode):
                     tooltip="RIFE or FILM from 'Load Frame Interpolation Model'. Its frames are shown where the motion "
                     "is not known, in place of a dissolve.",
                 ),
+                io.Combo.Input(
+                    "holes",
+                    options=[DRAWN_OUT, PATCHES],
+                    default=DRAWN_OUT,
+                    optional=True,
+                    tooltip="What neither key frame shows. drawn out: the colours around go on; patches: EbSynth's "
+                    "patches of what lies behind, found once per gap, which takes some seconds more.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="frames", tooltip="The clip; key frames are in it bit by bit."),
@@ -139,6 +149,7 @@ class InbetweenWithoutModel(CheckedNode):
         masks=None,
         fit=REFUSE,
         interp_model=None,
+        holes=DRAWN_OUT,
     ) -> io.NodeOutput:
         keys = key_frames(start_image, end_image, fit)
         size = tuple(keys.shape[1:3])
@@ -174,13 +185,14 @@ class InbetweenWithoutModel(CheckedNode):
             )
         else:
             _check_layers(layers, keys, plan)
+        complete = fill_with_patches if holes == PATCHES else None
         clips = []
         for number, (gap_layers, gap_fractions) in enumerate(zip(layers, fractions, strict=True)):
 
-            def tell(share: float, text: str, number=number) -> None:
-                progress(begin + (1 - begin) * (number + share) / len(plan), text)
+            def tell(share: float, text: str = "", preview=None, number=number) -> None:
+                progress(begin + (1 - begin) * (number + share) / len(plan), text, preview)
 
-            clips.append(render_clip(gap_layers, gap_fractions, travel, tell))
+            clips.append(render_clip(gap_layers, gap_fractions, travel, tell, complete))
             if interp_model is not None:
                 _fill_unknown(clips[-1], gap_layers, gap_fractions, interp_model, tell)
         published = timing["timing"] == "published"

@@ -14,6 +14,7 @@ import numpy as np
 from ..layers import PARTS, MotionLayers
 from ..motion.motions import lengths, pixel_grid
 from .enlarging import Enlarging
+from .hole_filling import Holes
 from .splatting import Splatter, nearest_known
 from .travel import Travel
 
@@ -53,16 +54,22 @@ class LayerRenderer:
         Times outside 0..1 go on along the same ways, with the colours of the nearer key frame. 0 and 1 are the key
         frames themselves, bit by bit.
         """
+        picture, sure, _ = self.frame_and_holes(time)
+        return picture, sure
+
+    def frame_and_holes(self, time: float) -> tuple[np.ndarray, np.ndarray, Holes]:
+        """As :meth:`frame`, and what neither key frame shows then."""
         if time in (0, 1):
             picture = self.layers.pictures[int(time)]
-            return picture.copy(), np.ones(picture.shape[:2], np.float32)
+            return picture.copy(), np.ones(picture.shape[:2], np.float32), Holes.none(self._size)
         parts = [
             side.at(passed, self._travel.detour(self.layers, number, passed))
             for number, (side, passed) in enumerate(zip(self._sides, (time, 1 - time), strict=True))
         ]
         first_share = self._first_share(parts, time)
         sure = np.maximum(parts[0].explained, parts[1].explained)
-        return self._mixed(parts, first_share, passed=(time, 1 - time)), self._enlarged(sure).clip(0, 1)
+        picture = self._mixed(parts, first_share, passed=(time, 1 - time))
+        return picture, self._enlarged(sure).clip(0, 1), parts[0].holes.where(parts[1].top < 0)
 
     def _first_share(self, parts: Sequence["_Part"], time: float) -> np.ndarray:
         """float32 (h, w), 0..1: how much of each pixel's colour is the first key frame's."""
@@ -141,10 +148,11 @@ def _spread_at(field: np.ndarray, pixels: np.ndarray) -> np.ndarray:
 
 class _Part:
     """What one key frame contributes at one time, planes of the splatted size: ``offset`` px into the key frame,
-    ``trust`` and ``explained`` 0..1, ``top`` the depth on top, -1 = nothing."""
+    ``trust`` and ``explained`` 0..1, ``top`` the depth on top, -1 = nothing, and the ``holes`` where that is so."""
 
     def __init__(self, values: np.ndarray, top: np.ndarray, grid: np.ndarray, free: int):
         self.offset, self.trust, self.explained, self.top = values[..., :2], values[..., 2], values[..., 3], top
+        self.holes = Holes.none(top.shape)
         holes = np.flatnonzero(top < 0)
         if len(holes):
             # Holes show what lies around them farthest back, not what tore them open by moving on; where that goes on
@@ -166,6 +174,7 @@ class _Part:
         points = grid.reshape(-1, 2)
         source = nearest.ravel()[holes]
         places = values[source, :2] + points[source]
+        goes_on = values[source, :2] + points[holes]
         trust = np.full(len(holes), NOTHING, np.float32)
         layer = place.ravel()[source]
         coarse = np.s_[::SPARSE, ::SPARSE]
@@ -183,9 +192,11 @@ class _Part:
             goals = points[holes[own]] @ affine[:2] + affine[2]
             beyond = lengths(goals - goals.clip(0, last))
             places[own] = np.where(beyond[:, None] > 0, goals, places[own])
+            goes_on[own] = goals
             trust[own] /= (1 + beyond) ** 2
         values[holes, :2] = places - points[holes]
         values[holes, 2] = trust
+        self.holes = Holes(behind.shape, holes, layer, goes_on)
 
 
 class _Side:

@@ -190,7 +190,7 @@ def test_cancel_stops_within_a_frame(nodes, keys, monkeypatch):
     layers = run(nodes[0], start_image=keys[:1], end_image=keys[1:2])[0]
     from betwixt.fcvg_core.inbetween.rendering.layer_renderer import LayerRenderer
 
-    made, render = [], LayerRenderer.frame
+    made, render = [], LayerRenderer.frame_and_holes
 
     def frame(renderer, time):
         made.append(time)
@@ -198,7 +198,7 @@ def test_cancel_stops_within_a_frame(nodes, keys, monkeypatch):
             management.interrupt_current_processing()
         return render(renderer, time)
 
-    monkeypatch.setattr(LayerRenderer, "frame", frame)
+    monkeypatch.setattr(LayerRenderer, "frame_and_holes", frame)
     with pytest.raises(management.InterruptProcessingException):
         run(nodes[1], start_image=keys[:1], end_image=keys[1:2], frame_count=100, layers=layers)
     assert len(made) == 3
@@ -298,3 +298,22 @@ def test_a_model_of_the_host_fills_what_is_not_known(nodes, host):
     known = confidence[1][..., None]
     expected = plain[1] + (1 - known) * (alone - plain[1])
     assert (filled[1] - expected).abs().max() < 1e-5
+
+
+def test_holes_may_be_filled_with_patches(nodes, keys):
+    """Seen through a picture that turns: its corners are shown by neither key frame half-way."""
+    turned = cv2.warpAffine(
+        keys[0].numpy(), cv2.getRotationMatrix2D((WIDTH / 2, HEIGHT / 2), 24, 1), (WIDTH, HEIGHT), borderMode=4
+    )
+    pair = {"start_image": keys[:1], "end_image": torch.from_numpy(turned)[None]}
+    (layers,) = run(nodes[0], **pair)[:1]
+    pair["frame_count"] = 3
+    plain = run(nodes[1], layers=layers, **pair)
+    assert torch.equal(run(nodes[1], layers=layers, holes="drawn out", **pair)[0], plain[0])
+    frames, confidence, *_ = run(nodes[1], layers=layers, holes="patches", **pair)
+    assert torch.equal(frames[0], keys[0]) and torch.equal(frames[2], pair["end_image"][0])
+    assert torch.equal(confidence, plain[1])
+    changed = (frames[1] != plain[0][1]).any(dim=-1)
+    assert changed.any() and (confidence[1][changed] == 0).all()
+    with pytest.raises(BetwixtError, match="holes"):
+        run(nodes[1], layers=layers, holes="ebsynth", **pair)
