@@ -40,7 +40,7 @@ class PropagationOptions:
 
     Attributes:
         weights: of the guides.
-        synthesis: of the patch synthesis.
+        synthesis: of the patch synthesis; every frame has a start for the schedule "hybrid".
         engine: as for :func:`.synthesis.solver.synthesise`.
         reuse_matches: start each frame from the previous frame's matches moved by the flow instead of from the flow
             since the key frame: textures slide less, errors live longer.
@@ -49,7 +49,7 @@ class PropagationOptions:
     """
 
     weights: GuideWeights = GuideWeights()
-    synthesis: SynthesisOptions = SynthesisOptions()
+    synthesis: SynthesisOptions = SynthesisOptions(schedule="hybrid")
     engine: EngineName = "auto"
     reuse_matches: bool = False
     occlusion: str = "ignore"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..geometry import cross, directions, lengths, line_coordinates, normals, points_along
+from ..geometry import cross, directions, dot, lengths, line_coordinates, normals, points_along
 from .motion_hypotheses import MotionHypothesis
 
 SIDE = 4.0  # pixels beside a segment where its motion is read too: a contour moves with one of its sides
@@ -38,21 +38,44 @@ def _linear_motion(moved: np.ndarray, trust: np.ndarray) -> tuple[np.ndarray, np
     return ends.astype(np.float32), trust.mean(axis=1) / (1 + (residual.mean(axis=1) / 4) ** 2)
 
 
-def agreement(predicted: np.ndarray, trust: np.ndarray, segments: np.ndarray) -> np.ndarray:
-    """How well predicted segments (N, 2, 2) with trust (N,) agree with detected ones (M, 2, 2): (N, M), 0..1.
+def agreement(
+    predicted: np.ndarray, trust: np.ndarray, segments: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How well predicted segments (N, 2, 2) with trust (N,) agree with detected ones (M, 2, 2).
 
     Directions count: a segment turned end for end does not agree.
+
+    Returns:
+        numbers (Q,) of the predicted and of the detected segments that agree at all, and how well, float32 (Q,), 0..1.
     """
     along, towards = directions(predicted), directions(segments)
-    angle = np.degrees(np.arctan2(np.abs(cross(along[:, None], towards)), along @ towards.T))
-    (begin, across0), (finish, across1) = (line_coordinates(predicted[:, None, end], segments) for end in (0, 1))
-    length, predicted_length = lengths(segments), lengths(predicted)[:, None]
-    overlap = np.minimum(np.maximum(begin, finish), length) - np.maximum(np.minimum(begin, finish), 0)
-    share = np.clip(overlap / np.maximum(np.minimum(predicted_length, length), 1e-3), 0, 1)
-    perpendicular = np.sqrt((across0**2 + across1**2) / 2)
-    near = (angle < MAX_ANGLE) & (perpendicular < MAX_PERPENDICULAR)
+    first, second = _close(predicted, segments)
+    at, on, towards = predicted[first], segments[second], towards[second]
+    offsets = at[:, 0] - on[:, 0], at[:, 1] - on[:, 0]
+    perpendicular = np.sqrt((cross(towards, offsets[0]) ** 2 + cross(towards, offsets[1]) ** 2) / 2)
+    angle = np.degrees(np.arctan2(np.abs(cross(along[first], towards)), dot(along[first], towards)))
+    begin, finish = dot(towards, offsets[0]), dot(towards, offsets[1])
+    own, theirs = lengths(at), lengths(on)
+    overlap = np.minimum(np.maximum(begin, finish), theirs) - np.maximum(np.minimum(begin, finish), 0)
+    share = np.clip(overlap / np.maximum(np.minimum(own, theirs), 1e-3), 0, 1)
     fit = np.sqrt(share) / (1 + (perpendicular / PERPENDICULAR) ** 2) / (1 + (angle / ANGLE) ** 2)
-    return np.where(near, fit * (0.3 + 0.7 * trust[:, None]), 0).astype(np.float32)
+    near = (angle < MAX_ANGLE) & (perpendicular < MAX_PERPENDICULAR)
+    return first[near], second[near], (fit * (0.3 + 0.7 * trust[first]))[near].astype(np.float32)
+
+
+def _close(predicted: np.ndarray, segments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers (Q,) of the pairs of segments (N, 2, 2) and (M, 2, 2) that may agree, and of few others: all pairs are
+    looked at by products of matrices alone."""
+    along, towards, margin = directions(predicted), directions(segments), 1.01
+    turned = np.stack([-towards[:, 1], towards[:, 0]])
+    beside = np.einsum("cm,mc->m", turned, segments[:, 0])
+    across = predicted[:, 0] @ turned - beside
+    across *= across
+    other = predicted[:, 1] @ turned - beside
+    across += np.square(other, out=other)
+    near = across < 2 * (margin * MAX_PERPENDICULAR) ** 2
+    near &= along @ towards.T > np.cos(np.radians(margin * MAX_ANGLE))
+    return np.nonzero(near)
 
 
 def transfer(start: np.ndarray, predicted: np.ndarray, segments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -93,10 +116,11 @@ class Candidates:
     def add(self, predicted: np.ndarray, trust: np.ndarray) -> None:
         """Take predictions (P, N, 2, 2) with trust (P, N) into account."""
         for one, sure in zip(predicted, trust, strict=True):
-            value = agreement(one, sure, self.end)
-            better = value > self.agreement
-            self._best[better] = len(self._predictions)
-            self.agreement[better] = value[better]
+            first, second, value = agreement(one, sure, self.end)
+            better = value > self.agreement[first, second]
+            at = first[better], second[better]
+            self._best[at] = len(self._predictions)
+            self.agreement[at] = value[better]
             self._predictions.append(one)
 
     def best(self, count: int, least: float) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,6 @@
 """Weighted squared difference of matched patches (docs/methods/ebsynth.md, Patch error)."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ....common.helpers import Helpers
@@ -14,10 +13,11 @@ def replicate(picture: Tensor, margin: int) -> Tensor:
     """[B, H, W, C] with its borders repeated outwards by ``margin`` pixels, same type."""
     if margin == 0:
         return picture
-    moved = picture.movedim(-1, 1)
-    kind = moved.dtype
-    padded = F.pad(moved if kind.is_floating_point else moved.float(), (margin,) * 4, mode="replicate")
-    return padded.to(kind).movedim(1, -1).contiguous()
+    for axis in (1, 2):  # taken by index: padding knows floating point alone, four times the memory
+        size = picture.shape[axis]
+        places = torch.arange(-margin, size + margin, device=picture.device).clamp(0, size - 1)
+        picture = picture.index_select(axis, places)
+    return picture
 
 
 def patch_rows(picture: Tensor, patch: int) -> Tensor:

@@ -89,8 +89,10 @@ def _coarse_to_fine(
     done = 0.0
 
     solution: Solution | None = None
-    for number, (level, mask, search) in enumerate(zip(levels, masks, searches, strict=True)):
-        start = problem.start if number == len(levels) - 1 and options.schedule == "hybrid" else None
+    levels.reverse()  # taken from its end, so that what has been searched is freed
+    for number, (mask, search) in enumerate(zip(masks, searches, strict=True)):
+        level = levels.pop()
+        start = problem.start if not levels and options.schedule == "hybrid" else None
         step = _stepper(progress, done, work, number, search.vote_iterations)
         solution = solve(level, _first_matches(level, mask, solution, start, patch, generator), search, step)
         done += work[number]
@@ -104,7 +106,7 @@ def _coarse_to_fine(
             options.stop_threshold,
             options.seed + 1,
         )
-        solution = solve(levels[-1], solution.nnf, search, _stepper(progress, done, work, -1, search.vote_iterations))
+        solution = solve(level, solution.nnf, search, _stepper(progress, done, work, -1, search.vote_iterations))
     return solution
 
 
@@ -232,8 +234,10 @@ def _better_start(level: Level, nnf: Tensor, start: Tensor, patch: int) -> Tenso
     legal = clamped(start.to(nnf.dtype), level.source_size, patch // 2)
     legal = torch.where((start[..., :1] < 0) | ~_is_usable(level, legal, patch), nnf, legal)
     guides, weights = level.source[..., level.style_channels :], level.weights_there[level.style_channels :]
+    same = (legal == nnf).all(dim=-1, keepdim=True)
 
     def misfit(matches: Tensor) -> Tensor:
-        return patch_error(guides.contiguous(), level.target, weights, matches, patch, level.modulation)
+        asked = torch.where(same, -1, matches)
+        return patch_error(guides.contiguous(), level.target, weights, asked, patch, level.modulation)
 
     return torch.where((misfit(legal) < misfit(nnf))[..., None], legal, nnf)

@@ -185,6 +185,12 @@ def motionless(count, size):
     return Flow(nothing, nothing.clone(), nothing[..., 0].bool(), pairs)
 
 
+def test_without_settings_the_defaults_of_their_node_are_used(nodes):
+    from betwixt.rerender_core.ebsynth.propagation import PropagationOptions
+
+    assert settings(nodes, search_votes=6, match_iterations=4, engine="auto") == PropagationOptions()
+
+
 def test_flow_that_was_measured_before_gives_the_same(nodes):
     frames = clip()
     expected, _ = stylise(nodes, frames, [1, 3])

@@ -48,10 +48,13 @@ def solve(level: Level, nnf: Tensor, search: Search, step: Callable[[], None]) -
             _search(problems, helpers, iteration)
             _vote(problems, helpers)
             step()
-    image = torch.from_numpy(np.stack([problem.image for problem in problems])).to(device)
-    matches = torch.from_numpy(np.stack([problem.coordinates() for problem in problems])).to(device)
-    errors = torch.from_numpy(np.stack([problem.patch_errors() for problem in problems])).to(device)
-    return Solution(image, matches, errors)
+    solutions = []
+    while problems:  # one after the other, each freed before the next is looked at
+        problem = problems.pop(0)
+        problem.forget()
+        solutions.append((problem.image, problem.coordinates(), problem.patch_errors()))
+        del problem
+    return Solution(*(torch.from_numpy(np.stack(field)).to(device) for field in zip(*solutions, strict=True)))
 
 
 def _search(problems: list["_Problem"], helpers: Helpers, iteration: int) -> None:
@@ -142,6 +145,7 @@ class _Problem:
     def begin_search(self) -> None:
         """Take the last vote into the target picture and count the matches anew."""
         radius, patch = self.radius, self.search.patch
+        self.maps, self.occupied = [], self.blocked[:0]  # freed before the next are made
         style = np.pad(self.image, ((radius,) * 2, (radius,) * 2, (0, 0)), "edge")
         self.target[..., : self.style_channels] = self._features(style, 0)
         _patch_means(self.target, patch, self.target_means)
@@ -224,11 +228,18 @@ class _Problem:
             active = changed(before, now, self.search.stop_threshold, self.search.patch)
             self.active = active.numpy().astype(np.uint8).ravel()
 
+    def forget(self) -> None:
+        """Free what only a search needs."""
+        nothing = np.zeros(0, np.int16)
+        self.source = self.source_means = self.target = self.target_means = self.scales = nothing
+        self.maps, self.occupied, self.before = [], nothing, nothing
+
     def coordinates(self) -> np.ndarray:
         """The matches as int32 [Ht, Wt, 2], (x, y), -1 for none."""
-        y, x = np.divmod(self.matches, self.source_width)
-        nnf = np.stack([np.where(self.matches < 0, -1, x), y], axis=-1)
-        return nnf.reshape(self.height, self.width, 2).astype(np.int32)
+        nnf = np.empty((len(self.matches), 2), np.int32)
+        np.divmod(self.matches, self.source_width, out=(nnf[:, 1], nnf[:, 0]))
+        nnf[self.matches < 0, 0] = -1
+        return nnf.reshape(self.height, self.width, 2)
 
     def patch_errors(self) -> np.ndarray:
         """float32 [Ht, Wt] in squared grey levels."""
