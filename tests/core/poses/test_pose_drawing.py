@@ -26,7 +26,7 @@ def test_frames_do_not_leave_traces_in_each_other():
     assert not drawn[1].any()
     assert np.array_equal(drawn[2], draw_poses([random_pose(6, 1)], 96, 128)[0])
     one_dot = PoseFrame(**{**vars(busy), "body_score": busy.body_score * 0})
-    for size in ((96, 128), (24, 200)):
+    for size in ((96, 128), (24, 60)):
         poses = [random_pose(seed, 1 + seed % 2, spread) for seed, spread in enumerate((0.02, 2, 0.1, 40, 0.5, 1e5))]
         poses += [one_dot, random_pose(9, 1, 0.01)]
         together = draw_poses(poses, *size)
