@@ -6,13 +6,13 @@ the environment of ``betwixt.py test``, for the pinned ComfyUI. Every interprete
 reads all sources, runs ``doctor --host`` and the tests of what needs no PyTorch; for the tests of nodes the launcher
 sets up an environment of its own in a copy of the last commit.
 
-    --only hosts|libraries|pythons   only this part of the matrix
-    --hosts VERSION...               only the nodes on these ComfyUI versions; "floor" is the oldest
-    --libraries SPECIFIERS...        only these versions, e.g. "numpy==2.0.2"
-    --all                            all tests of nodes on the oldest and the newest ComfyUI instead of the quick ones
-    --store                          write each row to benchmarks/results/host_matrix.json as soon as it is known
-    --missing                        leave out the rows that are stored; goes on where a run was interrupted
-    --environments FOLDER            make and keep the other Pythons' environments here (4 to 9 GB each)
+    --only WORDS                only the rows with these words in their name or part: hosts, libraries, pythons
+    --hosts VERSION...          only the nodes on these ComfyUI versions; "floor" is the oldest
+    --libraries SPECIFIERS...   only these versions, e.g. "numpy==2.0.2"
+    --all                       all tests of nodes on the oldest and the newest ComfyUI instead of the quick ones
+    --store                     write each row to benchmarks/results/host_matrix.json as soon as it is known
+    --missing                   leave out the rows that are stored; goes on where a run was interrupted
+    --environments FOLDER       make and keep the other Pythons' environments here (4 to 9 GB each)
 """
 
 import argparse
@@ -220,8 +220,8 @@ def rows_of(trees: dict[Release, Path], libraries: Sequence[str], every: bool, e
 
 def stored_results(part: str) -> dict[str, list]:
     """The stored rows of a part by name."""
-    table = stored_tables("host_matrix").get(part, {"columns": COLUMNS, "rows": []})
-    return {row[0]: row for row in table["rows"]} if table["columns"] == COLUMNS else {}
+    table = stored_tables("host_matrix").get(part, {"taken": "", "rows": []})
+    return {row[0]: [*row, table["taken"]][: len(COLUMNS)] for row in table["rows"]}
 
 
 def store(row: Row, result: str, order: Sequence[str], every: bool) -> None:
@@ -241,7 +241,7 @@ def store(row: Row, result: str, order: Sequence[str], every: bool) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=("hosts", "libraries", "pythons"))
+    parser.add_argument("--only", metavar="WORDS", default="")
     parser.add_argument("--hosts", nargs="+", metavar="VERSION")
     parser.add_argument("--libraries", nargs="+", metavar="SPECIFIERS")
     parser.add_argument("--all", action="store_true")
@@ -255,18 +255,15 @@ def main() -> int:
     failed = False
     with tempfile.TemporaryDirectory(prefix="betwixt_") as scratch:
         pip = Pip(sys.executable, cache_folder(), Path(scratch) / "pip.log")
-        needed = {PINNED} if given.libraries or given.only in ("libraries", "pythons") else set(RELEASES)
-        trees = {
-            each: tree_of(each, pip)
-            for each in RELEASES
-            if each in needed and each.version in (wanted or [each.version])
-        }
+        needed = [PINNED] if given.libraries else [each for each in RELEASES if each.version in wanted or not wanted]
+        trees = {each: tree_of(each, pip) for each in needed}
         rows = list(rows_of(trees, given.libraries or LIBRARIES, given.all, given.environments or Path(scratch)))
         if given.hosts:  # in the checks of a checkout: quick
             rows = [row for row in rows if row.part == "hosts" and "workflows" not in row.name]
-        only = "libraries" if given.libraries else given.only
+        if given.libraries:
+            rows = [row for row in rows if row.part == "libraries"]
         for row in rows:
-            if (only and row.part != only) or (given.missing and row.name in stored_results(row.part)):
+            if given.only not in f"{row.part}: {row.name}" or (given.missing and row.name in stored_results(row.part)):
                 continue
             result = row.measure()
             print(f"{row.name:<42}{result}", flush=True)

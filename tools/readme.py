@@ -146,7 +146,7 @@ OF_FAULTS = {
     "fuzz": Shown("fuzz", ("counts",)),
     "scene cuts": Shown("scene_cuts", ("totals",)),
     "long spans": Shown("long_spans", ("lengths",)),
-    "hosts and libraries": Shown("host_matrix", ("hosts", "libraries", "pythons")),
+    "hosts and libraries": Shown("host_matrix", ("hosts", "libraries", "pythons"), ("what", "result")),
 }
 
 
