@@ -8,7 +8,7 @@ import numpy as np
 
 from ...tweening.drawn_paths import DrawnPath, reach
 from ..layers import FREE, MotionLayers
-from ..motion.motions import pixel_grid
+from ..motion.motions import RigidMotion, pixel_grid
 
 WHOLE = 0.25  # share of the picture below which a connected part of one motion is pulled as a whole
 
@@ -37,27 +37,47 @@ class Travel:
         of the solved size; None where all goes straight."""
         detour = None
         if self.arcs:
-            detour = np.zeros((*layers.size, 2), np.float32)
+            detour = self._turned(layers, side, time)
             flat = detour.reshape(-1, 2)
-            for number, own, points, centre in self._followers(layers, side):
+            for number, own, points, centre in self._follow(layers, side)[2]:
                 flat[own] = layers.motions[number].detour(side, points, time, centre)
         if self.paths:
             pull = self._pull(layers, side, time if side == 0 else 1 - time)
             detour = pull if detour is None else detour + pull
         return detour
 
-    def _followers(self, layers: MotionLayers, side: int) -> list[tuple]:
-        """For each motion its number, the numbers and places of the pixels that follow it, and its centre or None."""
+    def _turned(self, layers: MotionLayers, side: int, time: float) -> np.ndarray:
+        """The detours of all that moves rigidly, (h, w, 2), 0 elsewhere: a similarity for each motion."""
+        place, rigid, _ = self._follow(layers, side)
+        table = np.zeros((4, len(layers.motions) + 1), np.float32)
+        for number, centre in rigid:
+            corners = layers.motions[number].detour(side, np.array([[0.0, 0.0], [1.0, 0.0]]), time, centre)
+            table[:, number - FREE] = *(corners[1] - corners[0]), *corners[0]
+        height, width = layers.size
+        x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
+        cos, sin, right, down = (np.take(row, place, mode="clip") for row in table)
+        detour = np.empty((height, width, 2), np.float32)
+        np.add(right, cos * x, out=detour[..., 0])
+        detour[..., 0] -= sin * y
+        np.add(down, sin * x, out=detour[..., 1])
+        detour[..., 1] += cos * y
+        return detour
+
+    def _follow(self, layers: MotionLayers, side: int) -> tuple[np.ndarray, list[tuple], list[tuple]]:
+        """Which place in a table of motions, free flow first, each pixel (h, w) has; number and centre of each rigid
+        motion; of the others also the numbers and places of the pixels that follow them."""
         key = id(layers), side
         if key not in self._parts:
-            points = pixel_grid(*layers.size).reshape(-1, 2)
-            label = layers.label[side].ravel()
-            self._parts[key] = []
-            for number in np.unique(label):
-                if number != FREE:
+            label = layers.label[side]
+            rigid, bending = [], []
+            for number in np.unique(label[label != FREE]):
+                centre = self._centre(layers, number) if self.own_centre else None
+                if isinstance(layers.motions[number], RigidMotion):
+                    rigid.append((number, centre))
+                else:
                     own = np.flatnonzero(label == number)
-                    centre = self._centre(layers, number) if self.own_centre else None
-                    self._parts[key].append((number, own, points[own], centre))
+                    bending.append((number, own, pixel_grid(*layers.size).reshape(-1, 2)[own], centre))
+            self._parts[key] = (label - FREE).astype(np.intp), rigid, bending
         return self._parts[key]
 
     def _centre(self, layers: MotionLayers, number: int) -> complex | None:
