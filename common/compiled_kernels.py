@@ -7,6 +7,7 @@ outside as ``KERNELS``, the others are compiled into them alone.
 """
 
 import logging
+import pickle
 from collections.abc import Callable
 from functools import cache
 from threading import RLock, Thread
@@ -82,10 +83,28 @@ def _twins(module: ModuleType) -> SimpleNamespace:
 
 def _jit(numba: ModuleType, function: FunctionType):
     try:
-        return numba.njit(nogil=True, cache=True)(function)
+        dispatcher = numba.njit(nogil=True, cache=True)(function)
     except RuntimeError as error:  # "cannot cache function: no locator available"
         logger.debug("%s is compiled without a cache: %s", function.__name__, error)
         return numba.njit(nogil=True)(function)
+    cache = getattr(dispatcher, "_cache", None)
+    for name in ("load_overload", "save_overload"):
+        if hasattr(cache, name):
+            setattr(cache, name, _forgiving(getattr(cache, name)))
+    return dispatcher
+
+
+def _forgiving(access: Callable) -> Callable:
+    """A cache's method for a disk that is full or damaged, or rights that have changed: as if nothing were kept."""
+
+    def work(*arguments):
+        try:
+            return access(*arguments)
+        except (OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
+            logger.debug("A compiled kernel could not be read or kept: %s", error)
+            return None
+
+    return work
 
 
 def _inner(numba: ModuleType, function: FunctionType):

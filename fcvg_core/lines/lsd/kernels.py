@@ -200,14 +200,15 @@ def significance(rectangle, angles, width, height, log_tests):
     corner1 = (x2 + across_x, y2 + across_y)
     corner2 = (x2 - across_x, y2 - across_y)
     corner3 = (x1 - across_x, y1 - across_y)
+    # The left corner first, and one call: numba would compile as many copies as there are.
+    left, low, right, high = corner3, corner0, corner1, corner2
     if x1 < x2 and y1 <= y2:
-        inside, aligned = count_aligned(corner0, corner1, corner2, corner3, angles, width, height, theta, math.pi * p)
+        left, low, right, high = corner0, corner1, corner2, corner3
     elif x1 >= x2 and y1 < y2:
-        inside, aligned = count_aligned(corner1, corner2, corner3, corner0, angles, width, height, theta, math.pi * p)
+        left, low, right, high = corner1, corner2, corner3, corner0
     elif x1 > x2 and y1 >= y2:
-        inside, aligned = count_aligned(corner2, corner3, corner0, corner1, angles, width, height, theta, math.pi * p)
-    else:
-        inside, aligned = count_aligned(corner3, corner0, corner1, corner2, angles, width, height, theta, math.pi * p)
+        left, low, right, high = corner2, corner3, corner0, corner1
+    inside, aligned = count_aligned(left, low, right, high, angles, width, height, theta, math.pi * p)
     return log_false_alarms(inside, aligned, p, log_tests)
 
 

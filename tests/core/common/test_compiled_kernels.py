@@ -54,6 +54,34 @@ def test_a_cache_folder_that_cannot_be_written_is_done_without(tmp_path):
     assert finished(start("some_name", tmp_path / "file"))
 
 
+DAMAGED = """
+import resource, sys
+from pathlib import Path
+import betwixt
+from betwixt.common.compiled_kernels import numba_available
+cache, what = Path(sys.argv[1]), sys.argv[2]
+if what == "full":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+print(numba_available())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a limit to the size of files stands for the full disk")
+def test_a_cache_on_a_full_or_damaged_disk_is_done_without(tmp_path):
+    def available(what: str) -> str:
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+        command = [sys.executable, "-c", DAMAGED, str(tmp_path), what]
+        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0 and not done.stderr, done.stderr
+        return done.stdout.strip()
+
+    assert available("full") == "True" and not [file for file in tmp_path.rglob("*.nb?") if file.stat().st_size > 100]
+    assert available("good") == "True" and (files := list(tmp_path.rglob("*.nbi")))
+    for file in files:
+        file.write_bytes(b"no index")
+    assert available("damaged") == "True"
+
+
 def test_a_numba_that_cannot_compile_is_told_once_and_left_alone(monkeypatch, caplog):
     def njit(**_):
         raise SystemError("CPUDispatcher() returned a result with an exception set\nand more")

@@ -24,7 +24,7 @@ LOW_21 = np.uint64(0x1FFFFF)
 U = np.uint64
 MEANS = 16
 BLOCKED = 1 << 30
-NEVER = 1 << 62
+NEVER = 2.0**62  # a float as all limits are, so that one copy of the code that takes them is compiled
 
 
 def seeded(seed, row):
