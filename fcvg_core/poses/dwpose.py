@@ -62,8 +62,9 @@ def normalise(crops: np.ndarray) -> np.ndarray:
     """The pose network's input float32 [P, 3, h, w] from uint8 RGB crops [P, h, w, 3]."""
     people, height, width, _ = crops.shape
     tensor = np.empty((people, 3, height, width), np.float32)
-    for channel, levels in enumerate(NORMALISED):
-        np.take(levels, crops[..., channel], out=tensor[:, channel], mode="clip")  # "raise" would copy
+    for picture, planes in zip(crops, tensor, strict=True):
+        for levels, grey, plane in zip(NORMALISED, cv2.split(picture), planes, strict=True):
+            cv2.LUT(grey, levels, plane)
     return tensor
 
 

@@ -34,10 +34,11 @@ class PoseEstimator:
         self._names = {DETECTOR: detector_name, POSE: pose_name}
         for session, expected in ((detector, DETECTOR), (pose, POSE)):
             self._require(expected, session)
+        self._detector_size, self._pose_size = _input_size(detector), _input_size(pose)
 
     def detect(self, image: np.ndarray) -> np.ndarray:
         """People in a uint8 RGB picture [H, W, 3]: float64 (P, 4), x1, y1, x2, y2 in pixels, best first."""
-        height, width = _input_size(self._detector)
+        height, width = self._detector_size
         tensor, ratio = letterbox(image, height, width)
         (raw,) = self._run(self._detector, DETECTOR, tensor)
         return person_boxes(raw.reshape(-1, COLUMNS), ratio, height, width)
@@ -55,7 +56,7 @@ class PoseEstimator:
         Returns:
             float64 (P, 133, 2) in pixels and float32 (P, 133) raw scores.
         """
-        height, width = _input_size(self._pose)
+        height, width = self._pose_size
         centres, sizes = dwpose.crop_geometry(boxes, height, width)
         rows = []
         for index, (centre, size) in enumerate(zip(centres, sizes, strict=True)):  # one by one: OpenCV takes no batch
