@@ -8,7 +8,7 @@ from pathlib import Path
 
 from betwixt.common.files.pack_version import pack_version
 from betwixt.launcher.client import Client
-from betwixt.launcher.failures import ExecutionFailed, ServerLost
+from betwixt.launcher.failures import ExecutionFailed, ServerLost, ValidationFailed
 from betwixt.launcher.farm.folder import Folder, now, place_file, write_json
 from betwixt.launcher.farm.graphs import graph_hash
 from betwixt.launcher.farm.plan import Plan, read_plan
@@ -41,7 +41,8 @@ class SleepingEngine:
 
     Files in the farm's folder steer it: ``lose-server-N``: the first try of unit N loses its server; ``die-N``: the
     first try loses its worker (in this process only); ``die-after-N``: the same, when unit N is finished and nobody
-    knows; ``fail-N``: a node fails; ``needs-N`` with a number: GB that the unit needs.
+    knows; ``fail-N``: a node fails; ``refuse-N``: the server refuses the graph; ``needs-N`` with a number: GB that the
+    unit needs.
     """
 
     def __init__(self, out: Path, options: Mapping):
@@ -71,6 +72,9 @@ class SleepingEngine:
         if needs.exists() and self.card < float(needs.read_text("utf-8")):
             self._log("tried", number)
             raise ExecutionFailed("", {"exception_type": "torch.OutOfMemoryError", "exception_message": "as told"})
+        if (self.folder.out / f"refuse-{number}").exists():
+            self._log("tried", number)
+            raise ValidationFailed("Node as told")
         if (self.folder.out / f"fail-{number}").exists():
             self._log("tried", number)
             raise ExecutionFailed("", {"exception_type": "BetwixtError", "exception_message": "as told"})

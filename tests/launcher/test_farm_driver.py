@@ -12,7 +12,7 @@ import pytest
 from betwixt.launcher.commands import main
 from betwixt.launcher.failures import Failure, UsageMistake
 from betwixt.launcher.farm.folder import Folder
-from betwixt.launcher.farm.manifests import finished_units
+from betwixt.launcher.farm.manifests import differences, finished_units
 from betwixt.launcher.farm.plan import Plan
 from betwixt.launcher.farm.run import Driver
 from betwixt.launcher.farm.scratch import scratch_folder
@@ -84,6 +84,42 @@ def test_a_nodes_error_ends_the_run_with_its_message_and_is_not_tried_again(tmp_
     assert raised.value.exit_code == 4 and made(tmp_path, "tried") == [2] and made(tmp_path) == [1]
     (tmp_path / "fail-2").unlink()
     assert drive(tmp_path, plan, 1).made == 2 and made(tmp_path) == [1, 2, 3]
+
+
+def test_a_refused_graph_ends_the_run_and_is_not_tried_again(tmp_path):
+    plan = write_plan(tmp_path, [9, 5])
+    (tmp_path / "refuse-2").touch()
+    with pytest.raises(Failure, match="Unit 2 .*Node as told(.|\n)*What is finished is kept") as raised:
+        drive(tmp_path, plan, 1)
+    assert raised.value.exit_code == 3 and made(tmp_path, "tried") == [2] and made(tmp_path) == [1]
+
+
+def test_ctrl_c_leaves_what_is_finished_and_closes_the_workers(tmp_path):
+    plan = write_plan(tmp_path, [4, 3, 2, 1])
+    closed = []
+
+    class Stopped(InlineRay):
+        def get(self, call):
+            if call.function.__name__ == "make" and len(made(tmp_path)) == 2:
+                raise KeyboardInterrupt
+            return super().get(call)
+
+        def wait(self, calls, num_returns, timeout):
+            closed.extend(call for call in calls if call.function.__name__ == "close")
+            return super().wait(calls, num_returns, timeout)
+
+    with pytest.raises(KeyboardInterrupt):
+        Driver(Stopped(), Folder(tmp_path), plan, 2, 1, False, {}, SLEEPING).run()
+    assert made(tmp_path) == [1, 2] and len(closed) == 2
+    assert drive(tmp_path, plan, 2).made == 2 and made(tmp_path) == [1, 2, 3, 4]
+
+
+def test_units_from_different_machines_are_told():
+    first = {"device": "RTX 4090", "torch": "2.9", "threads": 4}
+    assert differences([first, first]) == []
+    (text,) = differences([first, {**first, "device": "cpu (x86_64)"}])
+    assert "different devices (RTX 4090, cpu (x86_64)): they agree within rounding, not to the byte" in text
+    assert len(differences([first, {"device": "cpu", "torch": "2.8", "threads": 1}])) == 3
 
 
 def test_workers_that_never_start_are_not_replaced_for_ever(tmp_path):
