@@ -85,6 +85,7 @@ RESULTS = {
     "line match quality": Shown(
         "line_matching", ("quality, weight-free",), ("motion", "pairs", "precision", "recall", "matches per pair")
     ),
+    "peers": Shown("peers", ("peers",)),
     "line segments": Shown(
         "line_segments",
         ("detectors",),
@@ -93,6 +94,9 @@ RESULTS = {
     ),
     "gluestick": Shown("gluestick", ("quick",)),
     "poses": Shown("poses", ("drawing",)),
+    "pose estimates": Shown("poses", ("estimate",)),
+    "first use": Shown("first_use", ("compiling",)),
+    "video encoding": Shown("video_encoding", ("repeats",)),
     "inbetweens": Across(
         "inbetweens",
         INBETWEEN_SETS,
