@@ -247,6 +247,7 @@ def parts() -> dict[Path, dict[str, Callable[[], str]]]:
         "on a card": on_a_card,
     }
     every = {"inbetweens": Shown("inbetweens", INBETWEEN_SETS), "inbetweens cost": Shown("inbetweens", ("cost",))}
+    every |= {f"inbetween {name}": Shown("inbetween_rendering", (name,)) for name in ("rendering", "holes")}
     measured = {**_results(RESULTS), "card settings": card_settings}
     return {README: readme, MEASUREMENTS: measured, FAULTS: _results(OF_FAULTS), INBETWEENS: _results(every)}
 
