@@ -17,6 +17,11 @@ def warp(source: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:
     Returns:
         [B, C, H, W] of the source's dtype.
     """
+    return read_at(source, sampling_grid(flow), mode)
+
+
+def sampling_grid(flow: Tensor) -> Tensor:
+    """Where :func:`warp` reads, [B, H, W, 2], as :func:`read_at` takes it."""
     height, width = flow.shape[-2:]
     y, x = torch.meshgrid(
         torch.arange(height, dtype=flow.dtype, device=flow.device),
@@ -25,8 +30,12 @@ def warp(source: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:
     )
     grid_x = 2 * (x + flow[:, 0]) / max(width - 1, 1) - 1
     grid_y = 2 * (y + flow[:, 1]) / max(height - 1, 1) - 1
-    grid = torch.stack([grid_x, grid_y], dim=-1).to(source.dtype)
-    return F.grid_sample(source, grid, mode=mode, padding_mode="zeros", align_corners=True)
+    return torch.stack([grid_x, grid_y], dim=-1)
+
+
+def read_at(source: Tensor, grid: Tensor, mode: str = "bilinear") -> Tensor:
+    """``source`` [B, C, H, W] at the places of :func:`sampling_grid`."""
+    return F.grid_sample(source, grid.to(source.dtype), mode=mode, padding_mode="zeros", align_corners=True)
 
 
 def warp_picture(picture: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:

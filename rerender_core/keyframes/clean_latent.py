@@ -2,12 +2,13 @@
 (docs/methods/rerender.md, Control of the clean latent)."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..flow.warping import warp
+from ..flow.warping import read_at, sampling_grid
 from .constraints import Adaptive, ShapeAware
 
 EPSILON = 1e-5
@@ -22,15 +23,19 @@ class AnchorTrace:
     """
 
     latents: dict[int, Tensor] = field(default_factory=dict)
+    _statistics: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     def record(self, step: int, clean: Tensor) -> None:
         self.latents[step] = clean
+        self._statistics.pop(step, None)
 
     def statistics(self, step: int) -> tuple[Tensor, Tensor]:
         """Mean and deviation per channel at one step, float32 [1, C, 1, 1]."""
-        clean = self.latents[step].float()
-        variance = clean.flatten(2).var(dim=2) + EPSILON
-        return clean.mean(dim=(2, 3), keepdim=True), variance.sqrt()[..., None, None]
+        if step not in self._statistics:  # every later frame asks for the same
+            clean = self.latents[step].float()
+            variance = clean.flatten(2).var(dim=2) + EPSILON
+            self._statistics[step] = clean.mean(dim=(2, 3), keepdim=True), variance.sqrt()[..., None, None]
+        return self._statistics[step]
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,11 @@ class ShapeFusion:
     constraint: ShapeAware
     flow: Tensor
     mask: Tensor
+
+    @cached_property
+    def grid(self) -> Tensor:
+        """Where the anchor is read, the same at every step."""
+        return sampling_grid(self.flow)
 
 
 def adjusted(clean: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
@@ -64,7 +74,7 @@ def constrained(
     if adaptive is not None and adaptive.acts(step, total, nominal=total):
         clean = adjusted(clean, *anchor.statistics(step))
     if fusion is not None and fusion.constraint.acts(step, total, nominal=total):
-        warped = warp(anchor.latents[step].to(clean), fusion.flow.to(clean), "nearest")
+        warped = read_at(anchor.latents[step].to(clean), fusion.grid.to(clean.device), "nearest")
         mask = fusion.mask.to(clean)[:, None]
         clean = warped * mask + (1 - mask) * clean
     return clean

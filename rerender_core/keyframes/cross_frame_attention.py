@@ -1,7 +1,7 @@
 """Cross-frame attention: keys and values of the anchor and the previous key frame instead of a frame's own
 (docs/methods/rerender.md, Cross-frame attention)."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -85,17 +85,53 @@ class CrossFrameAttention:
         Raises:
             BetwixtError: the layer had another number of tokens, or was not evaluated, when the anchor was rendered.
         """
-        if not self.constraint.acts(slot[0], self.total, nominal=self.total):
+        if not self.acts(slot[0]):
             return tokens
-        if self._role is Role.RECORD:
-            if slot not in self.first:
-                self.first[slot] = self.memory.keep(tokens)
-            return tokens
-        self._check(tokens, slot)
-        context = torch.cat(self._fetched(slot, tokens.device), dim=1).to(tokens.dtype)
-        if self._role is Role.UPDATE and (self._update_before is None or slot[0] < self._update_before):
-            self._replace(slot, tokens)
+        context = tokens
+        if self._role is not Role.RECORD:
+            self._check(tokens, slot)
+            context = torch.cat(self._fetched(slot, tokens.device), dim=1).to(tokens.dtype)
+        self.take(tokens, slot)
         return context
+
+    def acts(self, step: int) -> bool:
+        return self.constraint.acts(step, self.total, nominal=self.total)
+
+    def takes(self, step: int) -> bool:
+        """Whether the pass keeps tokens of a step."""
+        early = self._update_before is None or step < self._update_before
+        return self.acts(step) and (self._role is Role.RECORD or (self._role is Role.UPDATE and early))
+
+    def take(self, tokens: Tensor, slot: Slot) -> None:
+        """Keep what the tokens of a slot were, if the pass does so."""
+        if not self.takes(slot[0]):
+            return
+        if self._role is Role.UPDATE:
+            self._replace(slot, tokens)
+        elif slot not in self.first:
+            self.first[slot] = self.memory.keep(tokens)
+
+    def at_hand(self, step: int, conditionings: Sequence[Hashable], device: torch.device) -> dict | None:
+        """All that a step's tokens attend to, without waiting for anything.
+
+        Args:
+            conditionings: those of a batch, in its order.
+
+        Returns:
+            place of a layer -> the anchor's and the previous frame's tokens [1, n, C], conditioning by conditioning;
+            empty where tokens attend to themselves; None if some of it waits elsewhere or is missing.
+        """
+        if self._role is Role.RECORD or not self.acts(step):
+            return {}
+        layers = dict.fromkeys(slot[1] for slot in self._order if slot[0] == step)
+        found: dict[Hashable, list[Tensor]] = {layer: [] for layer in layers}
+        for layer in layers:
+            for slot in ((step, layer, conditioning) for conditioning in conditionings):
+                kept = self.first.get(slot), self.previous.get(slot)
+                if any(tokens is None or tokens.device != device for tokens in kept):
+                    return None
+                found[layer].extend(kept)
+        return found or None
 
     def _check(self, tokens: Tensor, slot: Slot) -> None:
         if slot not in self.first:

@@ -51,15 +51,24 @@ def keep_mask(anchor_occluded: Tensor, previous_occluded: Tensor) -> Tensor:
     return latent_mask(1 - softened(anchor_occluded.bool() & previous_occluded.bool()))
 
 
-def fused(x: Tensor, direction: Tensor, noised_target: Tensor, weight: Tensor, flat: Tensor, inner: float) -> Tensor:
+def kept_noise(weight: Tensor, flat: Tensor, inner: float) -> Tensor:
+    """How much of its noise the sample keeps where it is held to a target, like ``weight``.
+
+    Args:
+        weight: keep mask times mask strength.
+        flat: 1 inside flat regions of the mask, where the noise energy lost by mixing is topped up.
+        inner: how far it is topped up, 0..1.
+    """
+    topped = torch.maximum(1 - weight, torch.sqrt(1 - weight**2) * inner)
+    return (1 - weight) * (1 - flat) + topped * flat
+
+
+def fused(x: Tensor, direction: Tensor, noised_target: Tensor, weight: Tensor, noise: Tensor) -> Tensor:
     """The sample held to the target before a step, all in variance-preserving scale.
 
     Args:
         x: the sample; ``direction``: its noise part from the step before.
         weight: keep mask times mask strength, broadcastable to ``x``.
-        flat: 1 inside flat regions of the mask, where the noise energy lost by mixing is topped up.
-        inner: how far it is topped up, 0..1.
+        noise: see :func:`kept_noise`.
     """
-    topped = torch.maximum(1 - weight, torch.sqrt(1 - weight**2) * inner)
-    rest = (1 - weight) * (1 - flat) + topped * flat
-    return weight * noised_target + (1 - weight) * (x - direction) + rest * direction
+    return weight * noised_target + (1 - weight) * (x - direction) + noise * direction

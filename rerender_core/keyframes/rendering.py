@@ -217,27 +217,30 @@ class KeyframeRenderer:
 
     def _keyframe(self, position: int, anchor: _Earlier, previous: _Earlier, trace: AnchorTrace | None):
         constraints, steps = self.settings.constraints, self.settings.fusion_steps
-        shape = None
-        if constraints.shape_aware is not None:
+        shape = seen = None
+        if constraints.shape_aware is not None or steps:
             seen = self._seen(anchor.position, position)
+        if constraints.shape_aware is not None and seen is not None:
             mask = latent_mask(1 - softened(seen.occluded))
             shape = ShapeFusion(constraints.shape_aware, latent_flow(seen.flow), mask)
         control = self._controlled(anchor, shape, trace)
         cross_frame, fused = constraints.cross_frame, constraints.pixel_aware is not None
         update = trace is not None or (cross_frame is not None and cross_frame.replaces(position - 1, fused))
         last = Role.UPDATE if update else Role.READ
-        if not steps:
+        if not steps or seen is None:
             latent, _ = self._run(position, self._first_pass(position, control), last)
             return RenderedFrame(latent, self._composed(position, self.host.decode(latent)), shape)
         share = not self.settings.every_step
         first = self._first_pass(position, control, keep_before=steps[0] if share else None)
         rough, kept = self._run(position, first, last if share else Role.READ, update_before=steps[0])
-        fusion = self._fusion(position, anchor, previous, rough)
+        fusion = self._fusion(position, anchor, previous, rough, seen)
         second = Pass(kept, first.control, target=fusion.target) if share else _with_target(first, fusion.target)
         latent, _ = self._run(position, second, last)
         return RenderedFrame(latent, self._composed(position, self.host.decode(latent)), shape, fusion)
 
-    def _fusion(self, position: int, anchor: _Earlier, previous: _Earlier, rough: Tensor) -> PixelFusionTrace:
+    def _fusion(
+        self, position: int, anchor: _Earlier, previous: _Earlier, rough: Tensor, from_anchor: Correspondence
+    ) -> PixelFusionTrace:
         """Steps 3 to 6 of docs/methods/rerender.md, Pixel-aware fusion."""
         options, device = self.settings.constraints.pixel_aware, self.host.device
         assert options is not None, "only this constraint fuses pixels"
@@ -248,7 +251,7 @@ class KeyframeRenderer:
         def decode(latent: Tensor) -> Tensor:
             return self.host.decode(latent).to(device)
 
-        from_anchor, from_previous = (self._seen(frame.position, position) for frame in (anchor, previous))
+        from_previous = from_anchor if previous is anchor else self._seen(previous.position, position)
         rough_picture = self._composed(position, decode(rough))
         reference = pixel_reference(
             warp(anchor.picture.to(device), from_anchor.flow),

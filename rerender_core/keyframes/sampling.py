@@ -3,12 +3,13 @@ step and control of the predicted clean latent after it (docs/methods/rerender.m
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from .clean_latent import noised
-from .pixel_fusion import fused
+from .pixel_fusion import fused, kept_noise
 
 TRAIN_STEPS = 1000
 
@@ -57,9 +58,8 @@ class PixelTarget:
     """What pixel-aware fusion holds the sample to.
 
     Attributes:
-        latent: clean target; weight: keep mask times strength; flat: see :func:`.pixel_fusion.fused`.
+        latent: clean target; weight: keep mask times strength; flat, inner: see :func:`.pixel_fusion.kept_noise`.
         noises: step -> noise, for the steps at which fusion acts.
-        inner: inner strength, 0..1.
     """
 
     latent: Tensor
@@ -67,6 +67,11 @@ class PixelTarget:
     flat: Tensor
     noises: Mapping[int, Tensor]
     inner: float
+
+    @cached_property
+    def kept_noise(self) -> Tensor:
+        """The same at every step."""
+        return kept_noise(self.weight, self.flat, self.inner)
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,7 @@ def sample(
             kept = State(step, x, direction)
         if plan.target is not None and step in plan.target.noises:
             aim = noised(plan.target.latent, plan.target.noises[step], alpha)
-            x = fused(x, direction, aim, plan.target.weight, plan.target.flat, plan.target.inner)
+            x = fused(x, direction, aim, plan.target.weight, plan.target.kept_noise)
         noise, clean = predict(x, step)
         clean = plan.control(step, clean)
         direction = float((1 - following).sqrt()) * noise  # of the prediction, not of the controlled latent

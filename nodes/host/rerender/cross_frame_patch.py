@@ -4,9 +4,12 @@ from dataclasses import dataclass, field
 
 import torch
 from comfy.ldm.modules.attention import SpatialTransformer
+from comfy.patcher_extension import WrappersMP
 
 from ....common.errors import BetwixtError
 from ....rerender_core.keyframes.cross_frame_attention import CrossFrameAttention
+
+AT_HAND, TAKEN = "betwixt_cross_frame_at_hand", "betwixt_cross_frame_taken"  # of an evaluation's options
 
 
 def decoder_layers(unet, loose: bool) -> frozenset[int]:
@@ -53,6 +56,7 @@ class CrossFramePatch:
             )
         patched = model.clone()
         patched.set_model_attn1_patch(self)
+        patched.add_wrapper_with_key(WrappersMP.APPLY_MODEL, AT_HAND, self.evaluate)
         return patched
 
     def number_conditionings(self, conds: dict) -> None:
@@ -78,18 +82,55 @@ class CrossFramePatch:
                 return self.conditionings[known]
         return self._brought.setdefault(identity, ("brought", len(self._brought)))
 
+    def _batch(self, options: dict) -> list[tuple]:
+        """The conditionings of an evaluation."""
+        pairs = zip(options["cond_or_uncond"], options["uuids"], strict=True)
+        return [self._conditioning(half, identity) for half, identity in pairs]
+
+    def evaluate(
+        self, executor, x, t, c_concat=None, c_crossattn=None, control=None, transformer_options=None, **kwargs
+    ):
+        """Around an evaluation of the model: hands the layers what waits on the device already and keeps what they
+        leave, so that the model reads no store, and a compiled one is a single graph."""
+        options = transformer_options or {}
+        attention, at_hand, taken = self.attention, {}, {}
+        if attention is not None:
+            batch = self._batch(options)
+            at_hand = attention.at_hand(self.step, batch, x.device)
+        if at_hand is not None:
+            taking = attention is not None and attention.takes(self.step)
+            options = {**options, AT_HAND: at_hand, TAKEN: taken if taking else None}
+        out = executor(x, t, c_concat, c_crossattn, control, options, **kwargs)
+        for layer, tokens in taken.items():
+            for own, conditioning in zip(tokens.chunk(len(batch)), batch, strict=True):
+                attention.take(own, (self.step, layer, conditioning))
+        return out
+
     def __call__(self, n: torch.Tensor, context: torch.Tensor, value: torch.Tensor, extra: dict):
         kind, number = extra.get("block", ("", -1))
-        if self.attention is None or kind != "output" or number not in self.layers:
+        if kind != "output" or number not in self.layers:
             return n, context, value
-        context = self._contexts(n, (number, extra.get("block_index", 0)), extra)
+        layer = (number, extra.get("block_index", 0))
+        if AT_HAND not in extra:
+            context = self._fetched(n, layer, extra)
+            return n, context, context
+        if extra[TAKEN] is not None:
+            extra[TAKEN][layer] = n
+        kept = extra[AT_HAND].get(layer)
+        if kept is None:
+            return n, context, value
+        if kept[0].shape[1:] != n.shape[1:]:
+            self._fetched(n, layer, extra)  # says what is wrong
+        context = torch.cat(kept, dim=1).view(n.shape[0], -1, n.shape[2]).to(n.dtype)
         return n, context, context
 
-    @torch.compiler.disable(reason="the stores change with every step and key frame")
-    def _contexts(self, n: torch.Tensor, layer: tuple, extra: dict) -> torch.Tensor:
-        batch = list(zip(extra["cond_or_uncond"], extra["uuids"], strict=True))
+    @torch.compiler.disable(reason="features come from system memory while the layers before are computed")
+    def _fetched(self, n: torch.Tensor, layer: tuple, extra: dict) -> torch.Tensor:
+        if self.attention is None:
+            return n
+        batch = self._batch(extra)
         chunks = [
-            self.attention.context(tokens, (self.step, layer, self._conditioning(half, identity)))
-            for tokens, (half, identity) in zip(n.chunk(len(batch)), batch, strict=True)
+            self.attention.context(tokens, (self.step, layer, conditioning))
+            for tokens, conditioning in zip(n.chunk(len(batch)), batch, strict=True)
         ]
         return torch.cat(chunks)

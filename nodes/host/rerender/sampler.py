@@ -35,15 +35,15 @@ class KeyframePass(comfy.samplers.Sampler):
         self, model_wrap, sigmas, extra_args, callback, noise, latent_image=None, denoise_mask=None, disable_pbar=False
     ):
         total = len(sigmas) - 1
+        scales = (1 + sigmas**2).sqrt()  # from variance-preserving to the host's scale
         if self._patch is not None:
             self._patch.number_conditionings(model_wrap.conds)
 
         def predict(x: torch.Tensor, step: int) -> tuple[torch.Tensor, torch.Tensor]:
             if self._patch is not None:
                 self._patch.begin_step(step)
-            sigma = sigmas[step]
-            noisy = x * (1 + sigma**2).sqrt()  # from variance-preserving to the host's scale
-            clean = model_wrap(noisy, sigma * noisy.new_ones(noisy.shape[0]), **extra_args)
+            sigma, noisy = sigmas[step], x * scales[step]
+            clean = model_wrap(noisy, sigma.expand(noisy.shape[0]), **extra_args)
             if callback is not None:
                 callback(step, clean, noisy, total)
             self._report(step, clean)

@@ -12,6 +12,7 @@ from ..voting import pack_channels, packed_votes, unpack_mean
 from .matching import Matching
 
 MULTIPLIER, INCREMENT = 6364136223846793005, 1442695040888963407  # Knuth's MMIX generator, one state per pixel
+BITS, FIRST_SHIFT = 21, 43  # of a state: so many for x, and below them for y
 
 
 class FlatMatching(Matching):
@@ -53,7 +54,11 @@ class FlatMatching(Matching):
         match = batch + nnf[..., 1].long() * self.source_width + nnf[..., 0].long()
         self.match = torch.where(self.matched, match.flatten(), self.none)
         self.blocked = ~usable_centres(level, search.patch)
+        self.cost = torch.full((self.places,), torch.inf, device=device)
         self.radii = search_radii(level.source_size)
+        self.limits = torch.full((2, 1), self.source_height - self.radius, device=device)  # filled: no copies
+        self.limits[0] = self.source_width - self.radius
+        self.shifts = FIRST_SHIFT - BITS * torch.arange(2, device=device)[:, None]
 
     def _modulation(self, modulation: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
         """Rows of weight factors 0..1 like the target's rows, and which pixels' patches have any below 1."""
@@ -72,10 +77,11 @@ class FlatMatching(Matching):
         self.target_rows = patch_rows(target, self.search.patch)
 
     def _refresh_occupancy(self) -> None:
-        count = self.count[: self.b * self.area].view(self.b, self.source_height, self.source_width)
-        cost = covered(covered(count, self.search.patch), self.search.patch) * self.unit_cost
-        cost = cost.masked_fill_(self.blocked, torch.inf).flatten()
-        self.cost = F.pad(cost, (0, self.places - len(cost)), value=torch.inf)
+        shape = self.b, self.source_height, self.source_width
+        count = self.count[: self.b * self.area].view(shape)
+        inside = self.cost[: self.b * self.area].view(shape)
+        torch.mul(covered(covered(count, self.search.patch), self.search.patch), self.unit_cost, out=inside)
+        inside.masked_fill_(self.blocked, torch.inf)
 
     def _neighbours(self, down: int, right: int) -> Tensor:
         """For every pixel the match of the one ``down`` rows above or ``right`` columns left of it, moved along."""
@@ -83,27 +89,23 @@ class FlatMatching(Matching):
         candidate = torch.full_like(match, self.none)
         here = (slice(None), _after(down), _after(right))
         there = (slice(None), _after(-down), _after(-right))
-        candidate[here] = match[there] + down * self.source_width + right
+        candidate[here] = match[there] + (down * self.source_width + right)
         return candidate.flatten()
 
-    def _split(self, match: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """x and y of flat positions in their source, and the flat position of the source's first pixel."""
+    def _split(self, match: Tensor) -> tuple[Tensor, Tensor]:
+        """(x, y) [2, n] of flat positions in their source, and the flat position of the source's first pixel."""
         inside = match % self.area
         y = torch.div(inside, self.source_width, rounding_mode="floor")
-        return inside - y * self.source_width, y, match - inside
+        return torch.stack([inside - y * self.source_width, y]), match - inside
 
-    def _random_places(self, pixels: Tensor | slice, radius: int, x: Tensor, y: Tensor, first: Tensor) -> Tensor:
+    def _random_places(self, pixels: Tensor | slice, radius: int, centres: Tensor, first: Tensor) -> Tensor:
         """One flat position each, no farther than ``radius`` from (x, y) along each axis and half a patch inside."""
         state = at(self.random, pixels) * MULTIPLIER + INCREMENT
         self.random[pixels] = state
-
-        def draw(centre: Tensor, size: int, shift: int) -> Tensor:
-            low = (centre - radius).clamp_(min=self.radius)
-            span = (centre + radius).clamp_(max=size - self.radius).sub_(low)
-            return (state >> shift).bitwise_and_(0x1FFFFF).mul_(span).bitwise_right_shift_(21).add_(low)
-
-        new_x = draw(x, self.source_width, 43)
-        return draw(y, self.source_height, 22).mul_(self.source_width).add_(new_x).add_(first)
+        low = (centres - radius).clamp_(min=self.radius)
+        span = torch.minimum(centres + radius, self.limits).sub_(low)
+        x, y = (state >> self.shifts).bitwise_and_((1 << BITS) - 1).mul_(span).bitwise_right_shift_(BITS).add_(low)
+        return y.mul_(self.source_width).add_(x).add_(first)
 
     def plain_vote(self) -> Tensor:
         match = self.match.view(self.b, self.height, self.width)
@@ -111,8 +113,7 @@ class FlatMatching(Matching):
         return unpack_mean(sums, self.level.style_channels + 1)
 
     def coordinates(self) -> Tensor:
-        x, y, _ = self._split(self.match)
-        nnf = torch.stack([x, y], dim=-1).int()
+        nnf = self._split(self.match)[0].T.int()
         nnf = torch.where((self.match >= self.none)[:, None], -1, nnf)
         return nnf.view(self.b, self.height, self.width, 2)
 

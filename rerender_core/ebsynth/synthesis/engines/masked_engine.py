@@ -25,7 +25,11 @@ class _Matching(FlatMatching):
     def __init__(self, level: Level, nnf: Tensor, search: Search):
         super().__init__(level, nnf, search)
         device = level.source.device
-        self.rows = torch.arange(search.patch, device=device)
+        rows = torch.arange(search.patch, device=device)
+        self.source_steps = rows * self.source_width
+        self.at_once = max(VALUES // (self.row_length * search.patch), 1)
+        self.there = (self.target_corners[:, None] + rows * self.target_width).flatten()
+        self.there = self.there.split(self.at_once * search.patch)
         self.weights = level.weights_there.repeat(search.patch * search.patch)
         matches = self.matched.view(self.b, -1).sum(dim=1).clamp(min=1)
         self.unit_cost = (occupancy_cost(level, 1, search) / matches).float().view(-1, 1, 1)
@@ -56,7 +60,7 @@ class _Matching(FlatMatching):
         """One pass: take the candidates that lower error plus occupancy cost, of the pixels ``where``."""
         candidate = torch.where(where, candidate, self.none)
         limit = self.cost.index_select(0, self.match) - self.cost.index_select(0, candidate) + self.error
-        possible = where & (candidate != self.match) & (limit > 0)
+        possible = (candidate != self.match) & (limit > 0)  # nowhere else: there a candidate costs infinitely much
         error = self._patch_errors(candidate, possible)
         better = possible & (error < limit)
         self.match = torch.where(better, candidate, self.match)
@@ -65,15 +69,14 @@ class _Matching(FlatMatching):
 
     def _patch_errors(self, candidate: Tensor, possible: Tensor) -> Tensor:
         """float32, of any value where a candidate is not ``possible``."""
-        ours = torch.where(possible, candidate - self.reach, 0)
-        at_once = max(VALUES // (self.row_length * self.search.patch), 1)
-        pieces = zip(ours.split(at_once), self.target_corners.split(at_once), strict=True)
-        return torch.cat([self._piece(our, their) for our, their in pieces])
+        ours = torch.where(possible, candidate - self.reach, 0).split(self.at_once)
+        if len(ours) == 1:
+            return self._piece(ours[0], self.there[0])
+        return torch.cat([self._piece(our, there) for our, there in zip(ours, self.there, strict=True)])
 
-    def _piece(self, ours: Tensor, theirs: Tensor) -> Tensor:
-        """Errors of patches, given by their top left corners."""
-        here = (ours[:, None] + self.rows * self.source_width).flatten()
-        there = (theirs[:, None] + self.rows * self.target_width).flatten()
+    def _piece(self, ours: Tensor, there: Tensor) -> Tensor:
+        """Errors of patches, given by their top left corners in the source and the rows they are compared with."""
+        here = (ours[:, None] + self.source_steps).flatten()
         difference = self.source_rows.index_select(0, here).float()
         difference.sub_(self.target_rows.index_select(0, there)).square_()
         if self.scale_rows is not None:
