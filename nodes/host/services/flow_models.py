@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from ....rerender_core.flow.loading import load_gmflow
+from .memory import load_whole
 
 
 class NetworkFlow(ABC):
@@ -36,7 +37,7 @@ class NetworkFlow(ABC):
 
     def estimate(self, first, second):
         batch, _, height, width = first.shape
-        management.load_models_gpu([self.patcher], memory_required=self.bytes(batch, height, width))
+        load_whole(self.patcher, self.bytes(batch, height, width))
         device = self.patcher.load_device
         forward, backward = self.run(first.to(device), second.to(device))
         return forward.float().cpu(), backward.float().cpu()

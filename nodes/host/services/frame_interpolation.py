@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Sequence
 
-import comfy.model_management as management
 import torch
 from comfy.ldm.common_dit import pad_to_patch_size
 
 from ....common.errors import BetwixtError
+from .memory import load_whole
 
 
 def interpolated(
@@ -35,7 +35,7 @@ def interpolated(
         )
     network, device, dtype = patcher.model, patcher.load_device, patcher.model_dtype()
     height, width = first.shape[:2]
-    management.load_models_gpu([patcher], memory_required=network.memory_used_forward((1, height, width, 3), dtype))
+    load_whole(patcher, network.memory_used_forward((1, height, width, 3), dtype))
 
     def ready(picture: torch.Tensor) -> torch.Tensor:
         picture = picture.movedim(-1, 0)[None].to(device=device, dtype=dtype)

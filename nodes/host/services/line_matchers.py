@@ -9,6 +9,7 @@ import torch
 
 from ....fcvg_core.lines.gluestick.loading import load_gluestick, load_superpoint
 from ....fcvg_core.lines.gluestick.matcher import GlueStickMatcher
+from .memory import load_whole
 
 
 class LineMatchingNetworks(torch.nn.Module):
@@ -43,7 +44,7 @@ def managed_gluestick_matcher(superpoint: dict, gluestick: dict, files: tuple[st
     )
 
     def resident(memory: int) -> torch.device:
-        management.load_models_gpu([patcher], memory_required=memory)
+        load_whole(patcher, memory)
         return patcher.load_device
 
     return ManagedGlueStickMatcher(

@@ -1,9 +1,18 @@
-"""An estimate of what a node is about to hold, before anything grows."""
+"""Memory before it is used: networks put on their device, and an estimate of what a node is about to hold."""
 
 import comfy.model_management as management
 import torch
 
 from ....common.errors import BetwixtError
+
+
+def load_whole(patcher, memory: float) -> None:
+    """Put a network on its device with ``memory`` bytes free beside it.
+
+    As a whole: of a part, the host leaves what it cannot bring layer by layer (layers of other libraries, buffers,
+    parameters of their own) beside the processor, and the network fails.
+    """
+    management.load_models_gpu([patcher], memory_required=memory, force_full_load=True)
 
 
 def require_memory(count: int, height: int, width: int, bytes_per_pixel: float, what: str, remedy: str) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from ....common.errors import BetwixtError
 from ....common.measures.perceptual import LPIPS, Backbone
+from .memory import load_whole
 from .model_files import model_path, read_weights
 
 FOLDER = "betwixt"  # of a head that is no package's
@@ -58,7 +59,7 @@ class Perceptual:
 
     def __call__(self, first: torch.Tensor, second: torch.Tensor) -> list[torch.Tensor]:
         pixels = first.shape[-2] * first.shape[-1]
-        management.load_models_gpu([self.patcher], memory_required=2 * 64 * 4 * 4 * pixels)  # VGG16's first slice
+        load_whole(self.patcher, 2 * 64 * 4 * 4 * pixels)  # VGG16's first slice
         device = self.patcher.load_device
         with torch.no_grad():
             return [part.float().cpu() for part in self.patcher.model(first.to(device), second.to(device))]
