@@ -14,30 +14,24 @@ CUDA are not found, but
 
 import contextlib
 import functools
-import os
-import sys
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 
+from support.card_calls import CHOOSING, INDEXED, asked_by, innermost, of_the_pack, why_waiting
 from support.stream_clocks import Streams
 
 CARD, PROCESSOR = torch.device("cuda:0"), torch.device("cpu")
 GIB = 2**30
-ROOT = str(Path(__file__).resolve().parents[1])
-TOOLS = (os.path.realpath(os.path.dirname(torch.__file__)), os.path.realpath(os.path.dirname(__file__)))
-WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "_unique2", "unique_dim", "unique_consecutive"}
-WAITING |= {"bincount", "equal", "is_nonzero", "_linalg_eigh", "linalg_inv_ex", "_linalg_solve_ex"}
-INDEXED = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index", "_unsafe_index_put"}
-CHOOSING = (torch.bool, torch.uint8)  # index tensors of these types are masks
 FLOATS_ONLY = {"mm", "addmm", "bmm", "baddbmm", "addmv", "addmv_", "mv", "dot", "convolution", "avg_pool2d"}
 FLOATS_ONLY |= {"max_pool2d_with_indices", "_adaptive_avg_pool2d", "upsample_bilinear2d", "_upsample_bilinear2d_aa"}
 FLOATS_ONLY |= {"upsample_bicubic2d", "_upsample_bicubic2d_aa", "reflection_pad2d", "replication_pad2d", "im2col"}
 FLOATS_ONLY |= {"reflection_pad1d", "replication_pad1d", "replication_pad3d", "grid_sampler_2d", "_softmax", "col2im"}
 FLOATS_ONLY |= {"native_layer_norm", "native_group_norm"}
+WHOLE = ("aten::scaled_dot_product_attention",)  # composed, but one kernel of the card
+NO_LAUNCH = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "_local_scalar_dense", "detach"}
 NO_KERNEL = {"histogram", "histogramdd"}
 
 
@@ -46,7 +40,8 @@ class Card:
 
     total = 80 * GIB
     used, peak = 0, 0
-    operations = 0
+    operations, launches = 0, 0  # the second without views and empty memory
+    lines: Counter | None = None  # line that asked, the host's too -> launches, where they are wanted
     happened: Counter = Counter()  # (kind, line that asked) -> times
     races: Counter = Counter()
     streams = Streams()
@@ -57,24 +52,6 @@ class Card:
     @classmethod
     def note(cls, kind: str) -> None:
         cls.happened[kind, asked_by()] += 1
-
-
-def asked_by() -> str:
-    """ "nodes/x.py:12" for the innermost line of the pack, "comfy/y.py:34" where ComfyUI asks by itself."""
-    frame, inner = sys._getframe(1), None
-    while frame is not None:
-        name = _real(frame.f_code.co_filename)
-        if not name.startswith(TOOLS) and os.path.basename(name) != "contextlib.py":
-            if name.startswith(ROOT):
-                return f"{os.path.relpath(name, ROOT)}:{frame.f_lineno}"
-            inner = inner or f"{os.sep.join(name.split(os.sep)[-2:])}:{frame.f_lineno}"
-            if f"{os.sep}comfy{os.sep}" in name:
-                return inner
-        frame = frame.f_back
-    return inner or "?"
-
-
-_real = functools.cache(os.path.realpath)
 
 
 class _Storage:
@@ -157,8 +134,8 @@ _COMPOSED: dict = {}
 
 def _composed(operation) -> bool:
     if operation not in _COMPOSED:
-        key = "CompositeImplicitAutograd"
-        _COMPOSED[operation] = torch._C._dispatch_has_kernel_for_dispatch_key(operation.name(), key)
+        key, name = "CompositeImplicitAutograd", operation.name()
+        _COMPOSED[operation] = name not in WHOLE and torch._C._dispatch_has_kernel_for_dispatch_key(name, key)
     return _COMPOSED[operation]
 
 
@@ -210,11 +187,9 @@ def _check_indices(operation, name: str, args) -> None:
             continue
         if isinstance(index, OnCard) and not isinstance(args[0], OnCard):
             _refuse(operation, "indices of the card for a tensor of the processor")
-        if isinstance(args[0], OnCard):
-            if index.dtype in CHOOSING:
-                Card.note(f"wait: {name} by a mask")
-            elif not isinstance(index, OnCard) and index.dim():
-                Card.note("to card, wait: indices")
+        choosing = index.dtype in CHOOSING  # noted as a wait
+        if isinstance(args[0], OnCard) and not (isinstance(index, OnCard) or choosing) and index.dim():
+            Card.note("to card, wait: indices")
     if len(args) > 2 and isinstance(args[2], OnCard) != isinstance(args[0], OnCard) and args[2].dim():
         _refuse(operation, "values and tensor of different sides")
 
@@ -229,8 +204,9 @@ def computed(operation, *args, **kwargs):
     if any(tensor.device.type == "cuda" and not isinstance(tensor, OnCard) for tensor in tensors):
         _refuse(operation, "a tensor that lost its class")
     _check(operation, name, tensors, args, kwargs)
-    if name in WAITING or (name == "repeat_interleave" and kwargs.get("output_size") is None):
-        Card.note(f"wait: {name}")
+    waited = why_waiting(name, args, kwargs)
+    if waited is not None and any(isinstance(tensor, OnCard) for tensor in tensors):
+        Card.note(f"wait: {waited}")
     target = kwargs.get("device")
     to_processor = target is not None and torch.device(target).type == "cpu"
     if target is not None:
@@ -255,6 +231,10 @@ def computed(operation, *args, **kwargs):
 
     result = _each(out, returned)
     view, written = _effect(operation)
+    if not view and name not in NO_LAUNCH:
+        Card.launches += 1
+        if Card.lines is not None:
+            Card.lines[innermost()] += 1
     if not view:
         _order([args[place] for place in written if place < len(args)], tensors, result)
     return result
@@ -314,4 +294,4 @@ def waits(happened: Counter) -> Counter:
 
 def own(happened: Counter) -> Counter:
     """Those of :func:`counted` that a line of the pack itself asked for."""
-    return Counter({key: times for key, times in happened.items() if os.path.exists(f"{ROOT}/{key[1].split(':')[0]}")})
+    return Counter({key: times for key, times in happened.items() if of_the_pack(key[1])})

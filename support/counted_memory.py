@@ -8,6 +8,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from support.card_calls import lines_in_call
+
 
 class CountedMemory(TorchDispatchMode):
     """The largest sum of the bytes of all storages alive at once that were made inside (``peak``).
@@ -40,18 +42,29 @@ class CountedMemory(TorchDispatchMode):
             self.now -= size
 
 
+SEQUENCES = 2**16 - 1  # of a grid's axes: batch and heads
+
+
 def refusal(query, key, value, mask=None) -> str | None:
     """Why PyTorch's fused attention kernels for CUDA would not take a call, so that its scores would be stored."""
     given = (query, key, value)
     alignment = 8 if query.dtype in (torch.float16, torch.bfloat16) else 4
     if any(tensor.dim() != 4 for tensor in given):
         return "not [batch, heads, tokens, width]"
+    if any(tensor.dtype != query.dtype for tensor in given) or query.dtype == torch.float64:
+        return f"values of {[str(tensor.dtype) for tensor in given]}"
+    if any(tensor.shape[:2] != query.shape[:2] for tensor in given) or max(query.shape[:2]) > SEQUENCES:
+        return f"batches or heads that are not as many, or more than {SEQUENCES}"
+    if not all(tensor.shape[2] for tensor in given):
+        return "no tokens"
     if any(tensor.stride(-1) != 1 for tensor in given):
         return "values of a token that are not neighbours in memory"
-    if any(tensor.shape[-1] % alignment for tensor in given):
+    if query.shape[-1] != key.shape[-1] or any(tensor.shape[-1] % alignment for tensor in given):
         return f"heads of a width that is no multiple of {alignment}"
     if mask is not None and mask.dtype not in (query.dtype, torch.bool):
         return "a mask of another type"
+    if mask is not None and (mask.dim() not in (2, 4) or mask.stride(-1) != 1):
+        return "a mask that is neither [tokens, tokens] nor [batch, heads, tokens, tokens], or not in that order"
     return None
 
 
@@ -61,9 +74,12 @@ class FusedAttention(TorchFunctionMode):
 
     Attributes:
         calls: number of calls.
+        lines: all lines of the pack through which a call came.
     """
 
-    calls = 0
+    def __init__(self):
+        super().__init__()
+        self.calls, self.lines = 0, set()
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         if function is not torch.nn.functional.scaled_dot_product_attention:
@@ -74,6 +90,7 @@ class FusedAttention(TorchFunctionMode):
             shapes = [(tuple(tensor.shape), tensor.stride()) for tensor in (query, key, value)]
             raise AssertionError(f"{reason}: {shapes}")
         self.calls += 1
+        self.lines.update(lines_in_call())
         *batch, heads, tokens, _ = query.shape
         return query.new_empty(*batch, tokens, heads, value.shape[-1]).transpose(-2, -3)
 

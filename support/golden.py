@@ -1,6 +1,8 @@
 """A golden case: its inputs, parameters and manifests, and how a comparison is stated."""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,9 +32,14 @@ class Check:
 
 @dataclass(frozen=True)
 class Case:
-    """One file of a golden folder."""
+    """One file of a golden folder.
+
+    Attributes:
+        device: where its tensors are handed out.
+    """
 
     path: Path
+    device: str = "cpu"
 
     @property
     def component(self) -> str:
@@ -45,7 +52,7 @@ class Case:
     @cached_property
     def tensors(self) -> dict[str, torch.Tensor]:
         with safe_open(self.path, "pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}
+            return {key: file.get_tensor(key).to(self.device) for key in file.keys()}
 
     @cached_property
     def parameters(self) -> dict:
@@ -83,7 +90,7 @@ class Case:
         return key in self.tensors
 
     def array(self, key: str) -> np.ndarray:
-        return self[key].numpy()
+        return self[key].cpu().numpy()
 
     def scalar(self, key: str):
         return self[key].item()
@@ -101,9 +108,23 @@ class Case:
         return synthetic_weights.load_manifest(self.beside(filename))
 
 
+@contextlib.contextmanager
+def without_tf32() -> Iterator[None]:
+    """Float32 as it is meant, on a card too: TF32's ten bits would hide what a network does."""
+    places = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = [place.allow_tf32 for place in places]
+    try:
+        for place in places:
+            place.allow_tf32 = False
+        yield
+    finally:
+        for place, allowed in zip(places, before, strict=True):
+            place.allow_tf32 = allowed
+
+
 def max_error(actual, expected) -> float:
     """Largest absolute difference; infinite when the shapes differ."""
-    actual, expected = (torch.as_tensor(value).double() for value in (actual, expected))
+    actual, expected = (torch.as_tensor(value).cpu().double() for value in (actual, expected))
     if actual.shape != expected.shape:
         return float("inf")
     return float((actual - expected).abs().max()) if actual.numel() else 0.0
@@ -111,5 +132,5 @@ def max_error(actual, expected) -> float:
 
 def max_relative_error(actual, expected) -> float:
     """Largest absolute difference divided by the largest expected magnitude."""
-    scale = float(torch.as_tensor(expected).double().abs().max()) if torch.as_tensor(expected).numel() else 1.0
+    scale = float(torch.as_tensor(expected).cpu().double().abs().max()) if torch.as_tensor(expected).numel() else 1.0
     return max_error(actual, expected) / max(scale, 1e-30)

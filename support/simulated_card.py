@@ -1,28 +1,16 @@
 """A card that is not there: tensors on the meta device, watched for what a card would refuse or be slowed down by."""
 
-import os
-import sys
 from collections import Counter
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from support.bootstrap import ROOT
+from support.card_calls import asked_by, of_the_pack, why_waiting
 
 CARD = torch.device("meta")
 aten = torch.ops.aten
 COPIES = (aten._to_copy.default, aten.copy_.default)
-WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "_unique2", "unique_dim", "equal", "is_nonzero")
-INDEXED = ("index", "index_put", "index_put_", "_unsafe_index")
-
-
-def asked_by() -> str:
-    """The file of the innermost call that is neither PyTorch's nor of these tools."""
-    frame, torch_folder = sys._getframe(1), os.path.dirname(torch.__file__)
-    while frame.f_back is not None and (frame.f_code.co_filename.startswith((torch_folder, os.path.dirname(__file__)))):
-        frame = frame.f_back
-    return os.path.realpath(frame.f_code.co_filename)
 
 
 class SimulatedCard(TorchDispatchMode):
@@ -48,12 +36,13 @@ class SimulatedCard(TorchDispatchMode):
             target = kwargs.get("device") if function is COPIES[0] else args[0].device
             source = args[1] if function is COPIES[1] else args[0]
             if target is not None and torch.device(target).type != source.device.type:
-                counts = self.transfers if asked_by().startswith(str(ROOT)) else self.elsewhere
+                counts = self.transfers if of_the_pack(asked_by()) else self.elsewhere
                 counts[source.device.type, torch.device(target).type] += 1
                 if source.device == CARD:  # there is nothing to copy
                     return args[0] if function is COPIES[1] else torch.zeros(source.shape, dtype=source.dtype)
         elif len(sides) > 1:
             raise AssertionError(f"{name}: {[(tuple(t.shape), t.device.type) for t in tensors]}")
-        if on_card and (name in WAITS or (name in INDEXED and any(t.dtype == torch.bool for t in tensors[1:]))):
-            raise AssertionError(f"{name} waits for a value of the card")
+        waited = why_waiting(name, args, kwargs) if on_card else None
+        if waited is not None:
+            raise AssertionError(f"the processor waits for a value of the card: {waited}")
         return function(*args, **kwargs)

@@ -21,6 +21,7 @@ from support.workflow_files import NAMES, api_graph
 from tools.shown_tables import Across, Headline, Shown, provenance
 
 README, FAULTS = ROOT / "README.md", ROOT / "docs" / "faults.md"
+BENCHMARKS = ROOT / "benchmarks" / "README.md"
 INBETWEENS, MEASUREMENTS = ROOT / "docs" / "methods" / "inbetweens.md", ROOT / "docs" / "measurements.md"
 PART = re.compile(r"(<!-- begin generated: (?P<name>.+?) -->\n).*?(<!-- end generated -->)", re.DOTALL)
 SENTENCE_END = re.compile(r"\.\s+(?=[A-Z'])")
@@ -249,7 +250,9 @@ def parts() -> dict[Path, dict[str, Callable[[], str]]]:
     every = {"inbetweens": Shown("inbetweens", INBETWEEN_SETS), "inbetweens cost": Shown("inbetweens", ("cost",))}
     every |= {f"inbetween {name}": Shown("inbetween_rendering", (name,)) for name in ("rendering", "holes")}
     measured = {**_results(RESULTS), "card settings": card_settings}
-    return {README: readme, MEASUREMENTS: measured, FAULTS: _results(OF_FAULTS), INBETWEENS: _results(every)}
+    counted = _results({f"counted {name}": Shown("counted", (name,)) for name in ("memory", "steps")})
+    made = {README: readme, MEASUREMENTS: measured, BENCHMARKS: counted}
+    return {**made, FAULTS: _results(OF_FAULTS), INBETWEENS: _results(every)}
 
 
 def renewed(text: str, makers: dict[str, Callable[[], str]]) -> str:

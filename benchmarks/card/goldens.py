@@ -3,8 +3,6 @@ acceptance limits."""
 
 import math
 
-import torch
-
 from benchmarks.card.ebsynth import engines_of
 from benchmarks.card.measuring import Card
 from support.golden import STORED, Case
@@ -13,15 +11,10 @@ from tests.parity.ebsynth import statistics
 
 
 def goldens(card: Card) -> None:
-    tf32 = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False  # TF32's ten bits would hide what float32 does
     probes = ("GMFlow", "ToonCrafter UNet") if card.tiny else precision.PROBES
-    try:
-        for probe in probes:
-            for name in ("fp32",) if card.tiny or probe in precision.ALWAYS_FLOAT32 else precision.DTYPES:
-                _row(card, probe, name)
-    finally:
-        torch.backends.cudnn.allow_tf32 = tf32
+    for probe in probes:
+        for name in ("fp32",) if card.tiny or probe in precision.ALWAYS_FLOAT32 else precision.DTYPES:
+            _row(card, probe, name)
     for check in statistics(Case(STORED / "ebsynth" / "stat_texture.safetensors"), card.device, engines_of(card)):
         values = {"value": check.error, "tolerated": check.tolerance, "ok": check.ok}
         card.results.add("correctness", job=f"EbSynth, {check.name}", **values)

@@ -59,9 +59,11 @@ class Results:
         self._write()
         print(", ".join(f"{key} {value}" for key, value in rounded.items() if value is not None), flush=True)
 
-    def state(self, part: str, memory: str, state: str) -> None:
-        """``state``: "begun", "done", or what went wrong."""
+    def state(self, part: str, memory: str, state: str, seconds: float | None = None) -> None:
+        """``state``: "begun", "done", or what went wrong; ``seconds``: that the part took."""
         self.content["parts"][f"{part}, {memory}"] = state
+        if seconds is not None:
+            self.content.setdefault("seconds", {})[f"{part}, {memory}"] = round(seconds, 1)
         self._write()
 
     def state_of(self, part: str, memory: str) -> str | None:

@@ -36,7 +36,7 @@ def work(chosen, results: Results) -> None:
         try:
             with torch.inference_mode():
                 importlib.import_module(f"benchmarks.card.{PARTS[part]}").RUN[part](card)
-            results.state(part, card.memory, "done")
+            results.state(part, card.memory, "done", time.monotonic() - start)
         except Exception as error:
             traceback.print_exc()
             results.state(part, card.memory, f"{type(error).__name__}: {error}"[:2000])

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from support.golden import Case, Check
+from support.golden import Case, Check, without_tf32
 
 INSTALLABLE = ("onnx",)  # what cases need beyond the pack's own requirements, module and package
 
@@ -60,7 +60,7 @@ def kind_of(name: str, kinds: Iterable[str]) -> str:
 def run(case: Case) -> list[Check]:
     """The comparisons of one case, made by its kind."""
     kinds = importlib.import_module(f"tests.parity.{case.component}").KINDS
-    with torch.inference_mode():
+    with torch.inference_mode(), without_tf32():
         checks = kinds[kind_of(case.name, kinds)](case)
     if not checks:
         raise LookupError("nothing was compared")

@@ -143,16 +143,17 @@ def packing(case: Case) -> list[Check]:
     ]
 
 
-def statistics(case: Case, device="cpu", engines: Sequence[str] = ()) -> list[Check]:
-    """One run of each engine (default: all there are) on a device; energy and picture quality against the limits from
-    the reference's spread over seeds."""
+def statistics(case: Case, device=None, engines: Sequence[str] = ()) -> list[Check]:
+    """One run of each engine (default: all there are) on a device (default: the case's); energy and picture quality
+    against the limits from the reference's spread over seeds."""
     entry = json.loads(case.beside("stats.json").read_text())[case.name]
     settings, limits = entry["params"], entry["limits"]
     style = batch(case, "style")
     style = style[..., None] if style.ndim == 3 else style
     style = style[..., :1] if is_grey(style) else style
     source, target, weights, _ = packed_guides(case)
-    channels = style.shape[-1]
+    style, source, target = (value.cpu() for value in (style, source, target))
+    device, channels = device or case.device, style.shape[-1]
     style_weights = torch.full((channels,), settings.get("style_weight", 1.0) / channels)
     problem = SynthesisProblem(style, source, target, weights, style_weights)
     placed = SynthesisProblem(*(value.to(device) for value in (style, source, target)), weights, style_weights)
@@ -166,12 +167,12 @@ def statistics(case: Case, device="cpu", engines: Sequence[str] = ()) -> list[Ch
         seed=1,
     )
     checks = []
-    for engine in engines or (("torch", "numba") if numba_available() else ("torch",)):
+    for engine in engines or (("torch", "numba") if numba_available() and device == "cpu" else ("torch",)):
         result = Solution(*(value.cpu() for value in synthesise(placed, options, engine)))
         checks.append(Check(f"total, {engine}", energy(problem, options, result).total, limits["total_max"]))
         if not math.isnan(limits.get("psnr_min") or math.nan):
             truth = batch(case, "truth")[..., :channels]
-            shortfall = max(limits["psnr_min"] - psnr(result.image, truth), 0.0)
+            shortfall = max(limits["psnr_min"] - psnr(result.image, truth.cpu()), 0.0)
             checks.append(Check(f"PSNR below the limit, {engine}", shortfall, 0))
     return checks
 

@@ -100,7 +100,7 @@ def sigmas_case(case: Case) -> list[Check]:
                 "timesteps": timestep(sigmas[:-1]),
                 "init_noise_sigma": (sigmas[:1] ** 2 + 1).sqrt(),
             }
-            actual = tables[kind]
+            actual, expected = tables[kind], expected.cpu()
             # t = 0.25 ln sigma passes through 0: its error is that of sigma, a quarter of the relative one
             scale = torch.ones(()) if kind == "timesteps" else expected.abs().clamp_min(1e-30)
             checks.append(Check(f"{name} {key}", max_error(actual / scale, expected / scale), 1e-5))
@@ -252,7 +252,14 @@ def _loop_checks(case: Case, variant: str, route: str, result, before) -> list[C
 
 def gi_case(case: Case) -> list[Check]:
     """GI's rotation on one forward and one backward call of the UNet, each on the batch [uncond, cond]."""
-    plain, variant = unet(case), case.parameters["variant"]
+    tolerance = UNET_TOLERANCE[case.parameters["variant"]]
+    out = gi_outputs(case, unet(case))
+    return [Check(name, max_error(value, case[name]), tolerance) for name, value in out.items() if name in case]
+
+
+def gi_outputs(case: Case, plain, given=lambda value: value) -> dict[str, torch.Tensor]:
+    """What a MODEL puts out in either direction; ``given`` puts inputs where it wants them."""
+    import comfy.model_management as management
     from betwixt.nodes.host.svd.temporal_attention import (
         DIRECTION,
         BackwardMotion,
@@ -260,24 +267,24 @@ def gi_case(case: Case) -> list[Check]:
         PublishedContextOrder,
     )
 
-    plain = PublishedContextOrder().attach(plain) if variant == "ref" else plain
+    published = case.parameters["variant"] == "ref"
+    plain = PublishedContextOrder().attach(plain) if published else plain
     model = BackwardMotion(delta_weights(_gi_deltas(case), None, "delta")).attach(plain)
-    common = (case["added_time_ids"], case["timestep"])
+    management.load_models_gpu([model, *(one for some in model.additional_models.values() for one in some)])
+    common = (case["added_time_ids"], given(case["timestep"]).float())
 
     def evaluated(direction: str, **state) -> torch.Tensor:
-        context = case[f"ctx_{direction}"]
+        context = given(case[f"ctx_{direction}"])
         uncond, cond = context.split(1)
-        options = DirectionState(direction == "bwd", tokens=(cond, uncond) if variant == "ref" else None, **state)
-        return run_unet(model, case[f"sample_{direction}"], context, *common, **{DIRECTION: options})
+        options = DirectionState(direction == "bwd", tokens=(cond, uncond) if published else None, **state)
+        return run_unet(model, given(case[f"sample_{direction}"]), context, *common, **{DIRECTION: options})
 
     maps = {}
-    out = {
+    return {
         "out_fwd": evaluated("fwd", maps=maps),
         "out_bwd": evaluated("bwd", maps=maps),
         "out_bwd_without_rotation": evaluated("bwd"),
     }
-    tolerance = UNET_TOLERANCE[variant]
-    return [Check(name, max_error(value, case[name]), tolerance) for name, value in out.items() if name in case]
 
 
 def _gi_deltas(case: Case) -> dict:

@@ -25,7 +25,7 @@ class Direction:
 
     def velocity(self, x: torch.Tensor, t: torch.Tensor, conditional: bool) -> torch.Tensor:
         previous = torch.cat([x[:1], x[:-1]])
-        position = torch.linspace(0, 1, x.shape[0]).view(-1, 1, 1, 1)
+        position = torch.linspace(0, 1, x.shape[0], device=x.device).view(-1, 1, 1, 1)
         drive = 0.9 * x + 0.4 * previous + 0.2 * t + self.bias
         drive = drive + 0.01 * self.ids[0] + 0.001 * self.ids[1] + self.ids[2]
         if conditional:

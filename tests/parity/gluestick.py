@@ -29,7 +29,7 @@ def superpoint_network(case: Case) -> SuperPoint:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "superpoint_v1.pth"
         torch.save(weights, path, _use_new_zipfile_serialization=False)
-        return load_superpoint(read_torch_file(str(path)))
+        return load_superpoint(read_torch_file(str(path))).to(case.device)
 
 
 def gluestick_network(case: Case) -> GlueStick:
@@ -49,7 +49,7 @@ def gluestick_network(case: Case) -> GlueStick:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "checkpoint_GlueStick_MD.tar"
         torch.save({"model": weights, "epoch": 3, "losses": {"total": np.float64(0.5)}, "conf": {"n": 1}}, path)
-        return load_gluestick(read_torch_file(str(path)))
+        return load_gluestick(read_torch_file(str(path))).to(case.device)
 
 
 def _setting(case: Case, name: str, default):
@@ -222,7 +222,7 @@ def pair_case(case: Case) -> list[Check]:
     matcher = GlueStickMatcher(
         superpoint_network(case),
         gluestick_network(case),
-        resident=lambda memory: torch.device("cpu"),
+        resident=lambda memory: torch.device(case.device),
         detector="exact",
         max_lines=_setting(case, "max_n_lines", 300),
         max_points=_max_points(case) or case["in.gray0"].numel(),
@@ -232,7 +232,7 @@ def pair_case(case: Case) -> list[Check]:
     for index, picture in enumerate(pictures):
         segments, scores = detect_segments(picture, matcher.max_lines, method="exact")
         checks.append(Check(f"orig_lines{index}", max_error(segments[None], case[f"out.orig_lines{index}"]), 0.0))
-        sides.append(matcher.wireframe(picture, segments, scores, torch.device("cpu")))
+        sides.append(matcher.wireframe(picture, segments, scores, torch.device(case.device)))
         checks += _wireframe_checks(case, sides[-1], str(index))
     sizes = tuple(picture.shape[::-1] for picture in pictures)
     checks += _matching_checks(case, matcher.gluestick, sides, sizes, matcher.threshold)

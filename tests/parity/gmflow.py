@@ -18,11 +18,11 @@ def network(case: Case):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "gmflow.pth"
         torch.save({"model": state_dict}, path)
-        return load_gmflow(torch.load(path, weights_only=True)).eval()
+        return load_gmflow(torch.load(path, weights_only=True)).eval().to(case.device)
 
 
 def differing(actual: torch.Tensor, expected: torch.Tensor) -> float:
-    return float((actual.bool() != expected.bool()).double().mean())
+    return float((actual.cpu().bool() != expected.cpu().bool()).double().mean())
 
 
 def flow_case(case: Case) -> list[Check]:
@@ -82,7 +82,8 @@ def window_case(case: Case) -> list[Check]:
     for key, expected in case.tensors.items():
         kind, size = key.removeprefix("out.").split("_")
         height, width = map(int, size.split("x"))
-        actual = shift_mask((height, width)) if kind == "mask" else sine_position(height, width)
+        made = shift_mask((height, width), case.device) if kind == "mask" else None
+        actual = sine_position(height, width, case.device) if made is None else made
         checks.append(Check(key, max_error(actual, expected), 1e-5))
     return checks
 

@@ -4,6 +4,7 @@ The goldens are float32 on a CPU; what is asked here is how far half precision, 
 them. ComfyUI must be importable.
 """
 
+import copy
 import functools
 from collections.abc import Callable, Iterator
 from unittest import mock
@@ -12,7 +13,7 @@ import comfy.model_management as management
 import torch
 from torch import Tensor
 
-from support.golden import STORED, Case
+from support.golden import STORED, Case, without_tf32
 from support.models import synthetic_weights, tiny_sd15, tooncrafter_checkpoints
 from tests.parity import fcvg_networks, gluestick, gmflow, rerender, rerender_keyframes, tooncrafter_networks
 from tests.parity import tooncrafter_sampling as tooncrafter_loops
@@ -25,9 +26,12 @@ TOLERANCES = {
     "ControlNeXt": (1e-4, 5e-3, 4e-2),
     "FCVG UNet": (1e-4, 5e-3, 4e-2),
     "FCVG loop": (1e-4, 5e-3, 4e-2),
+    "GI": (1e-4, 5e-3, 4e-2),
     "ToonCrafter UNet": (1e-4, 5e-3, 4e-2),
     "ToonCrafter loop": (1e-4, 5e-3, 4e-2),
     "ToonCrafter first stage": (1e-4, 1e-2, 8e-2),
+    "ToonCrafter resampler": (1e-4, 5e-3, 4e-2),
+    "Sketch encoder": (1e-4, 5e-3, 4e-2),
     "Rerender key frames": (1e-3, 2e-2, 1e-1),
     "GMFlow": (1e-4, 5e-2, 3e-1),
     "SuperPoint": (1e-4, 5e-3, 4e-2),
@@ -97,6 +101,12 @@ def fcvg_loop(name: str) -> Compared:
     yield "latents_ldm", result * fcvg_networks.LATENT_SCALE, case["latents_ldm"][0]
 
 
+def gi(name: str) -> Compared:
+    case = _case("fcvg/gi_attnflip_a")
+    out = fcvg_networks.gi_outputs(case, _svd(name), lambda value: _given(value, DTYPES[name]))
+    yield from ((key, value, case[key]) for key, value in out.items() if key in case)
+
+
 @functools.lru_cache(maxsize=1)
 def _tooncrafter(name: str):
     with mock.patch.object(management, "vae_dtype", lambda *_: DTYPES[name]):
@@ -131,6 +141,35 @@ def tooncrafter_first_stage(name: str) -> Compared:
     z = tooncrafter_networks.folded(decoded[key]) / tooncrafter_networks.SCALE
     pictures = stage.decode(z, references, False, lambda share: None)
     yield "pictures", pictures, tooncrafter_networks.as_pictures(decoded[f"out{key[1:]}"])
+
+
+def tooncrafter_resampler(name: str) -> Compared:
+    """Stored in half precision, evaluated in float32; against itself."""
+    stage = _tooncrafter("fp32").first_stage
+    tokens = torch.randn(1, 257, stage.image_width, generator=torch.Generator().manual_seed(0))
+    reference, network = stage.image_tokens(tokens), copy.deepcopy(stage.resampler.model)
+    half = _network(network, DTYPES[name])(_given(tokens, torch.float32))
+    yield "tokens", half, reference
+
+
+def sketch_encoder(name: str) -> Compared:
+    """Control residuals, against float32 by itself."""
+    case, dtype = _case("tooncrafter/sketch_control"), DTYPES[name]
+    network, frames = tooncrafter_checkpoints.sketch_encoder(case).control_model, case["x"].shape[2]
+    given = [
+        tooncrafter_networks.folded(case["x"]),
+        torch.zeros(frames, 1, *(8 * side for side in case["x"].shape[-2:])),
+    ]
+    given += [case["timesteps"].float().expand(frames), case["context"].expand(frames, -1, -1)]
+
+    def residuals(kind: torch.dtype) -> list[Tensor]:
+        network.dtype = kind
+        x, hint, times, context = (_given(value, kind) for value in given)
+        found = _network(network, kind)(x=x, hint=hint, timesteps=times.float(), context=context)
+        return [*found["middle"], *found["output"]]
+
+    wanted = [value.clone() for value in residuals(torch.float32)]
+    yield from ((f"{number}", *pair) for number, pair in enumerate(zip(residuals(dtype), wanted, strict=True)))
 
 
 def rerender_key_frames(name: str) -> Compared:
@@ -185,9 +224,12 @@ PROBES: dict[str, Callable[[str], Compared]] = {
     "FCVG UNet": fcvg_unet,
     "FCVG loop": fcvg_loop,
     "ControlNeXt": controlnext,
+    "GI": gi,
     "ToonCrafter UNet": tooncrafter_unet,
     "ToonCrafter loop": tooncrafter_loop,
     "ToonCrafter first stage": tooncrafter_first_stage,
+    "ToonCrafter resampler": tooncrafter_resampler,
+    "Sketch encoder": sketch_encoder,
     "Rerender key frames": rerender_key_frames,
     "GMFlow": gmflow_network,
     "SuperPoint": superpoint_network,
@@ -197,7 +239,7 @@ PROBES: dict[str, Callable[[str], Compared]] = {
 
 def worst(probe: str, name: str) -> tuple[str, float]:
     """The comparison of ``probe`` in precision ``name`` that is farthest off, and how far (NaN counts as most)."""
-    with torch.inference_mode():
+    with torch.inference_mode(), without_tf32():
         found = [(what, distance(actual, golden)) for what, actual, golden in PROBES[probe](name)]
     return max(found, key=lambda entry: float("inf") if entry[1] != entry[1] else entry[1])
 

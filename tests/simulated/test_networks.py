@@ -6,7 +6,15 @@ import pytest
 
 from support.card_tensors import Card
 
-SLOW = ("FCVG UNet", "FCVG loop", "Rerender key frames", "ToonCrafter loop")
+SLOW = (
+    "FCVG UNet",
+    "GI",
+    "ToonCrafter resampler",
+    "Sketch encoder",
+    "FCVG loop",
+    "Rerender key frames",
+    "ToonCrafter loop",
+)
 NETWORKS = ("ControlNeXt", "GMFlow", "GlueStick", "SuperPoint", "ToonCrafter UNet", "ToonCrafter first stage")
 
 
