@@ -127,10 +127,10 @@ class CrossFrameAttention:
         found: dict[Hashable, list[Tensor]] = {layer: [] for layer in layers}
         for layer in layers:
             for slot in ((step, layer, conditioning) for conditioning in conditionings):
-                kept = self.first.get(slot), self.previous.get(slot)
-                if any(tokens is None or tokens.device != device for tokens in kept):
-                    return None
-                found[layer].extend(kept)
+                for store in (self.first, self.previous):
+                    if slot not in store or store[slot].device != device:
+                        return None
+                    found[layer].append(store[slot])
         return found or None
 
     def _check(self, tokens: Tensor, slot: Slot) -> None:

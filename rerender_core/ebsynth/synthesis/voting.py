@@ -94,8 +94,8 @@ def packed_votes(packed: list[Tensor], match: Tensor, row: int, patch: int, outs
     sums = [torch.zeros(b, h, w, dtype=torch.int64, device=match.device) for _ in packed]
     for top in range(0, patch, down):
         for left in range(0, patch, across):
-            part = (slice(top, top + down), slice(left, left + across))
-            position = windows[(slice(None), *part)] - shifts[part]
+            rows, columns = slice(top, top + down), slice(left, left + across)
+            position = windows[:, rows, columns] - shifts[rows, columns]
             for total, words in zip(sums, packed, strict=True):
                 votes = words.index_select(0, position.flatten()).view(position.shape)
                 total += votes[:, 0, 0] if down * across == 1 else votes.sum(dim=(1, 2))
