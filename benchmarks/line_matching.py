@@ -23,7 +23,7 @@ from support.pictures.drawn_scenes import SCENES, drawn_layers
 from support.pictures.moved_pictures import KINDS, MovedPair, moved_pair, picture_layers
 from support.truth.line_match_truth import measure
 
-SIZE = (576, 1024)
+SIZE, WIDE = (576, 1024), (2304, 4096)
 LAYERED = {"parallax", "independent", "combined"}
 
 
@@ -81,14 +81,14 @@ def _figures(counts: np.ndarray, seconds: list[float]) -> tuple:
     return len(seconds), precision, recall, round(matches / len(seconds)), Spread.of(seconds).median
 
 
-def one_pair(report: Report, name: str, matcher, repeats: int) -> None:
+def one_pair(report: Report, name: str, matcher, repeats: int, size: tuple[int, int] = SIZE) -> None:
     """Time and peak memory for a mosaic."""
     tiles = np.random.default_rng(0).integers(0, 256, (SIZE[0] // 18, SIZE[1] // 32, 3), np.uint8)
-    picture = cv2.resize(tiles, SIZE[::-1], interpolation=cv2.INTER_NEAREST)
+    picture = cv2.resize(tiles, size[::-1], interpolation=cv2.INTER_NEAREST)
     moved = np.roll(picture, (6, 9), axis=(0, 1))
     columns = ["matcher", "matches", "seconds", "processor seconds", "peak memory, MiB"]
-    title = f"Match Lines, {name}, one pair of {SIZE[1]}x{SIZE[0]}"
-    with report.table(f"one pair, {name}", title, columns) as table:
+    title = f"Match Lines, {name}, one pair of {size[1]}x{size[0]}"
+    with report.table(f"one {'' if size == SIZE else 'wide '}pair, {name}", title, columns) as table:
         with PeakMemory() as peak:
             count = len(matcher.match(picture, moved))
         taken = timed(lambda: matcher.match(picture, moved), repeats, warm_up=0)
@@ -110,6 +110,7 @@ def main() -> None:
     cv2.setNumThreads(given.threads)
     for name, matcher in matchers.items():
         one_pair(report, name, matcher, given.repeats)
+        one_pair(report, name, matcher, 1, WIDE)
     for name, matcher in matchers.items():
         quality(report, name, matcher, sources)
 

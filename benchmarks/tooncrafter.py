@@ -1,4 +1,4 @@
-"""ToonCrafter: peak memory of the decode, time of the encode, UNet steps with and without what a run keeps.
+"""ToonCrafter: peak memory and time of the decode, time of the encode, UNet steps with and without what a run keeps.
 
 ``python -m benchmarks.tooncrafter``. Memory is that of the
 activations of the full-size decoder in half precision, counted on the meta device as they come and go, so it needs no
@@ -7,6 +7,7 @@ accelerator; times are processor seconds of the tests' narrow networks on the CP
 
 import torch
 import torch.nn.functional as F
+from betwixt.common.memory_model import most_at_once
 from betwixt.nodes.host.tooncrafter.first_stage import FirstStageNetwork
 from betwixt.tooncrafter_core.checkpoint import take_apart
 from betwixt.tooncrafter_core.clip_decoder import decode_clip
@@ -22,6 +23,7 @@ from support.models.synthetic_weights import load_manifest, state_dict
 from support.models.tooncrafter_stand_ins import GOLDEN
 
 FRAMES = 16
+DECODED = (64, 96)  # pixels: frames so small that only FRAMES_AT_ONCE limits how many are decoded together
 COMPARED = ["work", "as published", "here"]
 
 
@@ -100,6 +102,29 @@ def encode_rows(report: Report, parts, repeats: int) -> None:
         table.add(work, *(timing.processor for timing in taken.values()))
 
 
+def decode_time_rows(report: Report, parts, repeats: int) -> None:
+    """So many frames at a time, beside the plain evaluation of all."""
+    network = FirstStageNetwork(parts.first_stage)
+    network.load_state_dict(parts.first_stage, assign=True)
+    decoder, (height, width) = network.decoder, DECODED
+    _, references = encode_with_references(network.encoder, network.quant_conv, torch.rand(2, 3, height, width))
+    latents = torch.randn(FRAMES, 4, height // 8, width // 8)
+
+    def in_pieces(count: int):
+        return lambda: decode_clip(decoder, decoder.attn_refinement, latents, references, count)
+
+    chosen = most_at_once(FRAMES, height * width)
+    works = {f"{count} at a time": in_pieces(count) for count in (4, 8, FRAMES)}
+    works = {"plain": lambda: plain_decode(decoder, latents, references, with_scores), **works}
+    taken = in_turns(works, repeats)
+    columns = ["frames", "processor seconds", "of the plain evaluation's", "chosen at this size"]
+    title = f"Decode with two references, narrow first stage, {FRAMES} frames of {width}x{height}"
+    with report.table("decode time", title, columns) as table:
+        for name, timing in taken.items():
+            share = timing.processor.median / taken["plain"].processor.median
+            table.add(name, timing.processor, share, "yes" if name == f"{chosen} at a time" else "")
+
+
 def a_step(network: VideoUNet, height: int, width: int, **factory):
     """Two evaluations of one step: with what a run keeps, and plain, every frame with text keys of its own."""
     tokens = network.config.context_width
@@ -138,6 +163,7 @@ def main() -> None:
     report = Report("tooncrafter", given)
     decode_rows(report)
     parts = take_apart(state_dict(load_manifest(GOLDEN / "manifest.json.gz")))
+    decode_time_rows(report, parts, given.repeats)
     encode_rows(report, parts, given.repeats)
     step_rows(report, parts, given.repeats)
 

@@ -11,6 +11,7 @@ HOST_UNIT = 0.01 * 2**20  # bytes per latent cell and byte of an element, the un
 SVD_FACTOR, TOONCRAFTER_FACTOR, SD15_FACTOR = 0.95, 1.1, 1.0
 MARGIN = 1.1  # of what is told of the first stages, for the workspaces of convolutions
 PIXELS_AT_ONCE = 2**19  # decoded at a time, these keep a card busy; more takes memory and no less time
+FRAMES_AT_ONCE = 8  # so many small frames do as well; 16 are slower on a processor
 DECODER_WIDTH = 128  # channels of the last level of all published decoders
 WHOLE_CHANNELS = 904  # values per pixel and frame that the host's plain evaluation of SVD's decoder holds at once
 # Values per pixel of the picture that exist at once: per picture encoded, per frame of a plain decoder.
@@ -44,7 +45,7 @@ def peak_channels(frames: int, at_once: int, width: int = DECODER_WIDTH) -> int:
 
 def most_at_once(frames: int, pixels: int) -> int:
     """Frames of ``pixels`` pixels to decode at a time where memory allows it."""
-    return max(1, min(frames, PIXELS_AT_ONCE // pixels))
+    return max(1, min(frames, FRAMES_AT_ONCE, PIXELS_AT_ONCE // pixels))
 
 
 def piecewise_bytes(frames: int, at_once: int, pixels: int, element: int, width: int = DECODER_WIDTH) -> int:

@@ -5,7 +5,7 @@ import importlib
 
 import pytest
 import torch
-from betwixt.common.memory_model import SD15_FACTOR, SD15_FEATURES, kept_map_bytes
+from betwixt.common.memory_model import FRAMES_AT_ONCE, SD15_FACTOR, SD15_FEATURES, kept_map_bytes, most_at_once
 
 PARTS = (
     *("FCVG 25x1024x576, both halves of guidance", "FCVG 25x1024x576, one half", "FCVG 14x512x320, both halves"),
@@ -82,3 +82,8 @@ def test_masks_that_fused_attention_refuses(mask):
     query = torch.empty(1, 1, 4, 8)
     with pytest.raises(AssertionError, match="a mask"), FusedAttention():
         torch.nn.functional.scaled_dot_product_attention(query, query, query, attn_mask=mask)
+
+
+def test_sixteen_frames_are_never_decoded_at_once():
+    assert most_at_once(16, 512 * 320) == 3 and most_at_once(25, 1024 * 576) == 1
+    assert {most_at_once(16, 64 * 64 * side**2) for side in range(1, 20)} == {FRAMES_AT_ONCE, 5, 3, 2, 1}
