@@ -41,7 +41,7 @@ def check_windows(path: str) -> None:
 
 
 def _all(message: memoryview, number: int) -> list[memoryview]:
-    return [body for field, body in fields(message) if field == number]
+    return [body for field, body in fields(message) if field == number and isinstance(body, memoryview)]
 
 
 def _text(message: memoryview, number: int) -> str:

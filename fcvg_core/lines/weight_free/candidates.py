@@ -75,7 +75,8 @@ def _close(predicted: np.ndarray, segments: np.ndarray) -> tuple[np.ndarray, np.
     across += np.square(other, out=other)
     near = across < 2 * (margin * MAX_PERPENDICULAR) ** 2
     near &= along @ towards.T > np.cos(np.radians(margin * MAX_ANGLE))
-    return np.nonzero(near)
+    first, second = np.nonzero(near)
+    return first, second
 
 
 def transfer(start: np.ndarray, predicted: np.ndarray, segments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -145,7 +145,8 @@ class _Problem:
     def begin_search(self) -> None:
         """Take the last vote into the target picture and count the matches anew."""
         radius, patch = self.radius, self.search.patch
-        self.maps, self.occupied = [], self.blocked[:0]  # freed before the next are made
+        self.maps: list[np.ndarray] = []  # freed, as the other, before the next are made
+        self.occupied = self.blocked[:0]
         style = np.pad(self.image, ((radius,) * 2, (radius,) * 2, (0, 0)), "edge")
         self.target[..., : self.style_channels] = self._features(style, 0)
         _patch_means(self.target, patch, self.target_means)
@@ -230,7 +231,7 @@ class _Problem:
 
     def forget(self) -> None:
         """Free what only a search needs."""
-        nothing = np.zeros(0, np.int16)
+        nothing: np.ndarray = np.zeros(0, np.int16)
         self.source = self.source_means = self.target = self.target_means = self.scales = nothing
         self.maps, self.occupied, self.before = [], nothing, nothing
 
