@@ -99,3 +99,22 @@ def hypotheses(
         if isinstance(motion, RigidMotion):
             found.append(_flow_on_top(motion, number, greys, grid))
     return found
+
+
+def chosen_fields(found: Sequence[Hypothesis], chosen: Sides, grid: np.ndarray) -> Sides:
+    """The displacement (h, w, 2) chosen at each pixel of each side."""
+
+    def field_of(side: int) -> np.ndarray:
+        field = np.empty_like(grid)
+        for number in np.unique(chosen[side]):
+            own = chosen[side] == number
+            field[own] = found[number].field(side, grid)[own]
+        return field
+
+    return both(field_of)
+
+
+def without_flow(found: Sequence[Hypothesis]) -> np.ndarray:
+    """Place in ``found`` of each one's motion without flow on top, int (N,); its own where there is none."""
+    alone = {hypothesis.number: place for place, hypothesis in enumerate(found) if hypothesis.rest is None}
+    return np.array([alone.get(hypothesis.number, place) for place, hypothesis in enumerate(found)])

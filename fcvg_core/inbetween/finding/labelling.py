@@ -18,7 +18,7 @@ from .depth_order import depth_order
 from .dissolving import dissolve_unknown
 from .guided_filter import GuidedFilter
 from .hiding import hidden_behind
-from .hypotheses import Flow, Hypothesis, hypotheses
+from .hypotheses import Flow, Hypothesis, chosen_fields, hypotheses, without_flow
 from .likeness import change_of_light, channel_mean, fetch, gradient, outside, sampling_difference, unlikeness
 from .plain_flow import plain_where_as_good
 from .refitting import refitted
@@ -136,19 +136,6 @@ def _choose(filters: Sequence[GuidedFilter], count: int, cost: Callable[[int, in
     return both(chosen)
 
 
-def _fields(found: Sequence[Hypothesis], chosen: Sides, grid: np.ndarray) -> Sides:
-    """The displacement (h, w, 2) chosen at each pixel of each side."""
-
-    def field_of(side: int) -> np.ndarray:
-        field = np.empty_like(grid)
-        for number in np.unique(chosen[side]):
-            own = chosen[side] == number
-            field[own] = found[number].field(side, grid)[own]
-        return field
-
-    return both(field_of)
-
-
 def _flooded(picture: np.ndarray, chosen: np.ndarray, seen: np.ndarray, simpler: np.ndarray) -> np.ndarray:
     """``chosen`` where pixels are seen; hidden ones take what a watershed of the picture's colours brings them."""
     sure = cv2.erode((seen > 0.6).astype(np.uint8), np.ones((3, 3), np.uint8))
@@ -194,15 +181,15 @@ def find_layers(
         return held_together(things, found, chosen, pair.grid, pair.unlikeness)
 
     chosen = chosen_by(filters, first_costs)
-    fields = _fields(found, chosen, pair.grid)
+    fields = chosen_fields(found, chosen, pair.grid)
     pair.find_light(fields)
     if any(light is not None for light in pair.light):
         chosen = chosen_by(filters, first_costs)
-        fields = _fields(found, chosen, pair.grid)
+        fields = chosen_fields(found, chosen, pair.grid)
         pair.find_light(fields)
     found, chosen = _without_rare(found, chosen)
     found, motions = refitted(found, chosen, motions, pair.grid, pair.difference)
-    fields = _fields(found, chosen, pair.grid)
+    fields = chosen_fields(found, chosen, pair.grid)
 
     known = {}  # what stays the same in all rounds
     for turn in range(ROUNDS):
@@ -223,10 +210,10 @@ def find_layers(
             return cost + reluctance
 
         chosen = chosen_by(last_filters if turn == ROUNDS - 1 else filters, agreed_costs)
-        fields = _fields(found, chosen, pair.grid)
+        fields = chosen_fields(found, chosen, pair.grid)
     known.clear()
     chosen = plain_where_as_good(found, chosen, fields, things, pair.grid, pair.cost)
-    fields = _fields(found, chosen, pair.grid)
+    fields = chosen_fields(found, chosen, pair.grid)
     tell(0.95, "ordering motion layers")
     return _finished(pair, found, chosen, fields, motions)
 
@@ -243,12 +230,11 @@ def _without_rare(found: list[Hypothesis], chosen: Sides) -> tuple[list[Hypothes
 def _finished(pair: _Pair, found: list[Hypothesis], chosen: Sides, fields: Sides, motions) -> MotionLayers:
     """Hidden pixels flooded, everything put together."""
     seen = both(lambda side: pair.seen(side, fields))
-    alone = {h.number: place for place, h in enumerate(found) if h.rest is None}
-    simpler = np.array([alone.get(h.number, place) for place, h in enumerate(found)])
+    simpler = without_flow(found)
     chosen = both(lambda side: _flooded(pair.pictures[side], chosen[side], seen[side], simpler))
 
     def put_together(chosen: Sides):
-        fields = _fields(found, chosen, pair.grid)
+        fields = chosen_fields(found, chosen, pair.grid)
         seen = both(lambda side: pair.seen(side, fields))
         label = both(lambda side: _labels(found, chosen[side], side, LOOSE * pair.diagonal))
         return label, fields, seen, depth_order(label, fields, seen, pair.grid, len(motions))

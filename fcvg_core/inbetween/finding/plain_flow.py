@@ -1,8 +1,8 @@
-"""Plain optical flow in place of motions that explain the key frames no better.
+"""Plain optical flow in place of motions that explain the key frames no better, and motions without flow on top.
 
 What deforms follows no rigid motion; pieced together from several it is a little more alike everywhere, by chance, and
-comes apart at the seams. One flow for a whole piece is the simpler explanation
-(docs/methods/inbetweens.md, Simpler explanations).
+comes apart at the seams. One flow for a whole piece is the simpler explanation. Where motions alone explain as much as
+with flow on top, nothing deforms (docs/methods/inbetweens.md, Simpler explanations).
 """
 
 from collections.abc import Callable, Sequence
@@ -12,11 +12,14 @@ import numpy as np
 
 from ..motion.motions import Sides, both
 from ..motion.skinning import FigureMotion
-from .hypotheses import Hypothesis
+from .hypotheses import Hypothesis, chosen_fields, without_flow
 
 FLOW = 0  # place of free flow among the displacements
 RIM = 5  # px around a piece that count with it
-WHOLE = 0.012  # mean cost by which several motions must be better than one flow for everything
+STIFF = 0.0025  # mean cost that flow on top of motions takes off up to which nothing deforms
+DEFORMING = 0.006  # from which much does
+AS_GOOD = 0.002  # mean cost by which one flow may be worse than motions alone where much deforms
+WHOLE = 0.012  # mean cost by which several motions must else be better than one flow for everything
 LIKELY = 0.4  # mean cost up to which one flow may stand for everything
 
 
@@ -28,7 +31,8 @@ def plain_where_as_good(
     grid: np.ndarray,
     cost: Callable[[int, Sides], np.ndarray],
 ) -> Sides:
-    """``chosen`` with free flow for everything, or for connected pieces of one motion, where it costs no more.
+    """``chosen`` with motions alone if nothing deforms, else free flow for everything, or for connected pieces of one
+    motion, where it costs no more.
 
     Posed figures and masked things keep their motions.
 
@@ -40,9 +44,18 @@ def plain_where_as_good(
         cost: 0..1 (h, w) of key frame ``side`` with the displacements of both sides.
     """
     flow = both(lambda side: found[FLOW].field(side, grid))
-    flowing = both(lambda side: cost(side, flow).astype(np.float32))
-    worse = both(lambda side: flowing[side] - cost(side, fields).astype(np.float32))
-    everywhere = np.mean(worse) < WHOLE and np.mean(flowing) < LIKELY
+    simpler = without_flow(found).astype(chosen[0].dtype)
+    alone = simpler[chosen[0]], simpler[chosen[1]]
+    stiff = chosen_fields(found, alone, grid)
+    flowing, moving, led = (
+        both(lambda side, way=way: cost(side, way).astype(np.float32)) for way in (flow, fields, stiff)
+    )
+    taken_off = np.mean(led) - np.mean(moving)
+    if taken_off < STIFF:
+        return alone
+    worse = both(lambda side: flowing[side] - moving[side])
+    pieced = taken_off > DEFORMING and np.mean(flowing) < np.mean(led) + AS_GOOD
+    everywhere = (pieced or np.mean(worse) < WHOLE) and np.mean(flowing) < LIKELY
     numbers = np.array([hypothesis.number for hypothesis in found])
     held = {hypothesis.number for hypothesis in found if isinstance(hypothesis.motion, FigureMotion)}
     for thing in things:

@@ -8,6 +8,7 @@ from betwixt.fcvg_core.inbetween.finding.guided_filter import GuidedFilter
 from betwixt.fcvg_core.inbetween.finding.hiding import hidden_behind
 from betwixt.fcvg_core.inbetween.finding.hypotheses import Hypothesis
 from betwixt.fcvg_core.inbetween.finding.labelling import find_layers
+from betwixt.fcvg_core.inbetween.finding.plain_flow import FLOW, plain_where_as_good
 from betwixt.fcvg_core.inbetween.finding.refitting import _fit
 from betwixt.fcvg_core.inbetween.key_frames import DETAIL, layers_of_pair, solved_size
 from betwixt.fcvg_core.inbetween.layers import FREE
@@ -235,6 +236,32 @@ def test_what_deforms_follows_one_flow_and_not_pieces():
     pair = tuple(np.clip(p + random.normal(0, 1.5, p.shape), 0, 255).round().astype(np.uint8) for p in (picture, last))
     layers = layers_of_pair(floats(pair))
     assert all((label == FREE).mean() > 0.9 for label in layers.label)
+
+
+@pytest.mark.parametrize(
+    ("by_flow", "on_top", "alone", "taken"),
+    [
+        (0.100, 0.100, 0.101, 1),  # nothing deforms: motions alone, though flow costs no more
+        (0.140, 0.090, 0.150, FLOW),  # much deforms, and motions alone explain less than flow
+        (0.140, 0.090, 0.120, 2),  # much deforms in something that moves
+    ],
+)
+def test_the_simplest_explanation_is_taken(by_flow, on_top, alone, taken):
+    grid = pixel_grid(20, 30)
+    still = RigidMotion(np.eye(3), (np.zeros((0, 2)),) * 2, (20, 30))
+    rest, flow = (tuple(np.full_like(grid, way) for _ in range(2)) for way in (1, 2))
+    wrong = tuple(np.zeros((20, 30), np.float16) for _ in range(2))
+    found = [
+        Hypothesis(FREE, None, flow, wrong),
+        Hypothesis(0, still, None, None),
+        Hypothesis(0, still, rest, wrong),
+    ]
+    chosen = tuple(np.full((20, 30), 2, np.int16) for _ in range(2))
+    costs = {0: alone, 1: on_top, 2: by_flow}
+    simplest = plain_where_as_good(
+        found, chosen, rest, [], grid, lambda side, fields: np.full((20, 30), costs[int(fields[side][0, 0, 0])])
+    )
+    assert all((side == taken).all() for side in simplest)
 
 
 def test_what_is_covered_belongs_to_what_lies_behind():
