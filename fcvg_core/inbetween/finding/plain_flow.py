@@ -47,9 +47,11 @@ def plain_where_as_good(
     simpler = without_flow(found).astype(chosen[0].dtype)
     alone = simpler[chosen[0]], simpler[chosen[1]]
     stiff = chosen_fields(found, alone, grid)
-    flowing, moving, led = (
-        both(lambda side, way=way: cost(side, way).astype(np.float32)) for way in (flow, fields, stiff)
-    )
+
+    def costs(way: Sides) -> Sides:
+        return both(lambda side: cost(side, way).astype(np.float32))
+
+    flowing, moving, led = costs(flow), costs(fields), costs(stiff)
     taken_off = np.mean(led) - np.mean(moving)
     if taken_off < STIFF:
         return alone
