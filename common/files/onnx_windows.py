@@ -41,6 +41,7 @@ def check_windows(path: str) -> None:
 
 
 def _all(message: memoryview, number: int) -> list[memoryview]:
+    """The messages and texts in a field."""
     return [body for field, body in fields(message) if field == number and isinstance(body, memoryview)]
 
 
@@ -58,7 +59,7 @@ def _window(node: memoryview) -> tuple[list[int], list[int]]:
 def _ints(attribute: memoryview) -> list[int]:
     """A repeated integer, packed or not."""
     values = []
-    for content in _all(attribute, _ATTRIBUTE_INTS):
+    for content in (content for field, content in fields(attribute) if field == _ATTRIBUTE_INTS):
         if isinstance(content, int):
             values.append(content)
             continue

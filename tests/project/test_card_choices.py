@@ -114,5 +114,6 @@ def test_notes_say_the_same_as_the_readme_and_doctor():
     table = readme.cards()
     for gib, what in FCVG.items():
         assert f"| {gib} GB | {what} |" in table
-    assert "| FCVG | 25x1024x576, guidance together | 2.85 | 8.55 | 11.4 | 11.3 | 35.3 | 1.41 |" in table
+    held = "| FCVG | 25x1024x576, guidance together | 2.85 | 8.55 | 11.4 | 11.3 | 35.3 | 1.41 |"
+    assert held in readme.card_settings()
     assert "12, 16 GB: 1024x576, guidance one half at a time, chunk 25" in card_note("FCVG")

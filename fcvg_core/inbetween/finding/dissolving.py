@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from ..layers import FREE, MotionLayers
+from .carrying import carry_unknown
 
 UNKNOWN = 0.35  # explained by less than this
 ISLAND = 0.02  # share of the picture below which a part may be an island
@@ -18,8 +19,9 @@ LEAST = 0.004  # share of the picture below which what is not known stays as it 
 
 def dissolve_unknown(layers: MotionLayers) -> None:
     """Change label, displacement, seen and explained of motion layers, in place."""
+    carried = carry_unknown(layers)
     for side in (0, 1):
-        unknown = _unknown(layers, side)
+        unknown = _unknown(layers, side, carried[side])
         if not unknown.any():
             continue
         layers.label[side][unknown] = FREE
@@ -30,10 +32,11 @@ def dissolve_unknown(layers: MotionLayers) -> None:
         layers.displacement[side][:] += share * (smooth - layers.displacement[side])
 
 
-def _unknown(layers: MotionLayers, side: int) -> np.ndarray:
-    """bool (h, w): regions whose motion is not known, with the islands in them; posed people are known."""
+def _unknown(layers: MotionLayers, side: int, carried: np.ndarray) -> np.ndarray:
+    """bool (h, w): regions whose motion is not known, with the islands in them; posed people are known, and what is
+    ``carried`` along stays with what carries it."""
     label = layers.label[side]
-    people = layers.figure(side)
+    people = layers.figure(side) | carried
     unknown = (layers.explained[side] < UNKNOWN) & ~people
     box = np.ones((3, 3), np.uint8)
     unknown = cv2.morphologyEx(unknown.astype(np.uint8), cv2.MORPH_OPEN, box).astype(bool)
