@@ -7,7 +7,7 @@ reads all sources, runs ``doctor --host`` and the tests of what needs no PyTorch
 sets up an environment of its own in a copy of the last commit.
 
     --only WORDS                only the rows with these words in their name or part: hosts, libraries, pythons
-    --hosts VERSION...          only the nodes on these ComfyUI versions; "floor" is the oldest
+    --hosts VERSION...          only names, nodes and three workflows on these ComfyUI versions; "floor" is the oldest
     --libraries SPECIFIERS...   only these versions, e.g. "numpy==2.0.2"
     --all                       all tests of nodes on the oldest and the newest ComfyUI instead of the quick ones
     --store                     write each row to benchmarks/results/host_matrix.json as soon as it is known
@@ -51,6 +51,10 @@ QUICK = (
 ALL = ("tests/nodes",)
 RUNS = "tests/server/test_workflows.py::test_workflow_runs_makes_whole_videos_and_is_cached_the_second_time"
 GRAPHS = tuple(f"{RUNS}[{name}]" for name in WEIGHT_FREE)
+QUICK_GRAPHS = tuple(  # that take seconds: pictures, poses and curves, flow, and what is kept on the disk
+    f"{RUNS}[{name}]"
+    for name in ("Estimate flow", "FCVG conditions from several key frames", "Keep and resume a segment")
+)
 LIBRARIES = (
     "kornia==0.7.1",
     "kornia",
@@ -200,13 +204,19 @@ def names_in(tree: Path) -> str:
     )
 
 
-def rows_of(trees: dict[Release, Path], libraries: Sequence[str], every: bool, environments: Path) -> Iterator[Row]:
+def rows_of(
+    trees: dict[Release, Path],
+    libraries: Sequence[str],
+    every: bool,
+    environments: Path,
+    graphs: Sequence[str] = GRAPHS,
+) -> Iterator[Row]:
     """The whole matrix on some trees, in its order; ``every`` test of nodes on the oldest and the newest."""
     for release, tree in trees.items():
         name, whole = f"ComfyUI {release.version}", every and release in (RELEASES[0], PINNED)
         yield Row("hosts", f"{name}, names", partial(names_in, tree))
         yield Row("hosts", f"{name}, nodes", partial(tested, tree, ALL if whole else QUICK))
-        yield Row("hosts", f"{name}, workflows without models", partial(tested, tree, GRAPHS))
+        yield Row("hosts", f"{name}, workflows without models", partial(tested, tree, graphs))
     if PINNED not in trees:
         return
     for specifiers in libraries:
@@ -257,9 +267,11 @@ def main() -> int:
         pip = Pip(sys.executable, cache_folder(), Path(scratch) / "pip.log")
         needed = [PINNED] if given.libraries else [each for each in RELEASES if each.version in wanted or not wanted]
         trees = {each: tree_of(each, pip) for each in needed}
-        rows = list(rows_of(trees, given.libraries or LIBRARIES, given.all, given.environments or Path(scratch)))
-        if given.hosts:  # in the checks of a checkout: quick
-            rows = [row for row in rows if row.part == "hosts" and "workflows" not in row.name]
+        environments = given.environments or Path(scratch)
+        graphs = QUICK_GRAPHS if given.hosts else GRAPHS  # in the checks of a checkout
+        rows = list(rows_of(trees, given.libraries or LIBRARIES, given.all, environments, graphs))
+        if given.hosts:
+            rows = [row for row in rows if row.part == "hosts"]
         if given.libraries:
             rows = [row for row in rows if row.part == "libraries"]
         for row in rows:
