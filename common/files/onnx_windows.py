@@ -12,7 +12,7 @@ from ..errors import BetwixtError
 from .protobuf import fields, read_varint
 
 POOLS = ("AveragePool", "MaxPool", "LpPool")
-MOST_OVERLAP = 1024  # values that are read for each place of the input; 169 in the published networks
+MOST_OVERLAP = 1024  # values that are read for each place of the input; 169 in windows of 13x13
 # Field numbers of onnx.proto3.
 _MODEL_GRAPH, _GRAPH_NODE, _NODE_OPERATOR, _NODE_ATTRIBUTE, _ATTRIBUTE_NAME, _ATTRIBUTE_INTS = 7, 1, 4, 5, 1, 8
 
@@ -35,7 +35,7 @@ def check_windows(path: str) -> None:
             raise BetwixtError(
                 f"'{os.path.basename(path)}' has a pooling window of {'x'.join(map(str, kernel))} that moves by "
                 f"{'x'.join(map(str, strides))}.",
-                f"Windows may overlap {MOST_OVERLAP} times; in the published networks it is 169 times.",
+                f"Windows may overlap {MOST_OVERLAP} times.",
                 f"Download it again and compare its size with the one in the README's table: {path}",
             )
 

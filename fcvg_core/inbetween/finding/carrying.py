@@ -10,10 +10,10 @@ import numpy as np
 
 from ..layers import FREE, MotionLayers
 from ..motion.motions import both, lengths, pixel_grid
+from .hiding import SEEN
 from .likeness import channel_mean, fetch
 
 UNKNOWN = 0.35  # explained by less than this
-SEEN = 0.6  # from which a pixel tells where its motion is at home
 LEAST = 0.0002  # share of the picture a piece must have
 LARGEST = 0.05  # share of the picture it may have
 TOUCH = 0.05  # share of a piece's surroundings that the thing must be

@@ -7,9 +7,8 @@ import cv2
 import numpy as np
 
 from ..layers import FREE, MotionLayers
-from .carrying import carry_unknown
+from .carrying import UNKNOWN, carry_unknown
 
-UNKNOWN = 0.35  # explained by less than this
 ISLAND = 0.02  # share of the picture below which a part may be an island
 SHORE = 0.4  # share of its surroundings whose motion is not known that makes it one
 PASSES = 2
