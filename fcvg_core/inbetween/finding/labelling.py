@@ -20,7 +20,7 @@ from .guided_filter import GuidedFilter
 from .hiding import hidden_behind
 from .hypotheses import Flow, Hypothesis, chosen_fields, hypotheses, without_flow
 from .likeness import change_of_light, channel_mean, fetch, gradient, outside, sampling_difference, unlikeness
-from .plain_flow import plain_where_as_good
+from .plain_flow import plain_where_as_good, structure
 from .refitting import refitted
 from .things import held_together
 
@@ -212,7 +212,9 @@ def find_layers(
         chosen = chosen_by(last_filters if turn == ROUNDS - 1 else filters, agreed_costs)
         fields = chosen_fields(found, chosen, pair.grid)
     known.clear()
-    chosen = plain_where_as_good(found, chosen, fields, things, pair.grid, pair.cost)
+    chosen = plain_where_as_good(
+        found, chosen, fields, things, pair.grid, pair.cost, both(lambda side: structure(pair.edges[side]))
+    )
     fields = chosen_fields(found, chosen, pair.grid)
     tell(0.95, "ordering motion layers")
     return _finished(pair, found, chosen, fields, motions)

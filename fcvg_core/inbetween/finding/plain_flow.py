@@ -2,7 +2,8 @@
 
 What deforms follows no rigid motion; pieced together from several it is a little more alike everywhere, by chance, and
 comes apart at the seams. One flow for a whole piece is the simpler explanation. Where motions alone explain as much as
-with flow on top, nothing deforms (docs/methods/inbetweens.md, Simpler explanations).
+with flow on top, nothing deforms. Smooth surfaces are found anywhere, so only what has structure is asked
+(docs/methods/inbetweens.md, Simpler explanations).
 """
 
 from collections.abc import Callable, Sequence
@@ -21,6 +22,14 @@ DEFORMING = 0.006  # from which much does
 AS_GOOD = 0.002  # mean cost by which one flow may be worse than motions alone where much deforms
 WHOLE = 0.012  # mean cost by which several motions must else be better than one flow for everything
 LIKELY = 0.4  # mean cost up to which one flow may stand for everything
+STRUCTURE = 6.0  # grey levels per px, gradient that counts in full
+AROUND = 2.0  # px, sigma of the surroundings whose gradients count
+
+
+def structure(edges: np.ndarray) -> np.ndarray:
+    """How much each pixel's cost tells, float32 (h, w) 0..1, by a key frame's :func:`.likeness.gradient` (h, w, 2)."""
+    strength = np.sqrt(cv2.GaussianBlur(np.square(edges).sum(axis=-1), (0, 0), AROUND))
+    return np.minimum(strength / STRUCTURE, 1)
 
 
 def plain_where_as_good(
@@ -30,6 +39,7 @@ def plain_where_as_good(
     things: Sequence[np.ndarray],
     grid: np.ndarray,
     cost: Callable[[int, Sides], np.ndarray],
+    weights: Sides,
 ) -> Sides:
     """``chosen`` with motions alone if nothing deforms, else free flow for everything, or for connected pieces of one
     motion, where it costs no more.
@@ -42,7 +52,10 @@ def plain_where_as_good(
         things: from :func:`.things.parted`.
         grid: :func:`..motion.motions.pixel_grid`.
         cost: 0..1 (h, w) of key frame ``side`` with the displacements of both sides.
+        weights: :func:`structure` of both key frames; all mean costs are weighted by it.
     """
+    weights = both(lambda side: weights[side] + np.float32(1e-6))  # a picture without structure
+    total = sum(float(side.sum()) for side in weights)
     flow = both(lambda side: found[FLOW].field(side, grid))
     simpler = without_flow(found).astype(chosen[0].dtype)
     alone = simpler[chosen[0]], simpler[chosen[1]]
@@ -51,13 +64,16 @@ def plain_where_as_good(
     def costs(way: Sides) -> Sides:
         return both(lambda side: cost(side, way).astype(np.float32))
 
+    def mean(costs: Sides) -> float:
+        return sum(float((costs[side] * weights[side]).sum()) for side in (0, 1)) / total
+
     flowing, moving, led = costs(flow), costs(fields), costs(stiff)
-    taken_off = np.mean(led) - np.mean(moving)
-    if taken_off < STIFF:
+    by_flow, as_chosen, by_motions = mean(flowing), mean(moving), mean(led)
+    if by_motions - as_chosen < STIFF:
         return alone
     worse = both(lambda side: flowing[side] - moving[side])
-    pieced = taken_off > DEFORMING and np.mean(flowing) < np.mean(led) + AS_GOOD
-    everywhere = (pieced or np.mean(worse) < WHOLE) and np.mean(flowing) < LIKELY
+    pieced = by_motions - as_chosen > DEFORMING and by_flow < by_motions + AS_GOOD
+    everywhere = (pieced or by_flow - as_chosen < WHOLE) and by_flow < LIKELY
     numbers = np.array([hypothesis.number for hypothesis in found])
     held = {hypothesis.number for hypothesis in found if isinstance(hypothesis.motion, FigureMotion)}
     for thing in things:

@@ -8,7 +8,8 @@ from betwixt.fcvg_core.inbetween.finding.guided_filter import GuidedFilter
 from betwixt.fcvg_core.inbetween.finding.hiding import hidden_behind
 from betwixt.fcvg_core.inbetween.finding.hypotheses import Hypothesis
 from betwixt.fcvg_core.inbetween.finding.labelling import find_layers
-from betwixt.fcvg_core.inbetween.finding.plain_flow import FLOW, plain_where_as_good
+from betwixt.fcvg_core.inbetween.finding.likeness import gradient
+from betwixt.fcvg_core.inbetween.finding.plain_flow import FLOW, plain_where_as_good, structure
 from betwixt.fcvg_core.inbetween.finding.refitting import _fit
 from betwixt.fcvg_core.inbetween.key_frames import DETAIL, layers_of_pair, solved_size
 from betwixt.fcvg_core.inbetween.layers import FREE
@@ -258,10 +259,23 @@ def test_the_simplest_explanation_is_taken(by_flow, on_top, alone, taken):
     ]
     chosen = tuple(np.full((20, 30), 2, np.int16) for _ in range(2))
     costs = {0: alone, 1: on_top, 2: by_flow}
-    simplest = plain_where_as_good(
-        found, chosen, rest, [], grid, lambda side, fields: np.full((20, 30), costs[int(fields[side][0, 0, 0])])
-    )
+    smooth = np.zeros((20, 30), np.float32)
+    smooth[:, :10] = 1
+
+    def cost(side, fields):
+        """Optical flow finds nothing on a smooth surface, which tells nothing."""
+        by = int(fields[side][0, 0, 0])
+        return np.where(smooth > 0, costs[by], 0.45 if by == 2 else 0.1)
+
+    simplest = plain_where_as_good(found, chosen, rest, [], grid, cost, (smooth, smooth))
     assert all((side == taken).all() for side in simplest)
+
+
+def test_only_what_has_structure_tells():
+    picture = np.full((20, 60, 3), 128, np.float32)
+    picture[:, :10] += 30 * (np.arange(10) // 2 % 2)[None, :, None]
+    weight = structure(gradient(picture))
+    assert weight[:, :8].min() > 0.8 and weight[:, 25:].max() == 0
 
 
 def test_what_is_covered_belongs_to_what_lies_behind():
