@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 
+Planes = list[np.ndarray]  # one for each channel: numpy takes many times as long for channels side by side
+
 
 class GuidedFilter:
     """Filters planes by one picture.
@@ -14,11 +16,11 @@ class GuidedFilter:
     """
 
     def __init__(self, guide: np.ndarray, radius: int, epsilon: float = 1e-4):
-        self._guide = guide.astype(np.float32) / 255
+        self._guide: Planes = [channel.astype(np.float32) / 255 for channel in cv2.split(guide)]
         self._window = (2 * radius + 1, 2 * radius + 1)
-        self._mean = self._blur(self._guide)
+        self._mean = [self._blur(channel) for channel in self._guide]
         covariance = {
-            (i, j): self._blur(self._guide[..., i] * self._guide[..., j]) - self._mean[..., i] * self._mean[..., j]
+            (i, j): self._blur(self._guide[i] * self._guide[j]) - self._mean[i] * self._mean[j]
             for i in range(3)
             for j in range(i, 3)
         }
@@ -30,19 +32,24 @@ class GuidedFilter:
     def __call__(self, plane: np.ndarray) -> np.ndarray:
         """A float32 plane (H, W), smoothed."""
         mean = self._blur(plane)
-        covariance = self._blur(self._guide * plane[..., None]) - self._mean * mean[..., None]
-        slope = np.empty_like(covariance)
-        for i in range(3):
-            rows = [self._inverse[min(i, j), max(i, j)] * covariance[..., j] for j in range(3)]
-            slope[..., i] = rows[0] + rows[1] + rows[2]
-        offset = mean - _dot(slope, self._mean)
-        return _dot(self._blur(slope), self._guide) + self._blur(offset)
+        covariance = []
+        for guide, guide_mean in zip(self._guide, self._mean, strict=True):
+            own = self._blur(guide * plane)
+            own -= guide_mean * mean
+            covariance.append(own)
+        slope = [_dot([self._inverse[min(i, j), max(i, j)] for j in range(3)], covariance) for i in range(3)]
+        mean -= _dot(slope, self._mean)
+        smooth = _dot([self._blur(own) for own in slope], self._guide)
+        smooth += self._blur(mean)
+        return smooth
 
 
-def _dot(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Sum over the three channels; numpy's own reduction of so short an axis takes many times as long."""
-    product = first * second
-    return product[..., 0] + product[..., 1] + product[..., 2]
+def _dot(first: Planes, second: Planes) -> np.ndarray:
+    """Sum over the three channels."""
+    total = first[0] * second[0]
+    total += first[1] * second[1]
+    total += first[2] * second[2]
+    return total
 
 
 def _inverse_symmetric(entries: dict, epsilon: float) -> dict:

@@ -40,6 +40,11 @@ class Hypothesis:
         field = np.zeros_like(grid) if self.motion is None else self.motion.displacement(side, grid)
         return field if self.rest is None else field + self.rest[side]
 
+    def field_at(self, side: int, pixels: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """:meth:`field` (N, 2) of the pixels numbered ``pixels`` (N,) alone, which lie at ``points`` (N, 2)."""
+        field = np.zeros_like(points) if self.motion is None else self.motion.displacement(side, points)
+        return field if self.rest is None else field + self.rest[side].reshape(-1, 2)[pixels]
+
 
 def optical_flow(first: np.ndarray, last: np.ndarray) -> np.ndarray:
     """DIS from one uint8 grey picture (H, W) to another, (H, W, 2) px; no motion where they are too small for it."""
@@ -105,10 +110,10 @@ def chosen_fields(found: Sequence[Hypothesis], chosen: Sides, grid: np.ndarray) 
     """The displacement (h, w, 2) chosen at each pixel of each side."""
 
     def field_of(side: int) -> np.ndarray:
-        field = np.empty_like(grid)
-        for number in np.unique(chosen[side]):
-            own = chosen[side] == number
-            field[own] = found[number].field(side, grid)[own]
+        field, points, numbers = np.empty_like(grid), grid.reshape(-1, 2), chosen[side].ravel()
+        for number in np.flatnonzero(np.bincount(numbers)):
+            own = np.flatnonzero(numbers == number)
+            field.reshape(-1, 2)[own] = found[number].field_at(side, own, points[own])
         return field
 
     return both(field_of)
