@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 COLOUR_LIMIT = 30.0  # grey levels of mean colour difference that count as "altogether unlike"
-GRADIENT_LIMIT = 20.0  # grey levels per px
+GRADIENT_LIMIT = 20.0  # grey levels over 2 px
 GRADIENT_SHARE = 0.5
 SAMPLING_SHARE = 0.5  # of the colour difference that forgives half a pixel of sampling (Birchfield and Tomasi, 1998)
 LIGHT_LIMIT = 0.3  # logarithm of a channel's change of light, beside the whole picture's, that is believed
@@ -32,7 +32,7 @@ def outside(displacement: np.ndarray, grid: np.ndarray) -> np.ndarray:
 
 
 def gradient(picture: np.ndarray) -> np.ndarray:
-    """Gradient (H, W, 2) of a float32 RGB picture's brightness, grey levels per px."""
+    """Gradient (H, W, 2) of a float32 RGB picture's brightness, grey levels over 2 px."""
     grey = channel_mean(picture)
     return np.stack([cv2.Sobel(grey, cv2.CV_32F, *axes, scale=0.25) for axes in ((1, 0), (0, 1))], axis=-1)
 

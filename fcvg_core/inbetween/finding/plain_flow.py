@@ -22,7 +22,7 @@ DEFORMING = 0.006  # from which much does
 AS_GOOD = 0.002  # mean cost by which one flow may be worse than motions alone where much deforms
 WHOLE = 0.012  # mean cost by which several motions must else be better than one flow for everything
 LIKELY = 0.4  # mean cost up to which one flow may stand for everything
-STRUCTURE = 6.0  # grey levels per px, gradient that counts in full
+STRUCTURE = 6.0  # grey levels over 2 px, gradient that counts in full
 AROUND = 2.0  # px, sigma of the surroundings whose gradients count
 
 
