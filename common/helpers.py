@@ -1,7 +1,7 @@
 """Threads that share work which consists of many small operations (docs/methods/ebsynth.md, Threads)."""
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from threading import local
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ from torch import Tensor
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 _of_caller = local()  # .helpers, entered farther out
+CPU = torch.device("cpu")
 
 
 class Helpers:
@@ -21,7 +22,7 @@ class Helpers:
     is one caller and one part.
     """
 
-    def __init__(self, device: torch.device):
+    def __init__(self, device: torch.device = CPU):
         self._outer: Helpers | None = getattr(_of_caller, "helpers", None)
         self._threads = torch.get_num_threads() if device.type == "cpu" and self._outer is None else 1
         self._pool: ThreadPoolExecutor | None = None
@@ -58,6 +59,23 @@ class Helpers:
                 return work(part)
 
         return list(self._pool.map(alone, parts))
+
+    def pair(self, make: Callable[[int], Result]) -> tuple[Result, Result]:
+        """What is made for 0, by the caller, and for 1, meanwhile if there are several threads."""
+        if self._pool is None:
+            return make(0), make(1)
+        second = self._pool.submit(make, 1)
+        try:
+            return make(0), second.result()
+        finally:
+            wait((second,))
+
+
+def pair_of(make: Callable[[int], Result]) -> tuple[Result, Result]:
+    """What is made for 0, by the caller, and for 1, by another thread meanwhile if the caller has entered
+    :class:`Helpers`. Neither must write where the other reads."""
+    helpers = getattr(_of_caller, "helpers", None)
+    return (make(0), make(1)) if helpers is None else helpers.pair(make)
 
 
 class Buffers:

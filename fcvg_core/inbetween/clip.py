@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import torch
 
+from ...common.helpers import Helpers
 from ...common.progress import Progress, part_of, silent
 from .layers import MotionLayers
 from .motion.motions import pixel_grid
@@ -59,22 +60,23 @@ def render_clip(
     travel = travel or Travel()
     share = 1.0 if complete is None else RENDERING
     held = np.array_equal(*layers.pictures)
-    renderer = None if held else LayerRenderer(layers, travel)
     made: dict[float, int] = {}
     holes: dict[int, Holes] = {}
-    for index, fraction in enumerate(fractions):
-        if fraction in made:
-            frames[index], confidence[index] = frames[made[fraction]], confidence[made[fraction]]
-        elif renderer is None:
-            frames[index], confidence[index] = torch.from_numpy(layers.pictures[0]), 1.0
-        else:
-            picture, sure, empty = renderer.frame_and_holes(fraction)
-            frames[index], confidence[index] = torch.from_numpy(picture), torch.from_numpy(sure)
-            if len(empty.pixels):
-                holes[index] = empty
-        made.setdefault(fraction, index)
-        if progress is not None:
-            progress(share * (index + 1) / len(fractions), "rendering inbetweens", _preview(frames[index].numpy()))
+    with Helpers():
+        renderer = None if held else LayerRenderer(layers, travel)
+        for index, fraction in enumerate(fractions):
+            if fraction in made:
+                frames[index], confidence[index] = frames[made[fraction]], confidence[made[fraction]]
+            elif renderer is None:
+                frames[index], confidence[index] = torch.from_numpy(layers.pictures[0]), 1.0
+            else:
+                picture, sure, empty = renderer.frame_and_holes(fraction)
+                frames[index], confidence[index] = torch.from_numpy(picture), torch.from_numpy(sure)
+                if len(empty.pixels):
+                    holes[index] = empty
+            made.setdefault(fraction, index)
+            if progress is not None:
+                progress(share * (index + 1) / len(fractions), "rendering inbetweens", _preview(frames[index].numpy()))
     if complete is not None and holes:
         shown = [frames[index].numpy() for index in holes]
         times = [fractions[index] for index in holes]

@@ -6,6 +6,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from ...common.helpers import Helpers
 from ..lines.matches import LineMatches
 from ..lines.weight_free.matcher import WeightFreeLineMatcher
 from ..poses.pose import PoseFrame
@@ -48,6 +49,11 @@ def layers_of_pair(
             the later one has the pixels.
         tell: called with the share done and what is being done; may raise to cancel.
     """
+    with Helpers():
+        return _layers_of_pair(pictures, detail, matches, flow, poses, masks, tell)
+
+
+def _layers_of_pair(pictures, detail, matches, flow, poses, masks, tell) -> MotionLayers:
     height, width = pictures[0].shape[:2]
     size = solved_size(height, width, detail)
     small = both(lambda side: _small(pictures[side], size))
@@ -57,7 +63,7 @@ def layers_of_pair(
     things = [] if masks is None else parted(masks, size)
     motions = _motions(small, matches, things)
     if poses is not None:
-        motions += figures(*poses, size)
+        motions += figures(poses[0], poses[1], size)
     if flow is not None:
         scale = np.divide(size[::-1], (width, height), dtype=np.float32)
         fields = flow

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from ...lines.weight_free.motion_hypotheses import optical_flow
 from ..layers import FREE
 from ..motion.motions import Motion, RigidMotion, Sides, both, lengths, pixel_grid
 from .likeness import fetch
@@ -46,11 +47,9 @@ class Hypothesis:
         return field if self.rest is None else field + self.rest[side].reshape(-1, 2)[pixels]
 
 
-def optical_flow(first: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """DIS from one uint8 grey picture (H, W) to another, (H, W, 2) px; no motion where they are too small for it."""
-    if min(first.shape) < SMALLEST:
-        return np.zeros((*first.shape, 2), np.float32)
-    return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(first, last, None)
+def _flow(first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """:func:`.optical_flow`; no motion where the pictures are too small for it."""
+    return np.zeros((*first.shape, 2), np.float32) if min(first.shape) < SMALLEST else optical_flow(first, last)
 
 
 def _disagreement(fields: Flow, grid: np.ndarray) -> Sides:
@@ -74,7 +73,7 @@ def _flow_on_top(motion: RigidMotion, number: int, greys: Sequence[np.ndarray], 
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        rest = optical_flow(own, aligned)
+        rest = _flow(own, aligned)
         return motion.displacement(side, grid + rest) + rest
 
     fields = both(whole)
@@ -96,7 +95,7 @@ def hypotheses(
         tell: called with the share done; may raise to cancel.
     """
     grid = pixel_grid(*greys[0].shape)
-    free = flow or (optical_flow(*greys), optical_flow(*greys[::-1]))
+    free = flow or both(lambda side: _flow(greys[side], greys[1 - side]))
     found = [Hypothesis(FREE, None, free, _disagreement(free, grid))]
     for number, motion in enumerate(motions):
         tell(number / len(motions))
@@ -111,7 +110,7 @@ def chosen_fields(found: Sequence[Hypothesis], chosen: Sides, grid: np.ndarray) 
 
     def field_of(side: int) -> np.ndarray:
         field, points, numbers = np.empty_like(grid), grid.reshape(-1, 2), chosen[side].ravel()
-        for number in np.flatnonzero(np.bincount(numbers)):
+        for number in np.flatnonzero(np.bincount(numbers)).tolist():
             own = np.flatnonzero(numbers == number)
             field.reshape(-1, 2)[own] = found[number].field_at(side, own, points[own])
         return field

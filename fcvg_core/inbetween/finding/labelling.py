@@ -171,7 +171,8 @@ def find_layers(
     last_filters = [GuidedFilter(picture, LAST_RADIUS) for picture in pictures]
 
     def first_costs(side: int, number: int) -> np.ndarray:
-        tell(0.3 + 0.2 * (side + number / len(found)) / 2, "choosing motion layers")
+        if side == 0:  # the other one is done beside it
+            tell(0.3 + 0.2 * number / len(found), "choosing motion layers")
         field = found[number].field(side, pair.grid)
         cost = np.where(outside(field, pair.grid), LEAVING, pair.unlikeness(side, field))
         return cost + _reluctance(pair, found[number], side, field, dominant[side])
@@ -195,7 +196,8 @@ def find_layers(
     for turn in range(ROUNDS):
 
         def agreed_costs(side: int, number: int, turn=turn, fields=fields) -> np.ndarray:
-            tell(0.5 + 0.45 * (turn + (side + number / len(found)) / 2) / ROUNDS, "choosing motion layers")
+            if side == 0:
+                tell(0.5 + 0.45 * (turn + number / len(found)) / ROUNDS, "choosing motion layers")
             field = found[number].field(side, pair.grid)
             if (side, number) not in known:
                 known[side, number] = (

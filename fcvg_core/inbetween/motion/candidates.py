@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from ...lines.weight_free.motion_hypotheses import feature_matches, global_motions
+from ...lines.weight_free.motion_hypotheses import feature_matches, features, global_motions
 from ...tweening.rigid_groups import find_groups, fit_similarity
 from .motions import RigidMotion, similarity_matrix, transformed
 
@@ -40,9 +40,9 @@ def rigid_candidates(
         things: bool (H, W) each, parts of the first picture that move as a whole.
     """
     size, diagonal = first.shape, float(np.hypot(*first.shape))
-    features = feature_matches(first, last)
-    found = [_with_supporters(matrix, features, size) for matrix in global_motions(first, last)]
-    found += _groups(features, lines, diagonal, size)
+    matched = feature_matches(first, last)
+    found = [_with_supporters(matrix, matched, size) for matrix in global_motions(first, last)]
+    found += _groups(matched, lines, diagonal, size)
     if found:
         found += _other_repeats(found[1:], found[0], repeats(last))
     kept: list[RigidMotion] = []
@@ -50,10 +50,10 @@ def rigid_candidates(
         if not any(_same(motion, other) for other in kept):
             kept.append(motion)
     kept = kept[:MOST]
-    still = _with_supporters(np.eye(3), features, size)
+    still = _with_supporters(np.eye(3), matched, size)
     if not any(np.abs(motion.matrix - still.matrix).max() < 1e-3 for motion in kept):
         kept.append(still)
-    return kept + _of_things(things, features, size)
+    return kept + _of_things(things, matched, size)
 
 
 def _of_things(things: Sequence[np.ndarray], features, size: tuple[int, int]) -> list[RigidMotion]:
@@ -119,12 +119,11 @@ def _groups(features, lines, diagonal: float, size: tuple[int, int]) -> list[Rig
 
 def repeats(picture: np.ndarray) -> list[complex]:
     """Shifts x + iy, in px, after which a uint8 grey picture looks the same in places: fence posts, windows."""
-    places, described = cv2.SIFT_create(nfeatures=1500, contrastThreshold=0.02).detectAndCompute(picture, None)
-    if described is None or len(places) < FEWEST_REPEATS:
+    places, described = features(picture)
+    if len(places) < FEWEST_REPEATS:
         return []
-    described = np.sqrt(described / np.maximum(described.sum(axis=1, keepdims=True), 1e-6))
     first, second = np.nonzero(1 - described @ described.T < LIKE)
-    z = np.array([place.pt for place in places]) @ (1, 1j)
+    z = places.astype(np.float64) @ (1, 1j)
     shift = z[second] - z[first]
     ahead = (shift.real > 1) | ((np.abs(shift.real) <= 1) & (shift.imag > 0))  # one of each pair of opposites
     shift = shift[ahead & (np.abs(shift) > SHORTEST_PERIOD)]

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ....common.helpers import pair_of
 from ...tweening.rigid_groups import fit_similarity
 
 Matrix = np.ndarray  # float64 (3, 3)
@@ -18,8 +19,8 @@ Sides = tuple[np.ndarray, np.ndarray]  # of the first and of the last key frame
 
 
 def both(made: Callable[[int], np.ndarray]) -> Sides:
-    """What is made for key frame 0 and for key frame 1."""
-    return made(0), made(1)
+    """What is made for key frame 0 and for key frame 1, beside each other as :func:`.pair_of` says."""
+    return pair_of(made)
 
 
 def pixel_grid(height: int, width: int) -> np.ndarray:

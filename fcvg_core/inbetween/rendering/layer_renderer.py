@@ -11,6 +11,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
+from ....common.helpers import pair_of
 from ..layers import PARTS, MotionLayers
 from ..motion.motions import lengths, pixel_grid
 from .enlarging import Enlarging
@@ -46,7 +47,7 @@ class LayerRenderer:
         height, width = layers.pictures[0].shape[:2]
         shrink = min(1.0, LONGEST / max(height, width))
         self._size = max(1, round(height * shrink)), max(1, round(width * shrink))
-        self._sides = [_Side(layers, side, self._size) for side in (0, 1)]
+        self._sides = pair_of(lambda side: _Side(layers, side, self._size))
 
     def frame(self, time: float) -> tuple[np.ndarray, np.ndarray]:
         """The picture at ``time``, float32 RGB (H, W, 3) 0..1, and how sure its motion is, float32 (H, W) 0..1.
@@ -62,13 +63,15 @@ class LayerRenderer:
         if time in (0, 1):
             picture = self.layers.pictures[int(time)]
             return picture.copy(), np.ones(picture.shape[:2], np.float32), Holes.none(self._size)
-        parts = [
-            side.at(passed, self._travel.detour(self.layers, number, passed))
-            for number, (side, passed) in enumerate(zip(self._sides, (time, 1 - time), strict=True))
-        ]
+        passed = time, 1 - time
+        parts = pair_of(
+            lambda number: self._sides[number].at(
+                passed[number], self._travel.detour(self.layers, number, passed[number])
+            )
+        )
         first_share = self._first_share(parts, time)
         sure = np.maximum(parts[0].explained, parts[1].explained)
-        picture = self._mixed(parts, first_share, passed=(time, 1 - time))
+        picture = self._mixed(parts, first_share, passed)
         return picture, self._enlarged(sure).clip(0, 1), parts[0].holes.where(parts[1].top < 0)
 
     def _first_share(self, parts: Sequence["_Part"], time: float) -> np.ndarray:
@@ -98,9 +101,8 @@ class LayerRenderer:
 
     def _mixed(self, parts, first_share, passed) -> np.ndarray:
         """Both key frames' colours, mixed; edges between layers smoothed, because layers are cut at whole pixels."""
-        first, picture = (
-            side.colours(self._enlarged(part.offset), gone)
-            for side, part, gone in zip(self._sides, parts, passed, strict=True)
+        first, picture = pair_of(
+            lambda number: self._sides[number].colours(self._enlarged(parts[number].offset), passed[number])
         )
         first -= picture
         first *= self._enlarged(first_share)[..., None]

@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from ....common.errors import BetwixtError
+from ....common.helpers import Helpers, pair_of
 from ....common.pictures import grey
 from ....common.progress import Progress, silent
 from ..geometry import lengths, line_coordinates
@@ -98,12 +99,17 @@ class WeightFreeLineMatcher:
                 "Both key frames must have the same size.",
                 "Resize one of them.",
             )
+        with Helpers():
+            return self._match((first, last), progress)
+
+    def _match(self, pictures: tuple[np.ndarray, np.ndarray], progress: Progress) -> LineMatches:
+        canvas = pictures[0].shape[:2]
         progress(0.0, "detecting line segments")
-        greys = grey(first), grey(last)
-        found = [self.detect(picture) for picture in greys]
+        greys = grey(pictures[0]), grey(pictures[1])
+        found = pair_of(lambda side: self.detect(greys[side]))
         if min(map(len, found)) == 0:
-            return LineMatches(np.zeros((0, 2, 2)), np.zeros((0, 2, 2)), np.zeros(0), first.shape[:2])
-        labs = lab_picture(first), lab_picture(last)
+            return LineMatches(np.zeros((0, 2, 2)), np.zeros((0, 2, 2)), np.zeros(0), canvas)
+        labs = pair_of(lambda side: lab_picture(pictures[side]))
         start, end = (brighter_side_first(lab, segments) for lab, segments in zip(labs, found, strict=True))
         progress(0.15, "estimating motion")
         hypotheses = motion_hypotheses(*greys, lambda share: progress(0.15 + 0.45 * share, "estimating motion"))
@@ -124,9 +130,7 @@ class WeightFreeLineMatcher:
         best = np.argsort(-score, kind="stable")
         best = best[score[best] >= self.min_confidence]
         progress(1.0, "matching line segments")
-        return LineMatches(
-            matches.start[best] + HALF_PIXEL, matches.end[best] + HALF_PIXEL, score[best], first.shape[:2]
-        )
+        return LineMatches(matches.start[best] + HALF_PIXEL, matches.end[best] + HALF_PIXEL, score[best], canvas)
 
     def detect(self, picture: np.ndarray) -> np.ndarray:
         """Segments (N, 2, 2) of a uint8 grey picture (H, W), pixels counted from centres; the most prominent ones."""

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from ....common.helpers import pair_of
+from ....common.recent_results import made_once
 from .bilinear import sample
 
 WORKING_SIZE = 640  # longer side of the pictures flow is computed on
 MAX_GLOBAL_MOTIONS = 4
 MIN_INLIERS = 10
+MOST_FEATURES = 1500
 RIGID_TRUST = 0.6  # in a global motion without flow, which nothing confirms locally
 SIMPLER = 0.75  # share of a homography's supporters with which a similarity is preferred: it extrapolates better
 
@@ -49,13 +52,24 @@ def _transform(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     return cv2.perspectiveTransform(points.reshape(-1, 1, 2), matrix).reshape(points.shape)
 
 
-def feature_matches(first: np.ndarray, last: np.ndarray, count: int = 1500) -> tuple[np.ndarray, np.ndarray]:
+@made_once
+def features(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """SIFT features of a uint8 grey picture: places, float32 (N, 2), and RootSIFT descriptors, float32 (N, 128)."""
+    sift = cv2.SIFT_create(nfeatures=MOST_FEATURES, contrastThreshold=0.02)
+    points, described = sift.detectAndCompute(picture, None)
+    if described is None:
+        return np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32)
+    places = np.array([point.pt for point in points], np.float32).reshape(-1, 2)
+    return places, np.sqrt(described / np.maximum(described.sum(axis=1, keepdims=True), 1e-6))
+
+
+@made_once
+def feature_matches(first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mutual nearest SIFT features of two grey pictures that pass the ratio test: two float32 (M, 2)."""
-    sift = cv2.SIFT_create(nfeatures=count, contrastThreshold=0.02)
-    (points0, described0), (points1, described1) = (sift.detectAndCompute(grey, None) for grey in (first, last))
-    if described0 is None or described1 is None or min(len(points0), len(points1)) < 2:
+    greys = first, last
+    (places0, described0), (places1, described1) = pair_of(lambda side: features(greys[side]))
+    if min(len(places0), len(places1)) < 2:
         return np.zeros((0, 2), np.float32), np.zeros((0, 2), np.float32)
-    described0, described1 = (np.sqrt(d / np.maximum(d.sum(1, keepdims=True), 1e-6)) for d in (described0, described1))
     likeness = described0 @ described1.T  # RootSIFT: Hellinger kernel, 1 for equal descriptors
     best = likeness.argmax(axis=1)
     rows = np.arange(len(best))
@@ -64,7 +78,6 @@ def feature_matches(first: np.ndarray, last: np.ndarray, count: int = 1500) -> t
     likeness[rows, best] = -1
     runner_up = likeness.max(axis=1)
     keep = mutual & ((1 - top) < 0.75 * (1 - runner_up))
-    places0, places1 = (np.array([p.pt for p in points], np.float32).reshape(-1, 2) for points in (points0, points1))
     return places0[keep], places1[best[keep]]
 
 
@@ -95,7 +108,8 @@ def _rigid_motion(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray | 
     return matrix, inliers
 
 
-def global_motions(first: np.ndarray, last: np.ndarray) -> list[np.ndarray]:
+@made_once
+def global_motions(first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, ...]:
     """3x3 motions of the large rigid parts of two grey pictures, the best supported first; may be empty."""
     source, target = feature_matches(first, last)
     found: list[np.ndarray] = []
@@ -107,15 +121,21 @@ def global_motions(first: np.ndarray, last: np.ndarray) -> list[np.ndarray]:
             found.append(matrix)
         rest = inliers.ravel() == 0
         source, target = source[rest], target[rest]
-    return found
+    return tuple(found)
 
 
-def _flow_after(matrix: np.ndarray, source: np.ndarray, target: np.ndarray, flow) -> np.ndarray:
+@made_once
+def optical_flow(first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """DIS (Kroeger et al. 2016) from one uint8 grey picture (H, W), at least 16 px, to another: (H, W, 2) px."""
+    return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(first, last, None)
+
+
+def _flow_after(matrix: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Displacement (h, w, 2) of ``source`` pixels: ``matrix`` brings the target back, optical flow adds the rest."""
     height, width = source.shape
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     aligned = cv2.warpPerspective(target, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    rest = flow.calc(source, aligned, None)
+    rest = optical_flow(source, aligned)
     pixels = _pixels((width, height))
     return _transform(matrix, pixels + rest) - pixels
 
@@ -131,13 +151,17 @@ def motion_hypotheses(first: np.ndarray, last: np.ndarray, tell=lambda share: No
     scale = np.divide(size, first.shape[::-1]).astype(np.float32)
     first, last = (cv2.resize(grey, size, interpolation=cv2.INTER_AREA) for grey in (first, last))
     matrices = [np.eye(3), *global_motions(first, last)]
-    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    greys = first, last
     pixels = _pixels(size)
     hypotheses = []
     for number, matrix in enumerate(matrices):
         tell((number + 1) / (len(matrices) + 1))
-        forward = _flow_after(matrix, first, last, flow)
-        backward = _flow_after(np.linalg.inv(matrix), last, first, flow)
+        ways = matrix, np.linalg.inv(matrix)
+
+        def flow(side: int, ways=ways) -> np.ndarray:
+            return _flow_after(ways[side], greys[side], greys[1 - side])
+
+        forward, backward = pair_of(flow)
         error = np.linalg.norm(forward + sample(backward, pixels + forward), axis=-1)
         hypotheses.append(MotionHypothesis(forward / scale, 1 / (1 + error**2), scale))
         if number:  # the rigid motion alone as well: in flat colours flow drifts
