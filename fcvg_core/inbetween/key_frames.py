@@ -17,6 +17,7 @@ from .layers import MotionLayers
 from .motion.candidates import rigid_candidates
 from .motion.motions import Motion, RigidMotion, both
 from .motion.skinning import figures
+from .rendering.splatting import prepare_splatting
 
 DETAIL = {"quick": 512, "full": 1024}  # longer side, px, of the pictures that layers are found on
 HALF_PIXEL = 0.5  # matched lines count from the corners of pixels, motions from their centres
@@ -49,6 +50,7 @@ def layers_of_pair(
             the later one has the pixels.
         tell: called with the share done and what is being done; may raise to cancel.
     """
+    prepare_splatting()
     with Helpers():
         return _layers_of_pair(pictures, detail, matches, flow, poses, masks, tell)
 

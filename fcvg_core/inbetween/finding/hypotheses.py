@@ -12,7 +12,7 @@ import numpy as np
 
 from ...lines.weight_free.motion_hypotheses import optical_flow
 from ..layers import FREE
-from ..motion.motions import Motion, RigidMotion, Sides, both, lengths, pixel_grid
+from ..motion.motions import Motion, RigidMotion, Sides, both, lengths, pixel_grid, put
 from .likeness import fetch
 
 SMALLEST = 16  # px; DIS fails on smaller pictures
@@ -44,7 +44,7 @@ class Hypothesis:
     def field_at(self, side: int, pixels: np.ndarray, points: np.ndarray) -> np.ndarray:
         """:meth:`field` (N, 2) of the pixels numbered ``pixels`` (N,) alone, which lie at ``points`` (N, 2)."""
         field = np.zeros_like(points) if self.motion is None else self.motion.displacement(side, points)
-        return field if self.rest is None else field + self.rest[side].reshape(-1, 2)[pixels]
+        return field if self.rest is None else field + self.rest[side].reshape(-1, 2).take(pixels, axis=0)
 
 
 def _flow(first: np.ndarray, last: np.ndarray) -> np.ndarray:
@@ -112,7 +112,7 @@ def chosen_fields(found: Sequence[Hypothesis], chosen: Sides, grid: np.ndarray) 
         field, points, numbers = np.empty_like(grid), grid.reshape(-1, 2), chosen[side].ravel()
         for number in np.flatnonzero(np.bincount(numbers)).tolist():
             own = np.flatnonzero(numbers == number)
-            field.reshape(-1, 2)[own] = found[number].field_at(side, own, points[own])
+            put(field, own, found[number].field_at(side, own, points.take(own, axis=0)))
         return field
 
     return both(field_of)

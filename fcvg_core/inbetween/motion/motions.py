@@ -28,6 +28,16 @@ def pixel_grid(height: int, width: int) -> np.ndarray:
     return np.stack(np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)), axis=-1)
 
 
+def put(field: np.ndarray, pixels: np.ndarray, values: np.ndarray) -> None:
+    """``field[pixels] = values``, pixels numbered row by row: float32 (H, W[, 2]), contiguous, and (N[, 2]).
+
+    A vector is one complex number here, because numpy takes many times as long for rows of two.
+    """
+    if field.ndim == 3:
+        field, values = field.view(np.complex64), np.ascontiguousarray(values).view(np.complex64)
+    field.reshape(-1)[pixels] = values.reshape(-1)
+
+
 def lengths(vectors: np.ndarray) -> np.ndarray:
     """Lengths (...) of vectors (..., 2); numpy's own reductions of so short an axis take many times as long."""
     x, y = vectors[..., 0], vectors[..., 1]

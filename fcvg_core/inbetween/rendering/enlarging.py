@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 
+from ..motion.motions import put
+
 APART = 1.0  # px of the larger size from which displacements of one layer are not mixed either
 
 
@@ -45,14 +47,14 @@ class Enlarging:
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """float32 (h, w) or (h, w, C), enlarged to (H, W) or (H, W, C)."""
         smooth = cv2.resize(values, self._size[::-1])
-        sharp = values.reshape(-1, *values.shape[2:])[self._source]
+        sharp = values.reshape(-1, *values.shape[2:]).take(self._source, axis=0)
         apart = self._mixed
         if values.ndim == 3:
             difference = cv2.absdiff(smooth, sharp)
             for channel in range(values.shape[2]):  # numpy's own reduction of so short an axis takes many times as long
                 apart = apart | (difference[..., channel] > APART)
         pixels = np.flatnonzero(apart)
-        smooth.reshape(-1, *values.shape[2:])[pixels] = sharp.reshape(-1, *values.shape[2:])[pixels]
+        put(smooth, pixels, sharp.reshape(-1, *values.shape[2:]).take(pixels, axis=0))
         return smooth
 
 

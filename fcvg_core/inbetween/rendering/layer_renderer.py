@@ -27,7 +27,7 @@ BEHIND = 1e-3  # weight of what the other key frame puts something in front of
 NOTHING = 1e-4  # weight where nothing comes to lie and the nearest motion is gone on with
 SPARSE, FEWEST_SAMPLES = 4, 20  # step and number of pixels that tell how a layer goes on beyond the border
 HOLE_SEARCH = 31  # px of the window in which the farthest layer is looked for
-LEVEL = 1 << 14  # more than there are depths
+LEVEL = 1 << 14  # more than there are depths; a power of 2
 SAME = 2.5  # px within which both key frames mean the same thing
 JUMP = 2.5  # px between neighbours that part one thing from another
 FIGURE = 0.7  # trust in posed people at least, so that they stay in one piece
@@ -81,7 +81,7 @@ class LayerRenderer:
         places = [part.top.ravel() // PARTS for part in parts]
         apart = np.flatnonzero(places[0] != places[1])
         apart = apart[~self._same_thing(parts, apart)]
-        second_in_front = places[0][apart] < places[1][apart]
+        second_in_front = places[0].take(apart) < places[1].take(apart)
         weights[0].ravel()[apart[second_in_front]] *= BEHIND
         weights[1].ravel()[apart[~second_in_front]] *= BEHIND
         weights[1] += weights[0]
@@ -90,7 +90,7 @@ class LayerRenderer:
     def _same_thing(self, parts: Sequence["_Part"], pixels: np.ndarray) -> np.ndarray:
         """bool (N,): in which of the pixels numbered ``pixels`` (N,) both key frames show the same thing, as far as
         its motion tells."""
-        offsets = [part.offset.reshape(-1, 2)[pixels] for part in parts]
+        offsets = [part.offset_at(pixels) for part in parts]
         ahead = offsets[0] + self._sides[0].displacement_at(pixels, offsets[0]) - offsets[1]
         back = offsets[1] + self._sides[1].displacement_at(pixels, offsets[1]) - offsets[0]
         return (lengths(ahead) < SAME) & (lengths(back) < SAME)
@@ -116,13 +116,13 @@ class LayerRenderer:
 
     def _rim(self, parts: Sequence["_Part"], first_share: np.ndarray) -> np.ndarray:
         """float32 (h, w): 1 where two layers with different motions meet."""
-        front = ((np.where(first_share > 0.5, parts[0].top, parts[1].top) % LEVEL) // PARTS).astype(np.uint8)
+        front = ((np.where(first_share > 0.5, parts[0].top, parts[1].top) & (LEVEL - 1)) // PARTS).astype(np.uint8)
         box = np.ones((3, 3), np.uint8)
         edges = np.flatnonzero(cv2.dilate(front, box) != cv2.erode(front, box))
         of_first = first_share.ravel()[edges] > 0.5
         rim = np.zeros(front.size, np.float32)
         for part, own in zip(parts, (edges[of_first], edges[~of_first]), strict=True):
-            rim[own] = _spread_at(part.offset, own) > JUMP
+            rim[own] = part.spread_at(own) > JUMP
         return rim.reshape(front.shape)
 
 
@@ -136,49 +136,52 @@ def _spread(field: np.ndarray, width: int) -> np.ndarray:
     return np.maximum(spread[..., 0], spread[..., 1])
 
 
-def _spread_at(field: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """:func:`_spread` of width 3 of the pixels numbered ``pixels`` (N,) alone, (N,)."""
-    height, width = field.shape[:2]
-    y, x = np.divmod(pixels, width)
-    around = [
-        field[(y + down).clip(0, height - 1), (x + right).clip(0, width - 1)]
-        for down in (-1, 0, 1)
-        for right in (-1, 0, 1)
-    ]
-    return (np.maximum.reduce(around) - np.minimum.reduce(around)).max(axis=-1, initial=0)
-
-
 class _Part:
     """What one key frame contributes at one time, planes of the splatted size: ``offset`` px into the key frame,
     ``trust`` and ``explained`` 0..1, ``top`` the depth on top, -1 = nothing, and the ``holes`` where that is so."""
 
     def __init__(self, values: np.ndarray, top: np.ndarray, grid: np.ndarray, free: int):
+        self._values = values.reshape(-1, 4)
         self.offset, self.trust, self.explained, self.top = values[..., :2], values[..., 2], values[..., 3], top
         self.holes = Holes.none(top.shape)
         holes = np.flatnonzero(top < 0)
         if len(holes):
             # Holes show what lies around them farthest back, not what tore them open by moving on; where that goes on
             # is hidden in the key frame, so its colour is drawn out.
-            depth = (top % LEVEL).astype(np.uint16)  # that of nothing is the largest
+            depth = (top & (LEVEL - 1)).astype(np.uint16)  # that of nothing is the largest
             behind = self.trust > CLEAN
             behind &= depth == cv2.erode(depth, np.ones((HOLE_SEARCH, HOLE_SEARCH), np.uint8))
-            self._fill(holes, behind, depth // PARTS, values.reshape(-1, 4), grid, free)
+            self._fill(holes, behind, depth // PARTS, grid, free)
 
-    def _fill(self, holes, behind: np.ndarray, place: np.ndarray, values: np.ndarray, grid: np.ndarray, free: int):
-        """Fill the pixels numbered ``holes`` from the nearest of those that are ``behind``, in ``values`` (N, 4).
+    def offset_at(self, pixels: np.ndarray) -> np.ndarray:
+        """``offset`` (N, 2) of the pixels numbered ``pixels`` (N,)."""
+        return self._values.take(pixels, axis=0)[:, :2]
+
+    def spread_at(self, pixels: np.ndarray) -> np.ndarray:
+        """:func:`_spread` of width 3 of ``offset`` at the pixels numbered ``pixels`` (N,), (N,)."""
+        height, width = self.top.shape
+        y, x = np.divmod(pixels, width)
+        rows = [(y + down).clip(0, height - 1) * width for down in (-1, 0, 1)]
+        columns = [(x + right).clip(0, width - 1) for right in (-1, 0, 1)]
+        around = [self.offset_at(row + column) for row in rows for column in columns]
+        spread = np.maximum.reduce(around) - np.minimum.reduce(around)
+        return np.maximum(spread[:, 0], spread[:, 1])
+
+    def _fill(self, holes, behind: np.ndarray, place: np.ndarray, grid: np.ndarray, free: int):
+        """Fill the pixels numbered ``holes`` from the nearest of those that are ``behind``.
 
         Beyond the key frame's border places go on as those of the same layer do: affinely.
         """
-        nearest = nearest_known(behind)
-        if nearest is None:
+        source, values = nearest_known(behind, holes), self._values
+        if source is None:
             values[holes, 2] = NOTHING
             return
-        points = grid.reshape(-1, 2)
-        source = nearest.ravel()[holes]
-        places = values[source, :2] + points[source]
-        goes_on = values[source, :2] + points[holes]
+        points, offset = grid.reshape(-1, 2), self.offset_at(source)
+        own_points = points.take(holes, axis=0)
+        places = offset + points.take(source, axis=0)
+        goes_on = offset + own_points
         trust = np.full(len(holes), NOTHING, np.float32)
-        layer = place.ravel()[source]
+        layer = place.take(source)
         coarse = np.s_[::SPARSE, ::SPARSE]
         thin = behind[coarse]
         thin_layers, thin_points = place[coarse][thin], grid[coarse][thin]
@@ -190,13 +193,14 @@ class _Part:
                 continue
             samples = np.concatenate([thin_points[known], np.ones((known.sum(), 1), np.float32)], axis=1)
             affine = np.linalg.lstsq(samples.astype(np.float64), thin_goals[known].astype(np.float64), rcond=None)[0]
-            own = layer == number
-            goals = points[holes[own]] @ affine[:2] + affine[2]
+            own = np.flatnonzero(layer == number)
+            goals = own_points.take(own, axis=0) @ affine[:2] + affine[2]
             beyond = lengths(goals - goals.clip(0, last))
-            places[own] = np.where(beyond[:, None] > 0, goals, places[own])
+            out = np.flatnonzero(beyond > 0)
+            places[own[out]] = goals[out]
             goes_on[own] = goals
             trust[own] /= (1 + beyond) ** 2
-        values[holes, :2] = places - points[holes]
+        values[holes, :2] = places - own_points
         values[holes, 2] = trust
         self.holes = Holes(behind.shape, holes, layer, goes_on)
 
@@ -235,8 +239,8 @@ class _Side:
     def displacement_at(self, pixels: np.ndarray, offset: np.ndarray) -> np.ndarray:
         """Displacements (N, 2) of what lies ``offset`` (N, 2) px beside the pixels numbered ``pixels`` (N,)."""
         last = np.subtract(self._size[::-1], 1)
-        x, y = np.rint(self._grid.reshape(-1, 2)[pixels] + offset).astype(np.int64).clip(0, last).T
-        return self._displacement[y, x]
+        x, y = np.rint(self._grid.reshape(-1, 2).take(pixels, axis=0) + offset).astype(np.int64).clip(0, last).T
+        return self._displacement.reshape(-1, 2).take(y * self._size[1] + x, axis=0)
 
     def at(self, passed: float, detour: np.ndarray | None) -> _Part:
         """What this key frame contributes when ``passed`` of the way from it is gone."""

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from ....common.compiled_kernels import compiled, numba_available
+from ....common.compiled_kernels import compile_ahead, compiled, numba_available
 from . import splat_kernels
 
 LEAST = 0.35  # weight that a depth must gather on a pixel to cover it
@@ -28,18 +28,25 @@ class Splatter:
 
         Args:
             places: float32 (H, W, 2), px, where the pixels go.
-            values: float32 (H, W, C).
+            values: float32 (H, W, C), C up to 4.
 
         Returns:
             float32 (H, W, C), the mean of the foremost depth's values, and int32 (H, W), that depth, -1 where nothing
             comes to lie.
         """
         height, width = self._size
+        missing = splat_kernels.CHANNELS - values.shape[-1]
+        if missing:
+            full, top = self(places, np.pad(values, ((0, 0), (0, 0), (0, missing))))
+            return full[..., :-missing], top
         flat = places.reshape(-1, 2), np.ascontiguousarray(values, np.float32).reshape(height * width, -1)
         out, top = np.zeros_like(flat[1]), np.full(height * width, -1, np.int32)
         if numba_available():
-            if self._scratch is None or self._scratch[0].shape != out.shape:
-                self._scratch = np.zeros_like(out), np.zeros(len(out), np.float32), np.zeros(len(out), np.int64)
+            if self._scratch is None:
+                self._scratch = (
+                    np.zeros((len(out), splat_kernels.CHANNELS + 1), np.float32),
+                    np.zeros(len(out), np.int64),
+                )
             kernel = compiled(splat_kernels).splat
             kernel(self._order, self._bounds, self._depth, *flat, np.float32(LEAST), height, width, out, top,
                    *self._scratch)  # fmt: skip
@@ -75,8 +82,18 @@ def _plain(order, depth, places, values, size, out, top) -> None:
             out[covered + low, channel] = total[covered] / weight[covered]
 
 
-def nearest_known(known: np.ndarray) -> np.ndarray | None:
-    """Of each pixel the number (row by row) of the nearest one that is ``known`` (H, W); None if there is none."""
+def _smallest_splat() -> None:
+    Splatter(np.zeros((2, 2), int))(np.zeros((2, 2, 2), np.float32), np.zeros((2, 2, 4), np.float32))
+
+
+def prepare_splatting() -> None:
+    """Have the kernel ready when layers are rendered: in a thread beside the search for them."""
+    compile_ahead(_smallest_splat)
+
+
+def nearest_known(known: np.ndarray, pixels: np.ndarray) -> np.ndarray | None:
+    """Numbers (row by row) of the pixels that are ``known`` (H, W) and nearest to those numbered ``pixels`` (N,), int
+    (N,); None if none is."""
     if not known.any():
         return None
     _, number = cv2.distanceTransformWithLabels(
@@ -84,5 +101,5 @@ def nearest_known(known: np.ndarray) -> np.ndarray | None:
     )
     own = np.flatnonzero(known)
     table = np.zeros(number.max() + 1, np.int64)
-    table[number.ravel()[own]] = own
-    return table[number]
+    table[number.take(own)] = own
+    return table.take(number.take(pixels))

@@ -170,9 +170,8 @@ def test_what_is_in_front_covers_what_is_behind():
 
 def test_holes_take_the_nearest_known_pixel():
     known = np.array([[True, False, False, False, True], [False] * 5])
-    nearest = nearest_known(known)
-    assert nearest[0].tolist()[::4] == [0, 4] and nearest[0, 1] == 0 and nearest[1, 3] == 4
-    assert nearest_known(np.zeros((2, 5), bool)) is None
+    assert nearest_known(known, np.array([0, 4, 1, 8])).tolist() == [0, 4, 0, 4]
+    assert nearest_known(np.zeros((2, 5), bool), np.arange(10)) is None
 
 
 def test_the_guided_filter_smooths_within_edges_and_not_across():
