@@ -20,29 +20,35 @@ SMALLEST = 16  # px; DIS fails on smaller pictures
 Flow = Sides  # forward and backward, float32 (H, W, 2) px
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Hypothesis:
-    """One displacement for each side.
+    """One displacement for each side, of the pixels of whole key frames.
 
     Attributes:
         number: of the motion in the list of motions, or :data:`FREE`.
         motion: None for free flow.
         rest: what is added to the motion, (H, W, 2) for each side, or None for the motion alone.
         error: float16 (H, W) for each side, px: disagreement of both directions; None where there is no flow.
+        kept: the displacement itself, float32 (H, W, 2) for each side, where it takes long to compute.
     """
 
     number: int
     motion: Motion | None
     rest: Sides | None
     error: Sides | None
+    kept: Sides | None = None
 
     def field(self, side: int, grid: np.ndarray) -> np.ndarray:
         """float32 (H, W, 2), px, from key frame ``side`` into the other one."""
+        if self.kept is not None:
+            return self.kept[side]
         field = np.zeros_like(grid) if self.motion is None else self.motion.displacement(side, grid)
         return field if self.rest is None else field + self.rest[side]
 
     def field_at(self, side: int, pixels: np.ndarray, points: np.ndarray) -> np.ndarray:
         """:meth:`field` (N, 2) of the pixels numbered ``pixels`` (N,) alone, which lie at ``points`` (N, 2)."""
+        if self.kept is not None:
+            return self.kept[side].reshape(-1, 2).take(pixels, axis=0)
         field = np.zeros_like(points) if self.motion is None else self.motion.displacement(side, points)
         return field if self.rest is None else field + self.rest[side].reshape(-1, 2).take(pixels, axis=0)
 
@@ -99,9 +105,11 @@ def hypotheses(
     found = [Hypothesis(FREE, None, free, _disagreement(free, grid))]
     for number, motion in enumerate(motions):
         tell(number / len(motions))
-        found.append(Hypothesis(number, motion, None, None))
         if isinstance(motion, RigidMotion):
-            found.append(_flow_on_top(motion, number, greys, grid))
+            found += [Hypothesis(number, motion, None, None), _flow_on_top(motion, number, greys, grid)]
+        else:
+            kept = both(lambda side, motion=motion: motion.displacement(side, grid))
+            found.append(Hypothesis(number, motion, None, None, kept))
     return found
 
 

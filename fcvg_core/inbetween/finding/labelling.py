@@ -53,13 +53,14 @@ class _Pair:
         self.floats = [picture.astype(np.float32) for picture in self.pictures]
         self.edges = [gradient(picture) for picture in self.floats]
         self.diagonal = float(np.hypot(*self.pictures[0].shape[:2]))
-        self.light = [None, None]
+        self.light = (None, None)
 
-    def find_light(self, fields: Sides) -> None:
-        """The change of light, given displacements that are right in most places."""
-        self.light = [
-            change_of_light(self.floats[side], self.floats[1 - side], fields[side], self.grid) for side in (0, 1)
-        ]
+    def find_light(self, fields: Sides) -> bool:
+        """The change of light, given displacements that are right in most places; whether there is one."""
+        self.light = both(
+            lambda side: change_of_light(self.floats[side], self.floats[1 - side], fields[side], self.grid)
+        )
+        return any(light is not None for light in self.light)
 
     def unlikeness(self, side: int, field: np.ndarray) -> np.ndarray:
         return unlikeness(
@@ -104,20 +105,58 @@ def _distance(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.distanceTransform(empty, cv2.DIST_L2, 5)
 
 
-def _reluctance(pair: _Pair, hypothesis: Hypothesis, side: int, field: np.ndarray, dominant: np.ndarray) -> np.ndarray:
-    """What a displacement costs before anything is compared, float16 (h, w)."""
-    off = lengths(field - dominant) / (0.1 * pair.diagonal)
-    cost = FAR_FROM_DOMINANT * np.minimum(off, 1)
-    if hypothesis.error is not None:
-        cost += FLOW + DISAGREEING * np.minimum(hypothesis.error[side].astype(np.float32) / 2, 1)
-    if hypothesis.motion is None:
-        cost += UNLED
-    elif isinstance(hypothesis.motion, FigureMotion):
-        cost = hypothesis.motion.reluctance(side, pair.grid)  # people go where they want
-    elif isinstance(hypothesis.motion, RigidMotion):
-        away = _distance(hypothesis.motion.points[side], field.shape[:2]) / (0.15 * pair.diagonal)
-        cost += FAR_FROM_POINTS * np.minimum(away, 1)
-    return cost.astype(np.float16)
+class _Costs:
+    """Of every displacement what does not depend on other choices, float16 (h, w), made when it is first asked for."""
+
+    def __init__(self, pair: _Pair, dominant: Sides):
+        self._pair, self._dominant = pair, dominant
+        self._unlike: dict[tuple[Hypothesis, int], np.ndarray] = {}
+        self._reluctant: dict[tuple[Hypothesis, int], np.ndarray] = {}
+        self._away: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def unlikeness(self, side: int, hypothesis: Hypothesis, field: np.ndarray) -> np.ndarray:
+        """Of ``field``, which is the hypothesis', from what lies there."""
+        if (hypothesis, side) not in self._unlike:
+            self.fresh_unlikeness(side, hypothesis, field)
+        return self._unlike[hypothesis, side]
+
+    def fresh_unlikeness(self, side: int, hypothesis: Hypothesis, field: np.ndarray) -> np.ndarray:
+        """The same made anew, float32."""
+        unlike = self._pair.unlikeness(side, field)
+        self._unlike[hypothesis, side] = unlike.astype(np.float16)
+        return unlike
+
+    def reluctance(self, side: int, hypothesis: Hypothesis, field: np.ndarray) -> np.ndarray:
+        """What it costs before anything is compared."""
+        if (hypothesis, side) not in self._reluctant:
+            self._reluctant[hypothesis, side] = self._made_reluctance(side, hypothesis, field)
+        return self._reluctant[hypothesis, side]
+
+    def _made_reluctance(self, side: int, hypothesis: Hypothesis, field: np.ndarray) -> np.ndarray:
+        motion, diagonal = hypothesis.motion, self._pair.diagonal
+        if isinstance(motion, FigureMotion):
+            return motion.reluctance(side, self._pair.grid).astype(np.float16)  # people go where they want
+        off = lengths(field - self._dominant[side]) / (0.1 * diagonal)
+        cost = FAR_FROM_DOMINANT * np.minimum(off, 1)
+        if hypothesis.error is not None:
+            cost += FLOW + DISAGREEING * np.minimum(hypothesis.error[side].astype(np.float32) / 2, 1)
+        if motion is None:
+            cost += UNLED
+        elif isinstance(motion, RigidMotion):
+            cost += self._far_from_points(side, motion.points[side])
+        return cost.astype(np.float16)
+
+    def _far_from_points(self, side: int, points: np.ndarray) -> np.ndarray:
+        if side not in self._away or self._away[side][0] is not points:  # a motion comes alone, then with flow on top
+            away = _distance(points, self._pair.grid.shape[:2]) / (0.15 * self._pair.diagonal)
+            self._away[side] = points, FAR_FROM_POINTS * np.minimum(away, 1)
+        return self._away[side][1]
+
+    def keep(self, found: Sequence[Hypothesis], unlikeness: bool = True) -> None:
+        """Forget all but what belongs to these; all of ``unlikeness``, if it is not to be kept."""
+        kept = set(found)
+        self._unlike = {key: plane for key, plane in self._unlike.items() if unlikeness and key[0] in kept}
+        self._reluctant = {key: plane for key, plane in self._reluctant.items() if key[0] in kept}
 
 
 def _choose(filters: Sequence[GuidedFilter], count: int, cost: Callable[[int, int], np.ndarray]) -> Sides:
@@ -125,7 +164,7 @@ def _choose(filters: Sequence[GuidedFilter], count: int, cost: Callable[[int, in
 
     def chosen(side: int) -> np.ndarray:
         for number in range(count):
-            filtered = filters[side](cost(side, number).astype(np.float32))
+            filtered = filters[side](cost(side, number))
             if number == 0:
                 least, best = filtered, np.zeros(filtered.shape, np.uint8)
                 continue
@@ -169,51 +208,49 @@ def find_layers(
     dominant = [found[1 if motions else 0].field(side, pair.grid) for side in (0, 1)]
     filters = [GuidedFilter(picture, RADIUS) for picture in pictures]
     last_filters = [GuidedFilter(picture, LAST_RADIUS) for picture in pictures]
+    costs = _Costs(pair, dominant)
 
     def first_costs(side: int, number: int) -> np.ndarray:
         if side == 0:  # the other one is done beside it
             tell(0.3 + 0.2 * number / len(found), "choosing motion layers")
         field = found[number].field(side, pair.grid)
-        cost = np.where(outside(field, pair.grid), LEAVING, pair.unlikeness(side, field))
-        return cost + _reluctance(pair, found[number], side, field, dominant[side])
+        unlike = costs.fresh_unlikeness(side, found[number], field)
+        unlike[outside(field, pair.grid)] = LEAVING
+        return unlike + costs.reluctance(side, found[number], field)
 
-    def chosen_by(filters: Sequence[GuidedFilter], costs: Callable[[int, int], np.ndarray]) -> Sides:
-        chosen = _choose(filters, len(found), costs)
+    def chosen_by(filters: Sequence[GuidedFilter], cost: Callable[[int, int], np.ndarray]) -> Sides:
+        chosen = _choose(filters, len(found), cost)
         return held_together(things, found, chosen, pair.grid, pair.unlikeness)
 
     chosen = chosen_by(filters, first_costs)
     fields = chosen_fields(found, chosen, pair.grid)
-    pair.find_light(fields)
-    if any(light is not None for light in pair.light):
+    lit = pair.find_light(fields)
+    if lit:
         chosen = chosen_by(filters, first_costs)
         fields = chosen_fields(found, chosen, pair.grid)
         pair.find_light(fields)
     found, chosen = _without_rare(found, chosen)
     found, motions = refitted(found, chosen, motions, pair.grid, pair.difference)
     fields = chosen_fields(found, chosen, pair.grid)
+    costs.keep(found, unlikeness=not lit)
 
-    known = {}  # what stays the same in all rounds
     for turn in range(ROUNDS):
 
         def agreed_costs(side: int, number: int, turn=turn, fields=fields) -> np.ndarray:
             if side == 0:
                 tell(0.5 + 0.45 * (turn + number / len(found)) / ROUNDS, "choosing motion layers")
             field = found[number].field(side, pair.grid)
-            if (side, number) not in known:
-                known[side, number] = (
-                    pair.unlikeness(side, field).astype(np.float16),
-                    _reluctance(pair, found[number], side, field, dominant[side]),
-                )
-            unlike, reluctance = known[side, number]
             back = lengths(field + fetch(fields[1 - side], field, pair.grid, nearest=True))
             come_back = FIGURE_RETURN if isinstance(found[number].motion, FigureMotion) else RETURN
             agreed = np.clip(1.5 - back / come_back, 0, 1)
-            cost = np.where(outside(field, pair.grid), LEAVING, agreed * unlike + (1 - agreed) * HIDDEN)
-            return cost + reluctance
+            unlike = costs.unlikeness(side, found[number], field)
+            cost = agreed * unlike + (1 - agreed) * HIDDEN
+            cost[outside(field, pair.grid)] = LEAVING
+            return cost + costs.reluctance(side, found[number], field)
 
         chosen = chosen_by(last_filters if turn == ROUNDS - 1 else filters, agreed_costs)
         fields = chosen_fields(found, chosen, pair.grid)
-    known.clear()
+    costs.keep(())
     chosen = plain_where_as_good(
         found, chosen, fields, things, pair.grid, pair.cost, both(lambda side: structure(pair.edges[side]))
     )

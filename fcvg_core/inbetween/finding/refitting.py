@@ -93,7 +93,9 @@ def _with_motion(hypothesis: Hypothesis, motions: Sequence[Motion], grid: np.nda
     if hypothesis.motion is None:
         return hypothesis
     motion = motions[hypothesis.number]
-    if motion is hypothesis.motion or hypothesis.rest is None:
+    if motion is hypothesis.motion:
+        return hypothesis
+    if hypothesis.rest is None:
         return replace(hypothesis, motion=motion)
     rest = both(lambda side: (hypothesis.field(side, grid) - motion.displacement(side, grid)).astype(np.float16))
     return replace(hypothesis, motion=motion, rest=rest)
