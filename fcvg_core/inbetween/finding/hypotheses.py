@@ -108,7 +108,7 @@ def hypotheses(
         if isinstance(motion, RigidMotion):
             found += [Hypothesis(number, motion, None, None), _flow_on_top(motion, number, greys, grid)]
         else:
-            kept = both(lambda side, motion=motion: motion.displacement(side, grid))
+            kept = motion.displacement(0, grid), motion.displacement(1, grid)
             found.append(Hypothesis(number, motion, None, None, kept))
     return found
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from ....common.helpers import pair_of
 from ..layers import FREE, MotionLayers
 from ..motion.motions import Motion, RigidMotion, Sides, both, lengths, pixel_grid
 from ..motion.skinning import FigureMotion
@@ -53,11 +54,11 @@ class _Pair:
         self.floats = [picture.astype(np.float32) for picture in self.pictures]
         self.edges = [gradient(picture) for picture in self.floats]
         self.diagonal = float(np.hypot(*self.pictures[0].shape[:2]))
-        self.light = (None, None)
+        self.light: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
 
     def find_light(self, fields: Sides) -> bool:
         """The change of light, given displacements that are right in most places; whether there is one."""
-        self.light = both(
+        self.light = pair_of(
             lambda side: change_of_light(self.floats[side], self.floats[1 - side], fields[side], self.grid)
         )
         return any(light is not None for light in self.light)
@@ -205,7 +206,7 @@ def find_layers(
     pair = _Pair(pictures)
     greys = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in pictures]
     found = hypotheses(greys, motions, flow, lambda share: tell(0.3 * share, "estimating motion"))
-    dominant = [found[1 if motions else 0].field(side, pair.grid) for side in (0, 1)]
+    dominant = both(lambda side: found[1 if motions else 0].field(side, pair.grid))
     filters = [GuidedFilter(picture, RADIUS) for picture in pictures]
     last_filters = [GuidedFilter(picture, LAST_RADIUS) for picture in pictures]
     costs = _Costs(pair, dominant)
