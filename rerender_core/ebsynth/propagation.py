@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...common.helpers import Helpers
 from ...common.pictures import to_uint8
 from ...common.progress import Progress, part_of, silent
 from ..flow.estimation import Flow, FlowModel, estimate_flow
@@ -298,13 +299,14 @@ class _Front:
 
     def advance(self, step: int, masks: Tensor | None, tell: Progress) -> None:
         """Make the frame ``order[step]`` of every walk; the other arguments as for :func:`propagate`."""
-        targets, hidden = [], []
-        for walk, motion in self.walks:
-            frame = walk.order[step]
+
+        def guides(at: tuple[_Walk, _Motion]) -> tuple[tuple[Tensor, ...], Tensor]:
+            walk, motion = at
             neighbour = walk.key if step == 0 else walk.order[step - 1]
-            guides, lost = walk.target_guides(step, *motion.into(frame, neighbour))
-            targets.append(guides)
-            hidden.append(lost)
+            return walk.target_guides(step, *motion.into(walk.order[step], neighbour))
+
+        with Helpers(torch.device(self._device)) as helpers:
+            targets, hidden = zip(*helpers.each(guides, self.walks), strict=True)
         packed = self._sources.packed_with(self._batches(targets))
         mask = None if masks is None else torch.stack([masks[walk.order[step]] for walk, _ in self.walks])
         problem = SynthesisProblem(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ...common.errors import BetwixtError
+from ...common.helpers import Helpers, pair_of
 from ...common.progress import Progress, silent
 from ..flow.estimation import Flow, FlowModel
 from .blending.interval import BlendOptions, blended_frames
@@ -16,6 +18,7 @@ from .plan import frames_of_part, plan_intervals
 from .propagation import PropagatedInterval, PropagationOptions, propagate
 from .stylised_keys import StylisedKeys
 from .synthesis.float_voting import lost_precision
+from .synthesis.solver import SynthesisOptions
 
 
 @dataclass(frozen=True)
@@ -126,22 +129,19 @@ def finish_interval(
         frame = torch.from_numpy(np.ascontiguousarray(picture)).float() / 255
         from_right = torch.from_numpy(mask)
         if options.keep_precision:
-            sides = [(part.left, part.interval.left), (part.right, part.interval.right)]
-            lost = [
-                torch.zeros_like(frame)
-                if side is None or key is None
-                else lost_precision(
-                    _key(keys, key),
-                    side.matches[index],
-                    side.errors[index],
-                    side.pictures[index],
-                    synthesis.last_patch,
-                    synthesis.voting,
-                )
-                for side, key in sides
-            ]
+            with Helpers():
+                lost = pair_of(partial(_lost, part, keys, synthesis, index))
             frame = frame + torch.where(from_right[..., None], lost[1], lost[0])
         yield number, _composited(frames, number, frame, region), from_right
+
+
+def _lost(part: PropagatedInterval, keys: StylisedKeys, synthesis: SynthesisOptions, index: int, number: int) -> Tensor:
+    """What to add to frame ``index`` of side ``number``, 0 = left, 1 = right; nothing where there is no such side."""
+    side, key = ((part.left, part.interval.left), (part.right, part.interval.right))[number]
+    if side is None or key is None:
+        return torch.zeros(())
+    matched = side.matches[index], side.errors[index], side.pictures[index]
+    return lost_precision(_key(keys, key), *matched, synthesis.last_patch, synthesis.voting)
 
 
 def _key(keys: StylisedKeys, number: int) -> Tensor:

@@ -40,9 +40,9 @@ def solve(level: Level, nnf: Tensor, search: Search, step: Callable[[], None]) -
         ImportError: numba is not installed.
     """
     device = level.source.device
-    problems = [_Problem(level, index, nnf[index], search) for index in range(len(nnf))]
-    del nnf  # the problems have their own
     with Helpers(device) as helpers:
+        problems = helpers.each(lambda at: _Problem(level, at[0], at[1], search), enumerate(nnf))
+        del nnf  # the problems have their own
         _vote(problems, helpers)
         for iteration in range(search.vote_iterations):
             _search(problems, helpers, iteration)
