@@ -35,11 +35,13 @@ class Case:
     """One file of a golden folder.
 
     Attributes:
-        device: where its tensors are handed out.
+        device: where it is to be computed.
+        hosted: the host brings its tensors there; they are handed out beside the processor, as nodes get theirs.
     """
 
     path: Path
     device: str = "cpu"
+    hosted: bool = False
 
     @property
     def component(self) -> str:
@@ -51,8 +53,9 @@ class Case:
 
     @cached_property
     def tensors(self) -> dict[str, torch.Tensor]:
+        place = "cpu" if self.hosted else self.device
         with safe_open(self.path, "pt") as file:
-            return {key: file.get_tensor(key).to(self.device) for key in file.keys()}
+            return {key: file.get_tensor(key).to(place) for key in file.keys()}
 
     @cached_property
     def parameters(self) -> dict:

@@ -157,9 +157,17 @@ def _make_factories_know_the_card() -> None:
 
 
 def _from_data(real, data, *args, device=None, **kwargs):
+    data = _numbers(data) if isinstance(data, (list, tuple)) else data
     if device is None or torch.device(device).type != "cuda":
         return real(data, *args, **({} if device is None else {"device": device}), **kwargs)
     return (data if isinstance(data, OnCard) else real(data, *args, **kwargs)).to(CARD, kwargs.get("dtype"))
+
+
+def _numbers(data):
+    """With the values of single tensors of the card, for which the processor waits, in place of them."""
+    if isinstance(data, (list, tuple)):
+        return [_numbers(value) for value in data]
+    return data.item() if isinstance(data, OnCard) and not data.dim() else data
 
 
 def pytest_load_initial_conftests():

@@ -23,6 +23,7 @@ def preproc_case(case: Case) -> list[Check]:
     return checks
 
 
+HOSTED = ("loop_", "sigmas")  # kinds whose tensors the host brings to its device, as it does for nodes
 KINDS = {
     **fcvg_conditions.LINE_KINDS,
     **fcvg_conditions.POSE_KINDS,

@@ -48,8 +48,13 @@ def with_control(case: Case, model, pictures: torch.Tensor, strength: float):
     return ControlNeXtPatch(encoder(case), ConditionVideo(pictures.float() / 255, strength)).attach(model)
 
 
+def additional(model) -> list:
+    """The models that a MODEL's patches bring along."""
+    return [one for some in model.additional_models.values() for one in some]
+
+
 def controlnext_case(case: Case) -> list[Check]:
-    network = encoder(case).model
+    network = encoder(case).model.to(case.device)
     pictures = case["condition_u8"].movedim(-1, 1).float() / 255
     stem = network.stem(pictures)
     checks, downsampled = [], []
@@ -130,6 +135,7 @@ def run_unet(model, sample, context, ids, t, **extra_options) -> torch.Tensor:
 
 def unet_forward_case(case: Case) -> list[Check]:
     native = unet(case)
+    import comfy.model_management as management
     from betwixt.nodes.host.svd.temporal_attention import DIRECTION, DirectionState, PublishedContextOrder
 
     inputs = [case[key] for key in ("sample", "encoder_hidden_states", "added_time_ids", "timestep")]
@@ -144,6 +150,7 @@ def unet_forward_case(case: Case) -> list[Check]:
         for model, key in ((plain, f"out_{variant}_nocontrol"), (controlled, f"out_{variant}")):
             state = DirectionState(tokens=(cond, uncond) if variant == "ref" else None)
             if key in case:
+                management.load_models_gpu([model, *additional(model)])
                 out = run_unet(model, *inputs, **{DIRECTION: state})
                 checks.append(Check(key, max_error(out, case[key]), UNET_TOLERANCE[variant]))
         for name, tensor in seen.items():
@@ -270,7 +277,7 @@ def gi_outputs(case: Case, plain, given=lambda value: value) -> dict[str, torch.
     published = case.parameters["variant"] == "ref"
     plain = PublishedContextOrder().attach(plain) if published else plain
     model = BackwardMotion(delta_weights(_gi_deltas(case), None, "delta")).attach(plain)
-    management.load_models_gpu([model, *(one for some in model.additional_models.values() for one in some)])
+    management.load_models_gpu([model, *additional(model)])
     common = (case["added_time_ids"], given(case["timestep"]).float())
 
     def evaluated(direction: str, **state) -> torch.Tensor:

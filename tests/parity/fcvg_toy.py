@@ -48,7 +48,7 @@ class ToyDenoiser:
     fusion: Fusion = field(default_factory=Fusion)
 
     def fused(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        scale = self.fusion.scale(x.shape[0])
+        scale = self.fusion.scale_like(x)
         return self.fusion.fuse(
             guide(*self.forward(x, sigma), scale),
             guide(*self.backward(x.flip(0), sigma), scale),

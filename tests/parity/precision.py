@@ -84,8 +84,7 @@ def _svd(name: str):
 def fcvg_unet(name: str) -> Compared:
     case, dtype, model = _case("fcvg/unet_forward_a"), DTYPES[name], _svd(name)
     controlled = fcvg_networks.with_control(case, model, case["condition_u8"], case.parameters["control_weight"])
-    encoders = [encoder for encoders in controlled.additional_models.values() for encoder in encoders]
-    management.load_models_gpu([model, *encoders])
+    management.load_models_gpu([model, *fcvg_networks.additional(controlled)])
     values = [_given(case[key], dtype) for key in ("sample", "encoder_hidden_states")]
     values.append(case["added_time_ids"])
     for kind, key in ((model, "out_ldm_nocontrol"), (controlled, "out_ldm")):

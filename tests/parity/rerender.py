@@ -261,6 +261,7 @@ def keyframes_case(case: Case) -> list[Check]:
     return rerender_keyframes.checks(case, weights(case))
 
 
+HOSTED = ("ddim_schedule", "fidelity_encode_", "keyframes_")  # the host brings their tensors to its device
 KINDS = {
     "ddim_schedule": schedule_case,
     "cross_frame_attention": attention_case,

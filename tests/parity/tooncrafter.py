@@ -8,6 +8,9 @@ KINDS = {
     **tooncrafter_sampling.KINDS,
 }
 
+# Kinds whose tensors the host brings to its device, as it does for nodes.
+HOSTED = ("clip_image", "dc256_schedule", "ddim_", "e2e", "image_prep", "resampler", "schedule", "text")
+
 ANCESTRAL = "read by the reference's ancestral DDPM loop alone, which neither its pipeline nor any host sampler runs"
 # Tensors that no comparison reads -> why they are not something the pack puts out.
 NOT_PUT_OUT = {

@@ -26,11 +26,19 @@ def image_tokens(context: torch.Tensor, frames: int) -> torch.Tensor:
     return torch.cat([frame_tokens(row[None], frames) for row in context[:, TEXT:]])
 
 
+def on_device(*patchers) -> None:
+    """Let the host bring models to its device as a whole, where their networks are called by themselves."""
+    import comfy.model_management as management
+
+    management.load_models_gpu([*patchers], force_full_load=True)
+
+
 def run_unet(loaded, case: Case, x: torch.Tensor, control=None) -> torch.Tensor:
     """The native UNet with the host's calling convention, on x (b 8 t h w)."""
     batch, _, frames = x.shape[:3]
     fs = case["fs"] if "fs" in case else torch.full((batch,), case.config["unet"]["default_fs"])
     context, home = case["context"].to(x), x.device
+    on_device(loaded.model)
     out = loaded.model.model.diffusion_model(
         folded(x),
         case["timesteps"].float().repeat_interleave(frames).to(home),
@@ -77,7 +85,9 @@ def unet_case(case: Case) -> list[Check]:
 
 
 def vae_encode_case(case: Case) -> list[Check]:
-    network = checkpoint(case).first_stage.patcher.model
+    patcher = checkpoint(case).first_stage.patcher
+    on_device(patcher)
+    network = patcher.model
     moments, references = encode_with_references(network.encoder, network.quant_conv, case["images"])
     mean, log_variance = moments.chunk(2, dim=1)
     found = {"moments": moments, "mode_scaled": mean * SCALE}
@@ -97,8 +107,9 @@ def vae_decode_case(case: Case) -> list[Check]:
     from betwixt.tooncrafter_core.clip_decoder import decode_clip
 
     first_stage = checkpoint(case).first_stage
+    on_device(first_stage.patcher)
     network = first_stage.patcher.model
-    encoded = Case(case.beside("vae_encode.safetensors"))
+    encoded = Case(case.beside("vae_encode.safetensors"), case.device)
     references = References(tuple(encoded[f"hidden{level}"] for level in range(5)))
     checks, clips = [], sorted(key for key in case.tensors if key.startswith("z"))
     longest = max(clips, key=lambda key: case[key].shape[2])  # whose layers are noted
@@ -161,12 +172,12 @@ def sketch_case(case: Case) -> list[Check]:
 
     _, _, frames, *size = case["x"].shape
     sampling = loaded.model.model.model_sampling
-    sigma = sampling.sigmas[case["timesteps"].long()]
+    sigma = sampling.sigmas.to(case.device)[case["timesteps"].long()]
     scale = sampling.scale_of(sigma, 0)
     # x of the golden is the model's input: y = x sqrt(1 + (sigma s)^2) / s
     y = folded(case["x"]) * torch.sqrt(1 + (sigma * scale) ** 2) / scale
     white = 255 if case["hint"].max() > 1 else 1  # the golden stores lines as 0 and 1
-    pictures = case["hint"].movedim(1, -1).float().expand(-1, -1, -1, 3) / white
+    pictures = case["hint"].cpu().movedim(1, -1).float().expand(-1, -1, -1, 3) / white
     hint = hints(pictures, case["hint_frames"].tolist(), frames)
     concat = key_latents(case["z_first"][0], case["z_last"][0], frames, "between two pictures")
     x = torch.cat([case["x"], unfolded(concat)], dim=1)
@@ -178,6 +189,7 @@ def sketch_case(case: Case) -> list[Check]:
         text = context[:, :TEXT]
         ((_, guided),) = with_sketches([[text, entry]], sketch_encoder(case), hint, strength, (0.0, 1.0), all_tokens)
         control_net = guided["control"]
+        on_device(*control_net.get_models())
         control_net.pre_run(loaded.model.model, lambda percent: 1e9 if percent == 0 else 0.0)
         conditions = {"c_crossattn": text.repeat_interleave(frames, 0)}
         if all_tokens:

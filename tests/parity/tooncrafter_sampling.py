@@ -14,7 +14,7 @@ from betwixt.tooncrafter_core.schedule import Schedule
 
 from support.golden import Case, Check, max_error
 from support.models.tooncrafter_checkpoints import checkpoint
-from tests.parity.tooncrafter_networks import TEXT, TOLERANCE, folded, manifest_of, unfolded
+from tests.parity.tooncrafter_networks import TEXT, TOLERANCE, folded, manifest_of, on_device, unfolded
 
 
 @dataclass
@@ -70,21 +70,22 @@ def sample(loaded, case: Case, conditioning: tuple, spacing, steps, eta, cfg, re
     states, denoised_values, predictions = [], [], {}
 
     def callback(step, denoised, x, total):
-        states.append(x.clone())
-        denoised_values.append(denoised.clone())
+        states.append(x.cpu().clone())
+        denoised_values.append(denoised.cpu().clone())
 
     def note_predictions(args: dict) -> torch.Tensor:
         """After the rescale, which is a function of the same kind."""
         if not predictions:
             for name, key in (("cond", "cond_denoised"), ("uncond", "uncond_denoised"), ("guided", "denoised")):
                 if args[key] is not None:
-                    predictions[name] = sampling.network_output(args["sigma"], args[key], args["input"])
+                    output = sampling.network_output(args["sigma"], args[key], args["input"])
+                    predictions[name] = output.cpu()
         return args["denoised"]
 
     model.set_model_sampler_post_cfg_function(note_predictions)
 
     source = mock.patch.object(
-        comfy.k_diffusion.sampling, "default_noise_sampler", lambda x, seed=None: lambda *_: next(draws)
+        comfy.k_diffusion.sampling, "default_noise_sampler", lambda x, seed=None: lambda *_: next(draws).to(x)
     )
     with source:
         out = comfy.sample.sample_custom(
@@ -99,7 +100,7 @@ def sample(loaded, case: Case, conditioning: tuple, spacing, steps, eta, cfg, re
             disable_pbar=True,
             seed=0,
         )
-    return Run(batch, unfolded(out * SCALE, batch), states, denoised_values, predictions)
+    return Run(batch, unfolded(out.cpu() * SCALE, batch), states, denoised_values, predictions)
 
 
 def conditioning_of(case: Case, key: str) -> list:
@@ -212,9 +213,11 @@ def e2e_case(case: Case) -> list[Check]:
 
 def _frame_checks(case: Case, first_stage, latents, references) -> list[Check]:
     """The frames before they are clamped, and the pictures that the node puts out."""
-    decoder = first_stage.patcher.model.decoder
+    on_device(first_stage.patcher)
+    decoder, device = first_stage.patcher.model.decoder, first_stage.patcher.load_device
+    moved = references.to(device, torch.float32)
     frames = decode_in_two_passes(
-        lambda part: decode_clip(decoder, decoder.attn_refinement, part, references), latents
+        lambda part: decode_clip(decoder, decoder.attn_refinement, part.to(device), moved).cpu(), latents
     ).transpose(0, 1)
     kept = case["frame_index"].long()
     pictures = first_stage.decode(latents, references, True, lambda share: None)[kept].permute(3, 0, 1, 2)
