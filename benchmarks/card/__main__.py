@@ -5,13 +5,16 @@ from COMFYUI_PATH or the cache. A fault of the card leaves a process unusable, s
 failed is noted and the rest goes on.
 """
 
+import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 from benchmarks.card import options
-from benchmarks.card.results import Results
+from benchmarks.card.options import PARTS
+from benchmarks.card.results import LEFT_OUT, Results
 
 
 def main() -> int:
@@ -19,6 +22,7 @@ def main() -> int:
     chosen.out.mkdir(parents=True, exist_ok=True)
     path = chosen.out.resolve() / "card.json"
     if chosen.measure:
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
         if chosen.measure == "dynamic":  # its library is to be there before the host's modules look for it
             import comfy_aimdo.control
 
@@ -31,13 +35,23 @@ def main() -> int:
     until, failed = time.monotonic() + 60 * chosen.minutes, 0
     for memory, parts in (("plain", chosen.parts), ("dynamic", [] if chosen.tiny else chosen.dynamic_parts)):
         while left := [part for part in parts if Results(path).state_of(part, memory) is None]:
-            if time.monotonic() > until:
+            if until - time.monotonic() < min(PARTS[part].expected(chosen.tiny) for part in left):
+                results = Results(path)
+                for part in left:
+                    results.state(part, memory, f"{LEFT_OUT}: the time is over")
                 break
             failed += not _measured(memory, left, until, path)
     wrong = Results(path).failed()
-    print("\n".join(wrong) or "Nothing failed.")
+    print("\n".join([*Results(path).left_out(), *(wrong or ["Nothing failed."])]))
     print(f"The tables are in {path}.")
     return 1 if wrong or failed else 0
+
+
+def _end_with(parent: int) -> None:
+    """What belongs to a run that was killed shall not go on, and hold a card."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(4)
 
 
 def _measured(memory: str, parts: list[str], until: float, path: Path) -> bool:

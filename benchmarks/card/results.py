@@ -5,6 +5,8 @@ import json
 import os
 from pathlib import Path
 
+LEFT_OUT = "left out"  # begins the state of a part for which there was no time
+
 SPEED = {
     "job": "job",
     "memory": "host's memory",
@@ -26,7 +28,8 @@ CORRECTNESS = {
     "note": "note",
 }
 TITLES = {
-    "correctness": "Golden cases on the card; the distance is ||result - golden|| / ||golden||, TF32 off",
+    "correctness": "Golden cases on the card; the distance is ||result - golden|| / ||golden||, TF32 off; "
+    "of whole cases the share of what is tolerated",
     "speed": "Random weights of full size; TFLOP, limit and its multiple are of a step where there is one. The limit "
     "is the counted arithmetic at 60 % of 800 TFLOP/s",
 }
@@ -60,7 +63,7 @@ class Results:
         print(", ".join(f"{key} {value}" for key, value in rounded.items() if value is not None), flush=True)
 
     def state(self, part: str, memory: str, state: str, seconds: float | None = None) -> None:
-        """``state``: "begun", "done", or what went wrong; ``seconds``: that the part took."""
+        """``state``: "begun", "done", :data:`LEFT_OUT` and why, or what went wrong; ``seconds``: that the part took."""
         self.content["parts"][f"{part}, {memory}"] = state
         if seconds is not None:
             self.content.setdefault("seconds", {})[f"{part}, {memory}"] = round(seconds, 1)
@@ -71,9 +74,14 @@ class Results:
 
     def failed(self) -> list[str]:
         """What did not come to its end, and the golden cases that are off."""
-        ended = [f"{part}: {state}" for part, state in self.content["parts"].items() if state != "done"]
+        parts = self.content["parts"].items()
+        ended = [f"{part}: {state}" for part, state in parts if state != "done" and not state.startswith(LEFT_OUT)]
         rows = self.content["tables"].get("correctness", {}).get("rows", [])
         return ended + [f"{row[0]}, {row[1]}: {row[2]} > {row[3]}" for row in rows if not row[4]]
+
+    def left_out(self) -> list[str]:
+        """Parts for which there was no time."""
+        return [f"{part}: {state}" for part, state in self.content["parts"].items() if state.startswith(LEFT_OUT)]
 
     def _write(self) -> None:
         beside = self.path.with_suffix(".tmp")

@@ -11,7 +11,7 @@ import torch
 from benchmarks import common
 from benchmarks.card.measuring import Card, repeated
 from benchmarks.card.options import PARTS
-from benchmarks.card.results import Results
+from benchmarks.card.results import LEFT_OUT, Results
 from benchmarks.memory import GIBIBYTE
 
 FATAL = ("CUDA error", "device-side assert", "CUBLAS_STATUS", "CUDNN_STATUS_EXECUTION")  # nothing runs after these
@@ -28,14 +28,17 @@ def work(chosen, results: Results) -> None:
     profiles = chosen.out / "profiles.txt" if chosen.profile else None
     card = Card(results, chosen.measure, chosen.tiny, chosen.quick, chosen.until, profiles)
     for part in chosen.parts:
-        if card.seconds_left < 0:
-            break
-        card.part = part
+        card.part, expected = part, PARTS[part].expected(chosen.tiny)
+        said = f"about {expected:.0f} s expected, {card.seconds_left:.0f} s left"
+        print(f"[{part}, {card.memory}] {said}", flush=True)
+        if expected > card.seconds_left:
+            results.state(part, card.memory, f"{LEFT_OUT}: {said}")
+            continue
         results.state(part, card.memory, "begun")
         start = time.monotonic()
         try:
             with torch.inference_mode():
-                importlib.import_module(f"benchmarks.card.{PARTS[part]}").RUN[part](card)
+                importlib.import_module(f"benchmarks.card.{PARTS[part].module}").RUN[part](card)
             results.state(part, card.memory, "done", time.monotonic() - start)
         except Exception as error:
             traceback.print_exc()

@@ -4,21 +4,31 @@ import json
 import os
 import subprocess
 import sys
+import time
 
+import psutil
 import pytest
+import torch
 
 from support.bootstrap import ROOT
 
-PARTS = ("goldens", "fcvg", "ebsynth", "gmflow", "small_cards")
+PARTS = ("goldens", "fcvg", "ebsynth", "gmflow", "small_cards", "parity")
 SLOW = ("tooncrafter", "rerender", "tooncrafter_large", "rerender_wide", "fcvg_variants")
+
+
+def begun(tmp_path, *parts: str) -> subprocess.Popen:
+    """The command with these parts on the processor."""
+    command = [sys.executable, "-m", "benchmarks.card", "--tiny", "--out", str(tmp_path), "--parts", *parts]
+    environment, pipes = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}, {"stdout": -1, "stderr": -1, "text": True}
+    return subprocess.Popen(command, cwd=ROOT, env=environment, **pipes)
 
 
 def in_miniature(tmp_path, *parts: str) -> dict:
     """card.json of a run of these parts on the processor."""
-    command = [sys.executable, "-m", "benchmarks.card", "--tiny", "--out", str(tmp_path), "--parts", *parts]
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
-    assert done.returncode == 0, done.stderr
+    process = begun(tmp_path, *parts)
+    said, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert all(f"[{part}, plain] about" in said for part in parts)
     found = json.loads((tmp_path / "card.json").read_text())
     assert found["parts"] == {f"{part}, plain": "done" for part in parts}
     assert found["seconds"].keys() == found["parts"].keys()
@@ -29,7 +39,9 @@ def in_miniature(tmp_path, *parts: str) -> dict:
 def test_the_card_command_runs_in_miniature(tmp_path):
     found = in_miniature(tmp_path, *PARTS)
     rows = found["tables"]["correctness"]["rows"]
-    assert {row[0] for row in rows} >= {"GMFlow", "ToonCrafter UNet"} and all(row[4] for row in rows)
+    assert {row[0] for row in rows} >= {"GMFlow", "ToonCrafter UNet", "gmflow/flow_pad_61x93"} and all(
+        row[4] for row in rows
+    )
     speed = found["tables"]["speed"]
     step = next(row for row in speed["rows"] if row[0] == "FCVG 3x128x64, 2 steps")
     assert step[speed["columns"].index("s per step")] > 0
@@ -82,3 +94,47 @@ def test_a_part_that_fails_is_noted_and_the_others_run(tmp_path, monkeypatch):
     assert card.main() == 1
     assert started == [["gmflow", "fcvg", "ebsynth"], ["ebsynth"]]
     assert Results(tmp_path / "card.json").failed() == ["fcvg, plain: the process ended with -11"]
+
+
+@pytest.mark.usefixtures("host")
+def test_parts_for_which_the_time_is_too_short_are_left_out_with_the_reason(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks.card import __main__ as card
+    from benchmarks.card import options, worker
+    from benchmarks.card.results import Results
+
+    chosen = ["--tiny", "--out", str(tmp_path), "--parts", "tooncrafter", "gmflow", "rerender"]
+    threads, until = torch.get_num_threads(), str(time.monotonic() + 12)  # gmflow is expected to take 5 s
+    try:
+        worker.work(options.parsed([*chosen, "--measure", "plain", "--until", until]), Results(tmp_path / "card.json"))
+    finally:
+        torch.set_num_threads(threads)
+    parts = json.loads((tmp_path / "card.json").read_text())["parts"]
+    assert parts["gmflow, plain"] == "done"
+    assert all(parts[f"{part}, plain"].startswith("left out: about") for part in ("tooncrafter", "rerender"))
+    monkeypatch.setattr(sys, "argv", ["card", *chosen, "--minutes", "0.05"])  # not enough to start with
+    assert card.main() == 0
+    parts = json.loads((tmp_path / "card.json").read_text())["parts"]
+    assert set(parts.values()) == {"left out: the time is over"} and len(parts) == 3
+    assert "gmflow, plain: left out" in capsys.readouterr().out
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("host")
+def test_a_killed_run_keeps_what_it_has_and_leaves_nothing_running(tmp_path):
+    path, process = tmp_path / "card.json", begun(tmp_path, "gmflow", "tooncrafter_large")
+
+    def parts() -> dict:
+        return json.loads(path.read_text())["parts"] if path.exists() else {}
+
+    until = time.monotonic() + 120
+    while parts().get("tooncrafter_large, plain") != "begun":
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.01)
+    (child,) = psutil.Process(process.pid).children()
+    process.kill()
+    process.communicate(timeout=10)  # it ends when nobody holds the pipes any more, the other process included
+    assert parts() == {"gmflow, plain": "done", "tooncrafter_large, plain": "begun"}
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+    rows = json.loads(path.read_text())["tables"]["speed"]["rows"]
+    assert [row[0] for row in rows] == ["GMFlow 64x48, both directions, fp32"]
