@@ -52,13 +52,17 @@ class Timing(NamedTuple):
 
 
 class Clock:
-    """Adds up the seconds spent inside ``with clock:``, as often as it is entered: ``wall`` and ``processor``."""
+    """Adds up the seconds spent inside ``with clock:``, as often as it is entered: ``wall`` and ``processor``.
+
+    What earlier turns found in the same pictures is forgotten before.
+    """
 
     def __init__(self, device: str = "cpu"):
         self.wall = self.processor = 0.0
         self._synchronise = torch.cuda.synchronize if device != "cpu" else lambda: None
 
     def __enter__(self) -> "Clock":
+        _forget_recent_results()
         self._synchronise()
         self._start = time.perf_counter(), time.process_time()
         return self
@@ -68,6 +72,13 @@ class Clock:
         wall, processor = self._start
         self.wall += time.perf_counter() - wall
         self.processor += time.process_time() - processor
+
+
+def _forget_recent_results() -> None:
+    """A baseline from before there were any has none."""
+    module = sys.modules.get("betwixt.common.recent_results")
+    if module is not None:
+        module.recent_results.forget()
 
 
 def in_turns(
