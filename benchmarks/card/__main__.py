@@ -33,7 +33,9 @@ def main() -> int:
         return 0
     path.unlink(missing_ok=True)
     until, failed = time.monotonic() + 60 * chosen.minutes, 0
-    for memory, parts in (("plain", chosen.parts), ("dynamic", [] if chosen.tiny else chosen.dynamic_parts)):
+    dynamic = [] if chosen.tiny else chosen.dynamic_parts
+    first = [part for part in chosen.parts if not dynamic or part not in options.LAST]
+    for memory, parts in (("plain", first), ("dynamic", dynamic), ("plain", chosen.parts)):
         while left := [part for part in parts if Results(path).state_of(part, memory) is None]:
             if until - time.monotonic() < min(PARTS[part].expected(chosen.tiny) for part in left):
                 results = Results(path)

@@ -38,6 +38,8 @@ PARTS = {
     "parity": Part("goldens", 90, 10),
 }
 DYNAMIC_PARTS = ("fcvg", "tooncrafter", "rerender")  # once more through the host's dynamic memory
+# Behind those, as the time allows. The others are expected to take seven minutes together.
+LAST = ("tooncrafter_large", "rerender_wide", "fcvg_variants", "parity")
 
 
 def parsed(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -1,5 +1,10 @@
 """The fused engine against the definitions. Needs Triton, which runs in its interpreter where there is no CUDA card."""
 
+import importlib.util
+import re
+import subprocess
+import sys
+
 import pytest
 import torch
 from betwixt.rerender_core.ebsynth.synthesis.occupancy import covered
@@ -7,11 +12,55 @@ from betwixt.rerender_core.ebsynth.synthesis.patch_error import patch_error
 from betwixt.rerender_core.ebsynth.synthesis.search_level import Level, Search, usable_centres
 from betwixt.rerender_core.ebsynth.synthesis.voting import vote
 
+from support.bootstrap import ROOT
 from support.truth.synthesis_energy import match_count
 
 CUDA = torch.cuda.is_available()
 DEVICE = "cuda" if CUDA else "cpu"
 B, SOURCE, TARGET, CHANNELS, PATCH = 2, (19, 23), (17, 21), 13, 5
+
+
+COMPILE = """
+import pathlib, sys
+import betwixt
+from betwixt.rerender_core.ebsynth.synthesis.engines import triton_kernels
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+FLOATS, BYTES = ("weights", "error", "cost", "unit_cost"), ("active", "usable", "image")
+SIZES = {"WORDS": 4, "PATCH": 5, "BLOCK": 128, "CHANNELS": 3}
+WORDS = ("source", "target", "factors", "match", "centre", "new_match", "count")
+KINDS = {**dict.fromkeys(FLOATS, "*fp32"), **dict.fromkeys(BYTES, "*u8"), **dict.fromkeys(WORDS, "*i32")}
+
+def compiled(kernel, capability, **chosen):
+    constants = {name: value for name, value in {**SIZES, **chosen}.items() if name in kernel.arg_names}
+    kinds = {name: "constexpr" if name in constants else KINDS.get(name, "i32") for name in kernel.arg_names}
+    source = ASTSource(fn=kernel, signature=kinds, constexprs=constants)
+    return triton.compile(source, target=GPUTarget("cuda", capability, 32)).asm["cubin"]
+
+for capability in (80, 90):
+    jobs = {str(mode): (triton_kernels.search, {"MODE": mode, "MODULATED": True, "SOME": True}) for mode in range(3)}
+    jobs |= {"occupancy": (triton_kernels.occupancy_cost, {}), "vote": (triton_kernels.vote, {})}
+    for name, (kernel, chosen) in jobs.items():
+        pathlib.Path(sys.argv[1], f"{name}_{capability}.cubin").write_bytes(compiled(kernel, capability, **chosen))
+"""
+
+
+def test_kernels_compile_for_cards_and_keep_everything_in_registers(tmp_path):
+    """Without a card too: Triton brings the assembler along, and the tool that says what a kernel takes."""
+    found = importlib.util.find_spec("triton")
+    tool = None if found is None else next(ROOT.__class__(found.origin).parent.glob("**/nvidia/bin/cuobjdump"), None)
+    if tool is None:
+        pytest.skip("Triton comes with PyTorch's CUDA builds for Linux")
+    done = subprocess.run([sys.executable, "-c", COMPILE, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    kernels = sorted(tmp_path.glob("*.cubin"))
+    assert len(kernels) == 10
+    for kernel in kernels:
+        used = subprocess.run([tool, "--dump-resource-usage", kernel], capture_output=True, text=True, check=True)
+        registers, stack, local = (int(re.search(rf"{key}:(\d+)", used.stdout)[1]) for key in ("REG", "STACK", "LOCAL"))
+        assert registers <= 80 and stack <= 8 and local == 0, (kernel.name, used.stdout)  # 6 blocks of 128 at a time
 
 
 @pytest.fixture(scope="module")
@@ -79,3 +128,18 @@ def test_kernels_compute_what_is_defined(engine, modulated):
     assert centres[b[matched], found[..., 1][matched].long(), found[..., 0][matched].long()].all()
     assert torch.equal(state.count.view(B, *SOURCE), match_count(found, SOURCE).int())
     assert errors(found).mean() < 0.95 * before.mean()  # noise: no place fits well
+
+
+@pytest.mark.long
+def test_the_whole_engine_reaches_the_energy_of_the_reference(engine, monkeypatch):
+    """In the interpreter it finds 3239, as on a card: the very same matches, or nearly."""
+    from betwixt.rerender_core.ebsynth.synthesis import solver
+
+    from support.golden import STORED, Case
+    from tests.parity.ebsynth import statistics
+
+    monkeypatch.setattr(engine, "BLOCK", 128 if CUDA else 16384)
+    monkeypatch.setattr(solver, "_engine", lambda name, device: engine.solve)
+    checks = statistics(Case(STORED / "ebsynth" / "stat_texture.safetensors"), DEVICE, ["triton"])
+    assert checks and all(check.ok for check in checks)
+    assert next(check.error for check in checks if check.name.startswith("total")) == pytest.approx(3239, abs=10)
