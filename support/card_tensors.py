@@ -71,12 +71,15 @@ class _Storage:
                 return
             if Card.used + size > Card.total:
                 del self.shares[key]
+                self.key = None
                 raise torch.OutOfMemoryError(f"simulated: {size} bytes wanted, {Card.used} of {Card.total} in use")
             Card.used += size
             Card.peak = max(Card.peak, Card.used)
             self.home[key], self.used_by[key] = Card.streams.current_stream(), {}
 
     def __del__(self):
+        if self.key is None:
+            return
         with Card.lock:
             self.shares[self.key] -= 1
             if self.shares[self.key]:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from support.card_tensors import counted, own, waits
+from support.card_tensors import Card, counted, own, waits
 
 
 @pytest.fixture(scope="module")
@@ -79,3 +79,20 @@ def test_decoding_copies_pictures_only(clip, placed, share):
         pictures = clip.decoded(latents)
     assert pictures.shape == (3, 64, 128, 3) and pictures.isfinite().all()
     assert own(waits(happened)).total() <= 2
+
+
+def test_what_did_not_fit_is_freed_before_the_next_try(clip, placed, monkeypatch):
+    """The host believes there is room; the card has four fifths of what decoding the clip as a whole takes."""
+    import comfy.model_management as management
+
+    placed(1.0)
+    latents = torch.randn(3, 4, 8, 16, generator=torch.Generator().manual_seed(0))
+    expected = clip.decoded(latents)
+    idle = Card.peak = Card.used
+    clip.decoded(latents)
+    whole, left = Card.peak - idle, []
+    monkeypatch.setattr(management, "get_free_memory", lambda *_, **both: (2**40,) * 2 if both else 2**40)
+    monkeypatch.setattr(management, "soft_empty_cache", lambda *_: left.append(Card.used - idle))
+    monkeypatch.setattr(Card, "total", idle + 4 * whole // 5)
+    assert float((clip.decoded(latents) - expected).abs().mean()) < 2**-8  # bfloat16's rounding
+    assert len(left) >= 2 and max(left) <= latents.nbytes
