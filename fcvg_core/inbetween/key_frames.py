@@ -14,8 +14,9 @@ from .finding.hypotheses import SMALLEST, Flow
 from .finding.labelling import find_layers
 from .finding.things import parted
 from .layers import MotionLayers
+from .mending import dissolve_torn
 from .motion.candidates import rigid_candidates
-from .motion.motions import Motion, RigidMotion, both
+from .motion.motions import Motion, RigidMotion, Sides, both
 from .motion.skinning import figures
 from .rendering.splatting import prepare_splatting
 
@@ -70,7 +71,9 @@ def _layers_of_pair(pictures, detail, matches, flow, poses, masks, tell) -> Moti
         scale = np.divide(size[::-1], (width, height), dtype=np.float32)
         fields = flow
         flow = both(lambda side: cv2.resize(fields[side], size[::-1], interpolation=cv2.INTER_AREA) * scale)
-    layers = find_layers(small, motions, flow, things, tell=lambda share, text: tell(0.35 + 0.65 * share, text))
+    layers = find_layers(small, motions, flow, things, tell=lambda share, text: tell(0.35 + 0.6 * share, text))
+    tell(0.95, "looking for what is torn")
+    layers = dissolve_torn(layers, both(lambda side: _lines(matches, size)[side].reshape(-1, 2)), flow)
     return replace(layers, pictures=both(lambda side: np.ascontiguousarray(pictures[side], np.float32)))
 
 
@@ -86,7 +89,11 @@ def _motions(small: Sequence[np.ndarray], matches: LineMatches, things: Sequence
     if min(size) < SMALLEST:
         nowhere = np.zeros((0, 2))
         return [RigidMotion(np.eye(3), (nowhere, nowhere), size)]
-    scale = np.array([size[1] / matches.canvas[1], size[0] / matches.canvas[0]])
-    lines = matches.start * scale - HALF_PIXEL, matches.end * scale - HALF_PIXEL
     first, last = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in small)
-    return list(rigid_candidates(first, last, lines, things))
+    return list(rigid_candidates(first, last, _lines(matches, size), things))
+
+
+def _lines(matches: LineMatches, size: tuple[int, int]) -> Sides:
+    """Matched segments (M, 2, 2) in pixels of pictures of that size."""
+    scale = np.array([size[1] / matches.canvas[1], size[0] / matches.canvas[0]])
+    return matches.start * scale - HALF_PIXEL, matches.end * scale - HALF_PIXEL

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .motion.dissolve import Dissolve
 from .motion.motions import Motion, pixel_grid
 from .motion.skinning import FigureMotion
 
@@ -26,6 +27,7 @@ class MotionLayers:
         explained: float32 (h, w) each, 0..1: seen, or hidden in the other key frame by something that is.
         light: float32 (h, w, 3) each or None, this frame's light over the other one's.
         order: int (number of motions + 1,): place of each motion, free flow first, from back to front.
+        dissolve: what is not rendered from layers but dissolves in one piece, or None.
     """
 
     pictures: tuple[np.ndarray, np.ndarray]
@@ -37,6 +39,7 @@ class MotionLayers:
     explained: tuple[np.ndarray, np.ndarray]
     light: tuple[np.ndarray | None, np.ndarray | None]
     order: np.ndarray
+    dissolve: Dissolve | None = None
 
     @property
     def unexplained(self) -> float:

@@ -284,7 +284,7 @@ def _finished(pair: _Pair, found: list[Hypothesis], chosen: Sides, fields: Sides
     label, fields, seen, order = put_together(chosen)
     chosen = hidden_behind(found, chosen, label, fields, seen, order, pair.grid)
     label, fields, seen, order = put_together(chosen)
-    explained = both(lambda side: _explained(pair, side, label[side], seen, fields))
+    explained = both(lambda side: _explained(pair, side, label, seen, fields, order))
     layers = MotionLayers(
         pictures=both(lambda side: pair.pictures[side] / np.float32(255)),
         size=pair.pictures[0].shape[:2],
@@ -311,10 +311,12 @@ def _labels(found: list[Hypothesis], chosen: np.ndarray, side: int, loose: float
     return label
 
 
-def _explained(pair: _Pair, side: int, label: np.ndarray, seen: Sides, fields: Sides) -> np.ndarray:
+def _explained(pair: _Pair, side: int, label: Sides, seen: Sides, fields: Sides, order: np.ndarray) -> np.ndarray:
     """Seen, or gone: behind something that is seen, or out of the picture with a motion that is seen elsewhere."""
-    behind = fetch(seen[1 - side], fields[side], pair.grid)
-    own = label.ravel() - FREE
+    own, other = (order[label[number] - FREE].astype(np.float32) for number in (side, 1 - side))
+    in_front = fetch(other, fields[side], pair.grid, nearest=True) > own
+    behind = fetch(seen[1 - side], fields[side], pair.grid) * in_front
+    own = label[side].ravel() - FREE
     shares = np.bincount(own, seen[side].ravel()) / np.maximum(np.bincount(own), 1)
-    gone = np.minimum(2 * shares, 1)[label - FREE]
+    gone = np.minimum(2 * shares, 1)[label[side] - FREE]
     return np.maximum(seen[side], np.where(outside(fields[side], pair.grid), gone, behind)).astype(np.float32)

@@ -13,6 +13,7 @@ import numpy as np
 
 from ....common.helpers import pair_of
 from ..layers import PARTS, MotionLayers
+from ..motion.dissolve import Dissolve, fetch_at
 from ..motion.motions import lengths, pixel_grid
 from .enlarging import Enlarging
 from .hole_filling import Holes
@@ -47,7 +48,17 @@ class LayerRenderer:
         height, width = layers.pictures[0].shape[:2]
         shrink = min(1.0, LONGEST / max(height, width))
         self._size = max(1, round(height * shrink)), max(1, round(width * shrink))
+        self._scale = np.divide(self._size[::-1], layers.size[::-1], dtype=np.float32)
         self._sides = pair_of(lambda side: _Side(layers, side, self._size))
+
+    @cached_property
+    def _dissolve_here(self) -> Dissolve | None:
+        """The dissolve, if there is one, at the size displacements are splatted at."""
+        dissolve = self.layers.dissolve
+        if dissolve is None:
+            return None
+        share, way, known = (cv2.resize(p, self._size[::-1]) for p in (dissolve.share, dissolve.way, dissolve.known))
+        return Dissolve(share, way * self._scale, known)
 
     def frame(self, time: float) -> tuple[np.ndarray, np.ndarray]:
         """The picture at ``time``, float32 RGB (H, W, 3) 0..1, and how sure its motion is, float32 (H, W) 0..1.
@@ -63,6 +74,15 @@ class LayerRenderer:
         if time in (0, 1):
             picture = self.layers.pictures[int(time)]
             return picture.copy(), np.ones(picture.shape[:2], np.float32), Holes.none(self._size)
+        parts, sure, picture = self.composed(time)
+        empty = parts[1].top < 0
+        if self._dissolve_here is not None:
+            empty &= self._lay_over(self._dissolve_here, picture, sure, time) < 0.5
+        return picture, self._enlarged(sure).clip(0, 1), parts[0].holes.where(empty)
+
+    def composed(self, time: float) -> tuple[Sequence["_Part"], np.ndarray, np.ndarray]:
+        """What each key frame contributes at ``time``, how sure its motion is, (h, w), and the picture (H, W, 3), from
+        the layers alone."""
         passed = time, 1 - time
         parts = pair_of(
             lambda number: self._sides[number].at(
@@ -70,9 +90,29 @@ class LayerRenderer:
             )
         )
         first_share = self._first_share(parts, time)
-        sure = np.maximum(parts[0].explained, parts[1].explained)
         picture = self._mixed(parts, first_share, passed)
-        return picture, self._enlarged(sure).clip(0, 1), parts[0].holes.where(parts[1].top < 0)
+        return parts, np.maximum(parts[0].explained, parts[1].explained), picture
+
+    def _lay_over(self, dissolve: Dissolve, picture: np.ndarray, sure: np.ndarray, time: float) -> np.ndarray:
+        """Lay what dissolves over the picture (H, W, 3) and ``sure`` (h, w), in place; its share (h, w)."""
+        detour = self._travel.dissolve_detour(self.layers, time)
+        if detour is not None:
+            detour = cv2.resize(detour, self._size[::-1]) * self._scale
+        places = dissolve.half_way(time, detour)
+        share = fetch_at(dissolve.share, places)
+        sure += share * (fetch_at(dissolve.known, places) - sure)
+        gone = float(np.clip(time, 0, 1))
+        sources, grid = dissolve.sources(places), pixel_grid(*self._size)
+        passed = time, 1 - time
+        first, last = pair_of(
+            lambda number: self._sides[number].colours(self._enlarged(sources[number] - grid), passed[number])
+        )
+        mixed = first * np.float32(1 - gone) + last * np.float32(gone)
+        mixed -= picture
+        mixed *= self._enlarged(share)[..., None]
+        picture += mixed
+        picture.clip(0, 1, out=picture)
+        return share
 
     def _first_share(self, parts: Sequence["_Part"], time: float) -> np.ndarray:
         """float32 (h, w), 0..1: how much of each pixel's colour is the first key frame's."""

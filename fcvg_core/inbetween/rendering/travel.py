@@ -46,6 +46,20 @@ class Travel:
             detour = pull if detour is None else detour + pull
         return detour
 
+    def dissolve_detour(self, layers: MotionLayers, time: float) -> np.ndarray | None:
+        """How far what dissolves is pulled off the straight way at ``time``, for the places it has half-way: float32
+        (h, w, 2) px of the solved size; None without paths."""
+        if not self.paths or layers.dissolve is None:
+            return None
+        key = id(layers), "dissolve"
+        if key not in self._pulls:
+            scale = np.array(layers.pictures[0].shape[1::-1]) / np.array(layers.size[::-1])
+            ends = layers.dissolve.sources(pixel_grid(*layers.size))
+            start, end = (points.reshape(-1, 2) * scale for points in ends)
+            weights = reach(self.paths, start, end, self.radius).reshape(-1, *layers.size).astype(np.float32)
+            self._pulls[key] = weights / np.maximum(weights.sum(axis=0), 1)
+        return self._pulled(layers, self._pulls[key], time)
+
     def _turned(self, layers: MotionLayers, side: int, time: float) -> np.ndarray:
         """The detours of all that moves rigidly, (h, w, 2), 0 elsewhere: a similarity for each motion."""
         place, rigid, _ = self._follow(layers, side)
@@ -92,7 +106,10 @@ class Travel:
         key = id(layers), side
         if key not in self._pulls:
             self._pulls[key] = self._weights(layers, side)
-        weights = self._pulls[key]
+        return self._pulled(layers, self._pulls[key], time)
+
+    def _pulled(self, layers: MotionLayers, weights: np.ndarray, time: float) -> np.ndarray:
+        """The paths' ways (h, w, 2), px of the solved size, at the weights (paths, h, w)."""
         scale = np.array(layers.size[::-1]) / np.array(layers.pictures[0].shape[1::-1])
         ways = np.stack([path.detour(np.array([time]))[0] * scale for path in self.paths]).astype(np.float32)
         return np.tensordot(weights, ways, axes=([0], [0])).astype(np.float32)
