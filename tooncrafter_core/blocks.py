@@ -31,7 +31,12 @@ class TemporalConvolution(nn.Module):
     def forward(self, x: Tensor, frames: int) -> Tensor:
         clip = x.unflatten(0, (-1, frames)).transpose(1, 2)
         y = self.conv4(self.conv3(self.conv2(self.conv1(clip))))
-        return x + y.transpose(1, 2).flatten(0, 1)
+        return _added(x, y.transpose(1, 2))
+
+
+def _added(x: Tensor, clips: Tensor) -> Tensor:
+    """``x`` [b*T, C, h, w] and ``clips`` [b, T, C, h, w] in whatever order in memory, which thus need no copy."""
+    return (x.unflatten(0, clips.shape[:2]) + clips).flatten(0, 1)
 
 
 class ResBlock(nn.Module):
@@ -53,8 +58,9 @@ class ResBlock(nn.Module):
         self.skip_connection = nn.Identity() if same else operations.Conv2d(inputs, outputs, 1, **factory)
         self.temopral_conv = TemporalConvolution(outputs, operations, **factory)  # spelt so in the published file
 
-    def forward(self, x: Tensor, embedding: Tensor, frames: int) -> Tensor:
-        h = self.in_layers(x) + self.emb_layers(embedding)[:, :, None, None]
+    def forward(self, x: Tensor, activated: Tensor, frames: int) -> Tensor:
+        """``activated``: the embedding after SiLU, which all blocks share."""
+        h = self.in_layers(x) + self.emb_layers[1](activated)[:, :, None, None]
         return self.temopral_conv(self.skip_connection(x) + self.out_layers(h), frames)
 
 
@@ -113,7 +119,7 @@ class TemporalTransformer(nn.Module):
             tokens = self.proj_out(tokens.transpose(1, 2)).transpose(1, 2)
         else:
             tokens = self.proj_out(tokens)
-        return x + tokens.unflatten(0, (batch, height, width)).permute(0, 3, 4, 1, 2).flatten(0, 1)
+        return _added(x, tokens.unflatten(0, (batch, height, width)).permute(0, 3, 4, 1, 2))
 
 
 class Downsample(nn.Module):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .attention import Attention, scaled_dot_product
@@ -154,11 +155,12 @@ class VideoUNet(nn.Module):
         """
         residuals = {name: list(values) for name, values in (control or {}).items()}
         embedding = self.time_embed(sinusoid(timesteps, self.config.model_channels).to(x.dtype)) + constants.fps
+        activated = F.silu(embedding)
 
         def run(block: Any, h: Tensor) -> Tensor:
             for layer in block:
                 if isinstance(layer, ResBlock):
-                    h = layer(h, embedding, frames)
+                    h = layer(h, activated, frames)
                 elif isinstance(layer, SpatialTransformer):
                     h = layer(h, constants.contexts[layer.number])
                 elif isinstance(layer, TemporalTransformer):

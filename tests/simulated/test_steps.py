@@ -7,7 +7,7 @@ import pytest
 # Job -> launches in all and of the pack's own lines, waits and copies of the pack, at most.
 MOST = {
     "FCVG, a step from both ends": (4800, 60, 1, 0),
-    "ToonCrafter, a step": (1900, 640, 0, 0),
+    "ToonCrafter, a step": (1800, 540, 0, 0),
     "Rerender, an evaluation of the model": (940, 22, 0, 0),
     "EbSynth's torch engine, a frame of 64x48": (2300, 2300, 10, 10),
 }
