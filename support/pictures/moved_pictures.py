@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 KINDS = ("translation", "rotation", "zoom", "parallax", "independent", "lighting", "combined")
+NOISE = 1.5  # grey levels
 MARGIN = 0.3  # of the frame size, on each side of the canvas a layer is drawn on
 
 
@@ -119,13 +120,15 @@ def _render(layers, placements, size, random):
 
 
 def moved_pair(layers: list[Layer], kind: str, size: tuple[int, int], random: np.random.Generator) -> MovedPair:
-    """Move a scene in one of :data:`KINDS`; frames of ``size`` (height, width), with noise of 1.5 grey levels."""
+    """Move a scene in one of :data:`KINDS`; frames of ``size`` (height, width), with :data:`NOISE`."""
     motion = motions(kind, len(layers), size, random)
     first, first_layer = _render(layers, np.repeat(np.eye(3)[None], len(layers), axis=0), size, random)
     last, last_layer = _render(layers, motion, size, random)
     if kind in ("lighting", "combined"):
         last = _relit(last, random)
-    first, last = (np.clip(f + random.normal(0, 1.5, f.shape), 0, 255).round().astype(np.uint8) for f in (first, last))
+    first, last = (
+        np.clip(f + random.normal(0, NOISE, f.shape), 0, 255).round().astype(np.uint8) for f in (first, last)
+    )
     return MovedPair(first, last, first_layer, last_layer, motion)
 
 
@@ -161,9 +164,14 @@ def part_way(matrix: np.ndarray, time: float) -> np.ndarray:
 
 
 def moved_clip(
-    layers: list[Layer], kind: str, size: tuple[int, int], random: np.random.Generator, times: list[float]
+    layers: list[Layer],
+    kind: str,
+    size: tuple[int, int],
+    random: np.random.Generator,
+    times: list[float],
+    noise: float = NOISE,
 ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    """First and last frame of a scene moved in one of :data:`KINDS`, with noise of 1.5 grey levels, and the frames at
+    """First and last frame of a scene moved in one of :data:`KINDS`, with noise of so many grey levels, and the frames at
     ``times`` between them without noise: every layer on the arc of its motion, light that changes evenly.
 
     Returns:
@@ -178,6 +186,6 @@ def moved_clip(
         for time, frame in placed.items():
             random.bit_generator.state = light
             placed[time] = frame + (_relit(frame, random) - frame) * time
-    noisy = [placed[time] + random.normal(0, 1.5, placed[time].shape) for time in (0, 1)]
+    noisy = [placed[time] + random.normal(0, noise, placed[time].shape) for time in (0, 1)]
     frames = [np.clip(frame, 0, 255).round().astype(np.uint8) for frame in (*noisy, *(placed[t] for t in times))]
     return frames[0], frames[1], frames[2:]
