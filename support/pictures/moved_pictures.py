@@ -171,8 +171,8 @@ def moved_clip(
     times: list[float],
     noise: float = NOISE,
 ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    """First and last frame of a scene moved in one of :data:`KINDS`, with noise of so many grey levels, and the frames at
-    ``times`` between them without noise: every layer on the arc of its motion, light that changes evenly.
+    """First and last frame of a scene moved in one of :data:`KINDS`, with noise of ``noise`` levels, and the frames
+    at ``times`` between them without noise: every layer on the arc of its motion, light that changes evenly.
 
     Returns:
         uint8 RGB (H, W, 3) each.
