@@ -208,7 +208,6 @@ def find_layers(
     found = hypotheses(greys, motions, flow, lambda share: tell(0.3 * share, "estimating motion"))
     dominant = both(lambda side: found[1 if motions else 0].field(side, pair.grid))
     filters = [GuidedFilter(picture, RADIUS) for picture in pictures]
-    last_filters = [GuidedFilter(picture, LAST_RADIUS) for picture in pictures]
     costs = _Costs(pair, dominant)
 
     def first_costs(side: int, number: int) -> np.ndarray:
@@ -249,9 +248,13 @@ def find_layers(
             cost[outside(field, pair.grid)] = LEAVING
             return cost + costs.reluctance(side, found[number], field)
 
-        chosen = chosen_by(last_filters if turn == ROUNDS - 1 else filters, agreed_costs)
+        if turn == ROUNDS - 1:
+            filters.clear()  # before the others are made
+            filters += [GuidedFilter(picture, LAST_RADIUS) for picture in pictures]
+        chosen = chosen_by(filters, agreed_costs)
         fields = chosen_fields(found, chosen, pair.grid)
     costs.keep(())
+    filters.clear()
     chosen = plain_where_as_good(
         found, chosen, fields, things, pair.grid, pair.cost, both(lambda side: structure(pair.edges[side]))
     )
