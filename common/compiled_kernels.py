@@ -6,14 +6,18 @@ bits, because nothing here relaxes the arithmetic. Where a module names those of
 outside as ``KERNELS``, the others are compiled into them alone.
 """
 
+import gc
 import logging
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from threading import RLock, Thread
 from types import FunctionType, ModuleType, SimpleNamespace
 
 logger = logging.getLogger(__name__)
+# No kernel divides by zero; code that looks for it takes time to compile.
+OPTIONS = {"nogil": True, "error_model": "numpy"}
 # Two threads must not compile the same: work may arrive while compile_ahead() is at it.
 _building = RLock()
 
@@ -23,12 +27,25 @@ def numba_available() -> bool:
 
     The log tells once if it is there and fails.
     """
+    with _uncollected():
+        try:
+            import numba
+        except ImportError:
+            return False
+        with _building:
+            return _compiles(numba)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without garbage collection: compiling makes millions of objects, and each collection visits all of the host's."""
+    enabled = gc.isenabled()
+    gc.disable()
     try:
-        import numba
-    except ImportError:
-        return False
-    with _building:
-        return _compiles(numba)
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @cache
@@ -83,10 +100,11 @@ def _twins(module: ModuleType) -> SimpleNamespace:
 
 def _jit(numba: ModuleType, function: FunctionType):
     try:
-        dispatcher = numba.njit(nogil=True, cache=True)(function)
+        dispatcher = numba.njit(**OPTIONS, cache=True)(function)
     except RuntimeError as error:  # "cannot cache function: no locator available"
         logger.debug("%s is compiled without a cache: %s", function.__name__, error)
-        return numba.njit(nogil=True)(function)
+        return numba.njit(**OPTIONS)(function)
+    dispatcher.compile = _uncollected()(dispatcher.compile)
     cache = getattr(dispatcher, "_cache", None)
     for name in ("load_overload", "save_overload"):
         if hasattr(cache, name):
@@ -109,7 +127,7 @@ def _forgiving(access: Callable) -> Callable:
 
 def _inner(numba: ModuleType, function: FunctionType):
     """Without the wrappers that Python needs and a file of its own, which are a quarter of the time to compile."""
-    return numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    return numba.njit(**OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
 
 
 _begun: set[Callable] = set()

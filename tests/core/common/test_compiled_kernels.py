@@ -1,3 +1,4 @@
+import gc
 import os
 import subprocess
 import sys
@@ -128,3 +129,10 @@ def test_the_probe_counts():
     values = np.zeros(3)
     compiled_kernels._increase(values, 2.0)
     assert values.tolist() == [2.0] * 3
+
+
+def test_garbage_is_collected_again_after_compiling_even_where_that_fails():
+    with pytest.raises(ValueError), compiled_kernels._uncollected():
+        assert not gc.isenabled()
+        raise ValueError
+    assert gc.isenabled()

@@ -180,8 +180,9 @@ class _Problem:
             self.source, self.source_means, self.source_width, self.target.ravel(), self.target_means.ravel(),
             self.scales, self.scaled, self.width, self.height, self.channels, self.search.patch,
             self.matches, self.before, self.error, self.maps[band], self.cost, self.active, self.radii, self.bounds,
-            seed, number % 2 == 0, self.edges[band], self.edges[band + 1],
-            min(self.searched_rows, rows), min(self.searched_rows + self.part_rows, rows),
+            np.empty_like(self.radii), np.empty_like(self.radii), seed, number % 2 == 0,
+            self.edges[band], self.edges[band + 1], min(self.searched_rows, rows),
+            min(self.searched_rows + self.part_rows, rows),
         )  # fmt: skip
 
     def end_part(self) -> None:
@@ -214,7 +215,8 @@ class _Problem:
         if self.search.voting == "plain":
             self.kernels.vote(
                 self.style.ravel(), self.source_width, self.matches, self.width, self.height, self.style_channels,
-                self.search.patch, self.image.ravel(), self.edges[band], self.edges[band + 1],
+                self.search.patch, np.empty(self.style_channels, np.int32), self.image.ravel(),
+                self.edges[band], self.edges[band + 1],
             )  # fmt: skip
 
     def end_vote(self) -> None:

@@ -81,14 +81,15 @@ def error_below(limit, source, first, source_row, target, scales, scaled, offset
     return total
 
 
-def add_patch(occupied, centre, row, patch, sign):
-    """Note that the patch centred at index ``centre`` of the map is used once more (``sign`` 1) or less (-1)."""
-    for dy in range(1 - patch, patch):
-        high = (patch - abs(dy)) * sign
-        start = centre + dy * row + 1 - patch
-        line = occupied[start : start + 2 * patch - 1]
-        for dx in range(2 * patch - 1):
-            line[dx] += np.int32(high * (patch - abs(dx + 1 - patch)))
+def move_patch(occupied, centre, to, row, patch):
+    """Note that the patch centred at index ``centre`` of the map is used once less and that at ``to`` once more."""
+    for side in range(2):
+        for dy in range(1 - patch, patch):
+            high = (patch - abs(dy)) * (2 * side - 1)
+            start = (to if side else centre) + dy * row + 1 - patch
+            line = occupied[start : start + 2 * patch - 1]
+            for dx in range(2 * patch - 1):
+                line[dx] += np.int32(high * (patch - abs(dx + 1 - patch)))
 
 
 def match_errors(source, source_width, target, scales, scaled, width, channels, patch, matches, error, top, bottom):
@@ -116,7 +117,8 @@ def match_errors(source, source_width, target, scales, scaled, width, channels, 
 
 def search(
     source, source_means, source_width, target, target_means, scales, scaled, width, height, channels, patch,
-    matches, before, error, occupied, cost, active, radii, bounds, seed, forward, top, bottom, first, last,
+    matches, before, error, occupied, cost, active, radii, bounds, candidates, bound, seed, forward, top, bottom,
+    first, last,
 ):  # fmt: skip
     """Part of a PatchMatch iteration over a band, the rows top..bottom - 1, in place.
 
@@ -129,6 +131,7 @@ def search(
         active: uint8, nonzero where the random search takes place.
         radii: of the random search, in the order in which they are tried.
         bounds: least x, least y, most x + 1, most y + 1 of a match.
+        candidates, bound: int64 like ``radii``, scratch; made outside because that takes long to compile.
         forward: scan from the top left, else from the bottom right.
         first, last: the rows that are the part, first..last - 1, counted from where the scan of the band begins.
 
@@ -144,8 +147,6 @@ def search(
     length = patch * channels
     area = patch * patch
     step = 1 if forward else -1
-    candidates = np.empty(len(radii), np.int64)
-    bound = np.empty(len(radii), np.int64)
     moved = 0
     sink = 0
     for i in range(first, last):
@@ -163,58 +164,41 @@ def search(
             best = error[U(t)]
             used = occupied[U(match + shift)]
 
-            for k in range(2):
-                if k == 0:
-                    if j == 0:
-                        continue
-                    candidate = np.int64(matches[U(t - step)])
-                    move = step
+            # First the neighbours' matches, then random ones around the best: in one loop, because whatever stands here
+            # twice is compiled twice.
+            for at_random in range(2 if active[U(t)] else 1):
+                count = 0
+                if at_random:
+                    count = len(radii)
+                    match_y = match // source_width
+                    match_x = match - match_y * source_width
+                    for k in range(count):
+                        low_x = max(match_x - radii[U(k)], bounds[0])
+                        low_y = max(match_y - radii[U(k)], bounds[1])
+                        wide = min(match_x + radii[U(k)], bounds[2]) - low_x
+                        high = min(match_y + radii[U(k)], bounds[3]) - low_y
+                        state = state * MULTIPLIER + INCREMENT
+                        new_x = low_x + ((np.int64(state >> U(43)) * wide) >> 21)
+                        new_y = low_y + ((np.int64((state >> U(22)) & LOW_21) * high) >> 21)
+                        candidates[U(k)] = new_y * source_width + new_x
+                        # All candidates' memory is asked for before any is looked at.
+                        sink += source_means[U(candidates[U(k)] * MEANS)]
                 else:
-                    if at_edge:
-                        continue
-                    candidate = np.int64(field[U(t - step * width)])
-                    move = step * source_width
-                if candidate < 0 or candidate + move == match:
-                    continue
-                candidate += move
-                new_used = occupied[U(candidate + shift)]
-                limit = best + cost * (used - new_used)
-                if new_used >= BLOCKED // 2 or limit <= 0:
-                    continue
-                if not scaled[U(t)] and (
-                    area * mean_error(source_means, candidate * MEANS, target_means, t * MEANS) >= limit
-                ):
-                    continue
-                value = error_below(
-                    limit, source, (candidate - corner) * channels, source_row,
-                    target, scales, scaled[U(t)], offset, target_row, patch, length,
-                )  # fmt: skip
-                if value < limit:
-                    add_patch(occupied, candidate + shift, source_width, patch, 1)
-                    add_patch(occupied, match + shift, source_width, patch, -1)
-                    best = value
-                    match = candidate
-                    used = occupied[U(match + shift)]
-
-            if active[U(t)]:
-                match_y = match // source_width
-                match_x = match - match_y * source_width
-                for k in range(len(radii)):
-                    low_x = max(match_x - radii[U(k)], bounds[0])
-                    low_y = max(match_y - radii[U(k)], bounds[1])
-                    wide = min(match_x + radii[U(k)], bounds[2]) - low_x
-                    high = min(match_y + radii[U(k)], bounds[3]) - low_y
-                    state = state * MULTIPLIER + INCREMENT
-                    new_x = low_x + ((np.int64(state >> U(43)) * wide) >> 21)
-                    new_y = low_y + ((np.int64((state >> U(22)) & LOW_21) * high) >> 21)
-                    candidates[U(k)] = new_y * source_width + new_x
-                    # All candidates' memory is asked for before any is looked at.
-                    sink += source_means[U(candidates[U(k)] * MEANS)]
-                for k in range(len(radii)):
+                    candidate = np.int64(matches[U(t - step)]) if j > 0 else -1
+                    if candidate >= 0:
+                        candidates[0] = candidate + step
+                        count = 1
+                    candidate = np.int64(field[U(t - step * width)]) if not at_edge else -1
+                    if candidate >= 0:
+                        candidates[U(count)] = candidate + step * source_width
+                        count += 1
+                    if count and candidates[0] == match and candidates[U(count - 1)] == match:
+                        count = 0
+                for k in range(count):
                     bound[U(k)] = 0
                     if not scaled[U(t)]:
                         bound[U(k)] = area * mean_error(source_means, candidates[U(k)] * MEANS, target_means, t * MEANS)
-                for k in range(len(radii)):
+                for k in range(count):
                     candidate = candidates[U(k)]
                     if bound[U(k)] >= best + cost * used or candidate == match:
                         continue
@@ -227,8 +211,7 @@ def search(
                         target, scales, scaled[U(t)], offset, target_row, patch, length,
                     )  # fmt: skip
                     if value < limit:
-                        add_patch(occupied, candidate + shift, source_width, patch, 1)
-                        add_patch(occupied, match + shift, source_width, patch, -1)
+                        move_patch(occupied, match + shift, candidate + shift, source_width, patch)
                         best = value
                         match = candidate
                         used = occupied[U(match + shift)]
@@ -238,13 +221,14 @@ def search(
     return moved, sink
 
 
-def vote(style, source_width, matches, width, height, channels, patch, out, top, bottom):
-    """Plain votes for the rows top..bottom - 1: ``style`` and ``out`` are uint8, ``channels`` per pixel."""
+def vote(style, source_width, matches, width, height, channels, patch, sums, out, top, bottom):
+    """Plain votes for the rows top..bottom - 1: ``style`` and ``out`` are uint8, ``channels`` per pixel; ``sums``:
+    int32 (channels,), scratch."""
     radius = patch // 2
-    sums = np.zeros(channels, np.int32)
     for y in range(top, bottom):
         for x in range(width):
-            sums[:] = 0
+            for channel in range(channels):
+                sums[U(channel)] = 0
             votes = 0
             for v in range(max(y - radius, 0), min(y + radius, height - 1) + 1):
                 for u in range(max(x - radius, 0), min(x + radius, width - 1) + 1):
