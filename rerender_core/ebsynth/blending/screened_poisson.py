@@ -58,19 +58,21 @@ def solve_by_lsqr(values: np.ndarray, gradient_y: np.ndarray, gradient_x: np.nda
     """The same problem solved iteratively about the mean to a relative tolerance of 1e-6, as the reference does:
     slower and inexact, for comparison with its results."""
     shape = values.shape
+    # Weighted differences along x and y and the picture; a picture. Written anew in every iteration: SciPy's copies.
+    forth, back = np.zeros((3, *shape)), np.empty(shape)
 
     def residuals(solution: np.ndarray) -> np.ndarray:
-        picture = solution.reshape(shape)
-        stacked = np.zeros((3, *shape))  # weighted differences along x and y, and the picture
+        picture, stacked = solution.reshape(shape), forth
         np.subtract(picture[:, :-1], picture[:, 1:], out=stacked[0, :, :-1])
         np.subtract(picture[:-1], picture[1:], out=stacked[1, :-1])
         stacked[:2] *= weight
         stacked[2] = picture
         return stacked.ravel()
 
-    def adjoint(stacked: np.ndarray) -> np.ndarray:
-        along_x, along_y, picture = stacked.reshape(3, *shape)
-        total = np.zeros(shape)
+    def adjoint(residual: np.ndarray) -> np.ndarray:
+        along_x, along_y, picture = residual.reshape(3, *shape)
+        total = back
+        total.fill(0)
         total[:, :-1] += along_x[:, :-1]
         total[:, 1:] -= along_x[:, :-1]
         total[:-1] += along_y[:-1]
