@@ -97,6 +97,7 @@ RESULTS = {
     "poses": Shown("poses", ("drawing",)),
     "pose estimates": Shown("poses", ("estimate",)),
     "first use": Shown("first_use", ("compiling",)),
+    "first frame": Shown("first_use", ("first frame",)),
     "video encoding": Shown("video_encoding", ("repeats",)),
     "inbetweens": Across(
         "inbetweens",
@@ -135,6 +136,7 @@ RESULTS = {
         "clip_propagation", ("growth",), ("frames", "processor s per frame", "peak memory above the clip, MiB")
     ),
     "blending": Shown("blending", ("steps",), ("step", "processor seconds")),
+    "lsqr": Shown("blending", ("lsqr",)),
     "measures": Shown("measures", ("time",)),
     "tooncrafter decode": Shown("tooncrafter", ("decode",)),
     "tooncrafter work": Shown("tooncrafter", ("encode", "step")),
