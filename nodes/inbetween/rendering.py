@@ -130,7 +130,7 @@ class InbetweenWithoutModel(CheckedNode):
 
     @classmethod
     def fingerprint_inputs(cls, **inputs):
-        splatting.prepare()  # when the graph begins: compiled beside the nodes before it
+        splatting.prepare_splatting()  # when the graph begins: compiled beside the nodes before it
         return ""
 
     @classmethod

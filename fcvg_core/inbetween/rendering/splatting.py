@@ -55,16 +55,6 @@ class Splatter:
         return out.reshape(height, width, -1), top.reshape(height, width)
 
 
-def prepare() -> None:
-    """Have the kernel compiled beside what comes first, such as looking for motions."""
-    compile_ahead(_smallest_splat)
-
-
-def _smallest_splat() -> None:
-    place = np.zeros((2, 2, 2), np.float32)
-    Splatter(np.zeros((2, 2), np.int32))(place, np.zeros((2, 2, 4), np.float32))
-
-
 def _plain(order, depth, places, values, size, out, top) -> None:
     """The same in numpy, one depth after the other."""
     height, width = size
