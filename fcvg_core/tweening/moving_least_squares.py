@@ -7,6 +7,7 @@ FEWEST = 6  # points that tell of a motion
 STEP = 8  # px between the places that are solved for; between them all is bilinear
 NEAR = 1.0  # px^2, within which a point's pull no longer grows
 POWER = 1.5  # of the squared distance, with which it falls
+BLOCK = 1 << 18  # pulls that are in memory at a time
 STIFF = 4.0  # px^2: points closer together than this do not turn or stretch what is around them
 
 
@@ -22,14 +23,25 @@ def least_squares_displacement(source: np.ndarray, goal: np.ndarray, size: tuple
     """
     height, width = size
     y, x = np.mgrid[0 : height + STEP : STEP, 0 : width + STEP : STEP]
-    points = np.stack([x, y], axis=-1).reshape(-1, 1, 2).astype(float)
-    weight = 1 / (np.square(points - source).sum(axis=-1) + NEAR) ** POWER
-    weight /= weight.sum(axis=1, keepdims=True)
-    mean0, mean1 = weight @ source, weight @ goal
-    apart0, apart1 = source - mean0[:, None], goal - mean1[:, None]
-    spread = np.einsum("pn,pni,pnj->pij", weight, apart0, apart0) + STIFF * np.eye(2)
-    shared = np.einsum("pn,pni,pnj->pij", weight, apart0, apart1) + STIFF * np.eye(2)
-    moved = np.einsum("pi,pij->pj", points[:, 0] - mean0, np.linalg.solve(spread, shared)) + mean1
-    coarse = (moved - points[:, 0]).reshape(*x.shape, 2).astype(np.float32)
-    places = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32) / STEP
-    return cv2.remap(coarse, places, None, cv2.INTER_LINEAR)
+    centre = source.mean(axis=0)
+    points, places = source - centre, np.stack([x.ravel(), y.ravel()], axis=-1) - centre
+    way = goal - source
+    outer = [(points[:, [axis]] * values) for axis in (0, 1) for values in (points, way)]
+    moments = np.concatenate([np.ones((len(points), 1)), points, way, *outer], axis=1)
+    rows = max(1, BLOCK // len(points))
+    coarse = np.concatenate([_moved(places[at : at + rows], points, moments) for at in range(0, len(places), rows)])
+    coarse = coarse.reshape(*x.shape, 2).astype(np.float32)
+    between = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32) / STEP
+    return cv2.remap(coarse, between, None, cv2.INTER_LINEAR)
+
+
+def _moved(places: np.ndarray, points: np.ndarray, moments: np.ndarray) -> np.ndarray:
+    """How far places (P, 2) move, from the points and of each 1, itself, its way and both outer products with it."""
+    apart = np.square(places[:, [0]] - points[:, 0]) + np.square(places[:, [1]] - points[:, 1]) + NEAR
+    means = apart**-POWER @ moments
+    means /= means[:, :1]
+    mean, way = means[:, 1:3], means[:, 3:5]
+    products = means[:, 5:].reshape(-1, 2, 2, 2)  # axis of the point; with itself or its way; axis of that
+    spread = products[:, :, 0] - mean[:, :, None] * mean[:, None, :] + STIFF * np.eye(2)
+    shared = products[:, :, 1] - mean[:, :, None] * way[:, None, :]
+    return np.einsum("pi,pij->pj", places - mean, np.linalg.solve(spread, shared)) + way

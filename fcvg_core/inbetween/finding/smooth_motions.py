@@ -103,5 +103,5 @@ def half_way_flow(flow: Flow, grid: np.ndarray) -> np.ndarray:
 
 def half_way_least_squares(points: Sides, size: tuple[int, int]) -> np.ndarray:
     """Moving least squares on points matched between the key frames, told half-way; float32 (h, w, 2) px."""
-    middle = 0.5 * (points[0] + points[1])
-    return least_squares_displacement(middle, points[1], size) - least_squares_displacement(middle, points[0], size)
+    middle, way = 0.5 * (points[0] + points[1]), points[1] - points[0]
+    return least_squares_displacement(middle, middle + way, size)
