@@ -2,7 +2,7 @@
 
 A folder's name is the component; the beginning of a file's name selects how it is run. Exit status 1 when a case
 fails or cannot be run. On another device than the processor everything is computed in float32 without TF32, and
-:data:`ALLOWANCE` times the tolerances hold.
+the tolerances are the same but for :data:`ALLOWANCE`.
 """
 
 import argparse
@@ -21,9 +21,10 @@ from support.bootstrap import use_host
 from support.golden import Case, Check, without_tf32
 
 INSTALLABLE = ("onnx",)  # what cases need beyond the pack's own requirements, module and package
-# Of other devices. Their kernels add up in another order; and the goldens' group normalisations, made on a processor of
-# what its convolutions leave with channels last, are ten times farther off than with channels first, as on devices.
-ALLOWANCE = 4.0
+# Beginnings of the names of cases that other devices miss, by up to 3.1 times. Group normalisation made on a processor
+# of what its convolutions leave with channels last, as in the goldens, is ten times farther off than with channels
+# first, as on devices: shown for ControlNeXt, supposed for GI.
+ALLOWANCE = {"fcvg/controlnext": 4.0, "fcvg/gi_attnflip": 4.0}
 
 
 def install(package: str) -> None:
@@ -102,9 +103,11 @@ def run(case: Case) -> list[Check]:
         checks = kinds[kind_of(case.name, kinds)](case)
     if not checks:
         raise LookupError("nothing was compared")
-    if torch.device(case.device).type == "cpu":
+    name, on_processor = f"{case.component}/{case.name}", torch.device(case.device).type == "cpu"
+    allowed = next((times for beginning, times in ALLOWANCE.items() if name.startswith(beginning)), 1.0)
+    if on_processor or allowed == 1:
         return checks
-    return [dataclasses.replace(check, tolerance=ALLOWANCE * check.tolerance) for check in checks]
+    return [dataclasses.replace(check, tolerance=allowed * check.tolerance) for check in checks]
 
 
 def report(case: Case) -> bool:
