@@ -16,7 +16,6 @@ from ...rerender_core.ebsynth.plan import frames_of_part, plan_intervals
 from ...rerender_core.ebsynth.propagation import PropagatedInterval, PropagationOptions, needed_pairs, propagate
 from ...rerender_core.ebsynth.stylisation import ClipOptions, Region, finish_interval, stylise_clip
 from ...rerender_core.ebsynth.stylised_keys import StylisedKeys
-from ...rerender_core.ebsynth.synthesis import solver
 from ...rerender_core.flow.estimation import Flow, FlowModel
 from .. import sockets
 from ..checked_node import CheckedNode
@@ -66,11 +65,6 @@ class PropagatedClip:
 
     clip: ClipToPaint
     parts: tuple[PropagatedInterval, ...]
-
-
-def _prepare() -> None:
-    """When a graph begins: kernels are compiled beside the nodes that come before."""
-    solver.prepare("auto", management.get_torch_device())
 
 
 def _clip_inputs() -> list[io.Input]:
@@ -183,7 +177,6 @@ class StyliseClip(CheckedNode):
 
     @classmethod
     def fingerprint_inputs(cls, **inputs):
-        _prepare()
         return PARTIAL.fingerprint(cls.hidden.unique_id)
 
     @classmethod
@@ -256,11 +249,6 @@ class EbSynthPropagate(CheckedNode):
             ],
             hidden=[io.Hidden.unique_id],
         )
-
-    @classmethod
-    def fingerprint_inputs(cls, **inputs):
-        _prepare()
-        return ""
 
     @classmethod
     def execute(

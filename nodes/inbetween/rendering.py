@@ -13,7 +13,6 @@ from ...common.errors import BetwixtError
 from ...common.number_lists import parse_numbers, parse_part
 from ...fcvg_core.inbetween.clip import InbetweenClip, render_clip
 from ...fcvg_core.inbetween.layers import MotionLayers
-from ...fcvg_core.inbetween.rendering import splatting
 from ...fcvg_core.inbetween.rendering.travel import Travel
 from ...fcvg_core.tweening.condition_chain import chain_conditions
 from ...fcvg_core.tweening.easing import EASING_NAMES
@@ -127,11 +126,6 @@ class InbetweenWithoutModel(CheckedNode):
             ],
             hidden=[io.Hidden.unique_id],
         )
-
-    @classmethod
-    def fingerprint_inputs(cls, **inputs):
-        splatting.prepare_splatting()  # when the graph begins: compiled beside the nodes before it
-        return ""
 
     @classmethod
     def execute(

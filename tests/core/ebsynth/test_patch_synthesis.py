@@ -215,6 +215,28 @@ def test_partial_modulation_counts_in_the_errors(problem, engine):
     assert 0.4 < errors[0] / errors[1] < 0.62  # 128 / 255, and a little of the unmodulated style error
 
 
+def test_giving_modulated_patches_up_early_changes_nothing(problem, monkeypatch):
+    pytest.importorskip("numba")
+    from betwixt.rerender_core.ebsynth.synthesis.engines.numba_engine import _Problem
+
+    modulation = torch.full_like(problem.target_guides, 255)
+    modulation[:, 10:40, 20:60, 3:] = 0
+    given = dataclasses.replace(problem, modulation=modulation)
+    early = synthesise(given, SynthesisOptions(), "numba")
+    made = _Problem._modulation
+    seen = []
+
+    def unsteady(self, modulation):
+        scales, scaled, steady = made(self, modulation)
+        seen.append(steady.tolist())
+        return scales, scaled, 0 * steady
+
+    monkeypatch.setattr(_Problem, "_modulation", unsteady)
+    assert equal(synthesise(given, SynthesisOptions(), "numba"), early)
+    moved = 6 + given.target_guides.shape[-1] - 3  # style and the first guide are never scaled
+    assert all(steady == [1] * 6 + [0] * (moved - 6) + [1] * (16 - moved) for steady in seen)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_source_mask_keeps_patches_inside(scene, problem, engine):
     mask = torch.zeros(1, 64, 80, dtype=torch.bool)

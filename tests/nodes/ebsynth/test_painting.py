@@ -352,20 +352,3 @@ def test_the_two_nodes_make_an_interval_of_the_whole_as_well(nodes):
     (_, part_left, *_), (part, part_selection, _) = made(intervals="2")
     assert torch.equal(part, out[2:]) and torch.equal(part_selection, selection[2:])
     assert torch.equal(part_left, left[2:])
-
-
-def test_kernels_are_compiled_from_when_a_graph_begins(host, monkeypatch):
-    """The host asks every node for its fingerprint before it runs the first one."""
-    from betwixt.fcvg_core.inbetween.rendering import splatting
-    from betwixt.nodes.ebsynth import painting
-    from betwixt.nodes.inbetween import rendering
-    from betwixt.rerender_core.ebsynth.synthesis import solver
-
-    begun = []
-    for module in (solver, splatting):
-        monkeypatch.setattr(module, "compile_ahead", begun.append)
-    for node in (painting.StyliseClip, painting.EbSynthPropagate, rendering.InbetweenWithoutModel):
-        node.GET_SCHEMA()
-        prepared = node.PREPARE_CLASS_CLONE({"hidden_inputs": {"UNIQUE_ID": "1"}})
-        assert prepared.fingerprint_inputs(settings=None) == prepared.fingerprint_inputs(settings=None)
-    assert begun == [solver._smallest_synthesis] * 4 + [splatting._smallest_splat] * 2

@@ -30,6 +30,7 @@ BAND_ROWS = 64  # at least
 MOST_BANDS = 16
 ROWS_AT_ONCE = 64  # of patch means
 FEWEST_PARTS = 4  # of an iteration
+SCALES = np.rint(256 * np.sqrt(np.arange(256) / 255.0)).astype(np.int16)  # of differences, by the modulation
 REFRESH_SHARE = 100  # bands are told once 1 / this of all pixels have changed their match, or a row of each band
 
 
@@ -102,7 +103,9 @@ class _Problem:
         self.target = np.empty((*guides.shape[:2], self.channels), np.int16)
         self.target[..., self.style_channels :] = self._features(guides, self.style_channels)
         self.target_means = np.zeros((self.height, self.width, MEANS), np.int16)
-        self.scales, self.scaled = self._modulation(None if level.modulation is None else level.modulation[index])
+        self.scales, self.scaled, self.steady = self._modulation(
+            None if level.modulation is None else level.modulation[index]
+        )
 
         start = nnf.cpu().numpy()
         self.matches = np.where(start[..., 0] < 0, -1, start[..., 1] * self.source_width + start[..., 0])
@@ -130,17 +133,19 @@ class _Problem:
             result[..., channel] = self.levels[first_channel + channel][picture[..., channel]]
         return result
 
-    def _modulation(self, modulation: Tensor | None) -> tuple[np.ndarray, np.ndarray]:
-        """Scales of differences like the target picture, and which pixels' patches have any."""
+    def _modulation(self, modulation: Tensor | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Scales of differences like the target picture, which pixels' patches have any, and which channels none."""
         radius = self.radius
+        steady = np.ones(MEANS, np.int16)  # beyond the last channel too, where all means are 0
         if modulation is None:
-            return np.zeros(0, np.int16), np.zeros(self.height * self.width, np.uint8)
+            return np.zeros(0, np.int16), np.zeros(self.height * self.width, np.uint8), steady
         scales = np.full((self.height, self.width, self.channels), 256, np.int16)
-        scales[..., self.style_channels :] = np.rint(256 * np.sqrt(modulation.cpu().numpy() / 255.0))
+        scales[..., self.style_channels :] = SCALES[modulation.cpu().numpy()]
         reduced = (scales.min(axis=-1) < 256).astype(np.uint8)
         scaled = cv2.dilate(reduced, np.ones((self.search.patch,) * 2, np.uint8), borderType=cv2.BORDER_REPLICATE)
         padded = np.pad(scales, ((radius,) * 2, (radius,) * 2, (0, 0)), "edge")
-        return padded.ravel(), scaled.ravel()
+        steady[: self.channels] = (scales.min(axis=(0, 1)) == 256)[:MEANS]
+        return padded.ravel(), scaled.ravel(), steady
 
     def begin_search(self) -> None:
         """Take the last vote into the target picture and count the matches anew."""
@@ -178,7 +183,7 @@ class _Problem:
         seed = (self.seed * 1_000_003 + iteration * 1009 + number) & 0x7FFF_FFFF_FFFF_FFFF
         self.moved[band], _ = self.kernels.search(
             self.source, self.source_means, self.source_width, self.target.ravel(), self.target_means.ravel(),
-            self.scales, self.scaled, self.width, self.height, self.channels, self.search.patch,
+            self.scales, self.scaled, self.steady, self.width, self.height, self.channels, self.search.patch,
             self.matches, self.before, self.error, self.maps[band], self.cost, self.active, self.radii, self.bounds,
             np.empty_like(self.radii), np.empty_like(self.radii), seed, number % 2 == 0,
             self.edges[band], self.edges[band + 1], min(self.searched_rows, rows),

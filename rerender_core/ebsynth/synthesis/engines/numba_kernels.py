@@ -23,6 +23,7 @@ MIXER = np.uint64(0x9E3779B97F4A7C15)
 LOW_21 = np.uint64(0x1FFFFF)
 U = np.uint64
 MEANS = 16
+ROUNDING = np.int32(2)  # more than rounding two means can add to their difference
 BLOCKED = 1 << 30
 NEVER = 2.0**62  # a float as all limits are, so that one copy of the code that takes them is compiled
 
@@ -63,6 +64,16 @@ def mean_error(ours, first, theirs, offset):
     for i in range(MEANS):
         difference = np.int16(ours[U(first + i)] - theirs[U(offset + i)])
         total = np.int32(total + np.int32(np.int32(difference) * np.int32(difference)))
+    return np.int64(total)
+
+
+def steady_mean_error(ours, first, theirs, offset, steady):
+    """The same of the channels that ``steady`` is 1 for, with ``ROUNDING`` off each difference."""
+    total = np.int32(0)
+    for i in range(MEANS):
+        difference = np.int32(ours[U(first + i)]) - np.int32(theirs[U(offset + i)])
+        difference = max(abs(difference) - ROUNDING, np.int32(0)) * np.int32(steady[i])
+        total = np.int32(total + np.int32(difference * difference))
     return np.int64(total)
 
 
@@ -116,7 +127,7 @@ def match_errors(source, source_width, target, scales, scaled, width, channels, 
 
 
 def search(
-    source, source_means, source_width, target, target_means, scales, scaled, width, height, channels, patch,
+    source, source_means, source_width, target, target_means, scales, scaled, steady, width, height, channels, patch,
     matches, before, error, occupied, cost, active, radii, bounds, candidates, bound, seed, forward, top, bottom,
     first, last,
 ):  # fmt: skip
@@ -124,7 +135,8 @@ def search(
 
     Args:
         source, source_means, source_width, target, target_means, scales, width, height, channels: the pictures;
-            ``scaled``: uint8 per target pixel, nonzero where its patch has scales other than 256.
+            ``scaled``: uint8 per target pixel, nonzero where its patch has scales other than 256;
+            ``steady``: int16 (MEANS,), 1 for each channel whose scale is 256 everywhere, else 0.
         matches: int32 per target pixel; ``before``: as they were before the iteration, read outside the band.
         error: int64, the errors of ``matches``.
         occupied: int32, this band's own map; ``cost``: of one unit in it.
@@ -195,9 +207,12 @@ def search(
                     if count and candidates[0] == match and candidates[U(count - 1)] == match:
                         count = 0
                 for k in range(count):
-                    bound[U(k)] = 0
-                    if not scaled[U(t)]:
-                        bound[U(k)] = area * mean_error(source_means, candidates[U(k)] * MEANS, target_means, t * MEANS)
+                    first_mean = candidates[U(k)] * MEANS
+                    if scaled[U(t)]:
+                        low = steady_mean_error(source_means, first_mean, target_means, t * MEANS, steady)
+                    else:
+                        low = mean_error(source_means, first_mean, target_means, t * MEANS)
+                    bound[U(k)] = area * low
                 for k in range(count):
                     candidate = candidates[U(k)]
                     if bound[U(k)] >= best + cost * used or candidate == match:
