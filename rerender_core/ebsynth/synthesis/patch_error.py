@@ -54,25 +54,27 @@ def patch_error(
     row_weights = weights.float().repeat(patch)
     (hs, ws), wide = source.shape[1:3], target.shape[2]
 
-    matched = nnf[..., 0] >= 0
+    matched, matches = nnf[..., 0] >= 0, nnf.flatten(0, 2)
     on_processor = target.device.type == "cpu"
     if on_processor:
-        batch, y, x = torch.nonzero(matched, as_tuple=True)
-        match = nnf[matched].long()
+        pixels = torch.nonzero(matched.flatten())[:, 0]
     else:  # which are matched is not asked: the processor would wait for the answer
-        batch, y, x = (places.flatten() for places in _places(nnf))
-        match = nnf.flatten(0, 2).clamp(min=0).long()
-    first_source = batch * (hs * ws) + match[:, 1] * ws + match[:, 0]  # top left corners, in the padded pictures
-    first_target = batch * (target.shape[1] * wide) + y * wide + x
-    error = torch.zeros(len(y), device=target.device)
+        pixels = torch.arange(len(matches), device=target.device)
+    error = torch.zeros(len(pixels), device=target.device)
     values = VALUES_AT_A_TIME if on_processor else DEVICE_VALUES
     rows_at_a_time = max(values // source_rows.shape[1], 1)
 
     def measure(start: int) -> None:
         part = slice(start, start + rows_at_a_time)
+        pixel, match = pixels[part], matches[pixels[part]].clamp(min=0).long()
+        line = torch.div(pixel, wt, rounding_mode="floor")  # of all problems' lines, one below the other
+        batch = torch.div(line, ht, rounding_mode="floor")
+        # Top left corners in the padded pictures.
+        first_source = (batch * hs + match[:, 1]) * ws + match[:, 0]
+        first_target = (line + 2 * radius * batch) * wide + pixel - line * wt
         for row in range(patch):
-            here = first_target[part] + row * wide
-            ours, theirs = source_rows[first_source[part] + row * ws], target_rows[here]
+            here = first_target + row * wide
+            ours, theirs = source_rows[first_source + row * ws], target_rows[here]
             difference = (ours.maximum(theirs) - ours.minimum(theirs)).float()
             difference *= difference
             if scale_rows is not None:
@@ -80,15 +82,9 @@ def patch_error(
             error[part] += difference @ row_weights
 
     with Helpers(target.device) as helpers:
-        helpers.each(measure, range(0, len(y), rows_at_a_time))
+        helpers.each(measure, range(0, len(pixels), rows_at_a_time))
     if not on_processor:
         return error.view(b, ht, wt).masked_fill(~matched, 0.0)
     result = torch.zeros(b, ht, wt, device=target.device)
     result[matched] = error
     return result
-
-
-def _places(nnf: Tensor) -> list[Tensor]:
-    """Problem, row and column of every pixel of [B, H, W, 2], each int64 [B, H, W]."""
-    ranges = [torch.arange(size, device=nnf.device) for size in nnf.shape[:3]]
-    return list(torch.meshgrid(ranges, indexing="ij"))

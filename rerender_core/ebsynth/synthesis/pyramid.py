@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+ROWS_AT_ONCE = 32  # of a level on the processor: sampled in float32, the whole would be its largest picture by far
+
 
 def level_count(source_size: tuple[int, int], target_size: tuple[int, int], patch: int) -> int:
     """The most levels whose coarsest still holds two patches and a pixel along every side; 0 if none does."""
@@ -46,7 +48,11 @@ def resample(picture: Tensor, size: tuple[int, int]) -> Tensor:
         line = picture[:, index]
         return line[:, :, left].float() * (1 - along) + line[:, :, right].float() * along
 
-    return (row(top) * (1 - down) + row(bottom) * down).to(torch.uint8)
+    def part(rows: slice) -> Tensor:
+        return (row(top[rows]) * (1 - down[:, rows]) + row(bottom[rows]) * down[:, rows]).to(torch.uint8)
+
+    at_once = ROWS_AT_ONCE if picture.device.type == "cpu" else size[0]
+    return torch.cat([part(slice(first, first + at_once)) for first in range(0, size[0], at_once)], dim=1)
 
 
 def resample_mask(mask: Tensor, size: tuple[int, int], upscaled: tuple[int, int]) -> Tensor:

@@ -89,15 +89,16 @@ def _coarse_to_fine(
     done = 0.0
 
     solution: Solution | None = None
-    levels.reverse()  # taken from its end, so that what has been searched is freed
+    last = levels[-1] if options.extra_pass else None
+    levels.reverse()
     for number, (mask, search) in enumerate(zip(masks, searches, strict=True)):
-        level = levels.pop()
-        start = problem.start if not levels and options.schedule == "hybrid" else None
+        told = problem if len(levels) == 1 and options.schedule == "hybrid" else None
         step = _stepper(progress, done, work, number, search.vote_iterations)
-        solution = solve(level, _first_matches(level, mask, solution, start, patch, generator), search, step)
+        matches = [_first_matches(levels[-1], mask, solution, told, patch, generator)]
+        solution = solve(levels.pop(), matches.pop(), search, step)  # the engine can free both
         done += work[number]
     assert solution is not None, "there is one level at least"
-    if options.extra_pass:
+    if last is not None:
         search = Search(
             options.last_patch,
             0.0,
@@ -106,23 +107,28 @@ def _coarse_to_fine(
             options.stop_threshold,
             options.seed + 1,
         )
-        solution = solve(level, solution.nnf, search, _stepper(progress, done, work, -1, search.vote_iterations))
+        solution = solve(last, solution.nnf, search, _stepper(progress, done, work, -1, search.vote_iterations))
     return solution
 
 
 def _first_matches(
-    level: Level, mask: Tensor, coarser: Solution | None, start: Tensor | None, patch: int, generator: torch.Generator
+    level: Level,
+    mask: Tensor,
+    coarser: Solution | None,
+    told: SynthesisProblem | None,
+    patch: int,
+    generator: torch.Generator,
 ) -> Tensor:
-    """What the search of a level starts from: the coarser level's matches, at random where there are none; ``start``
-    where it fits better; -1 outside the mask."""
+    """What the search of a level starts from: the coarser level's matches, at random where there are none; where it
+    fits better the start that the problem was ``told``, whose pictures are this level's; -1 outside the mask."""
     if coarser is None:
         nnf = _random_nnf(level, patch, generator)
     else:
         nnf = upscale_nnf(coarser.nnf, level.target_size, level.source_size, patch)
         if level.usable is not None:
             nnf = torch.where(_is_usable(level, nnf, patch), nnf, _random_nnf(level, patch, generator))
-    if start is not None:
-        nnf = _better_start(level, nnf, start, patch)
+    if told is not None:
+        nnf = _better_start(level, nnf, told, patch)
     return torch.where(mask[..., None], nnf, -1)
 
 
@@ -229,15 +235,16 @@ def _is_usable(level: Level, nnf: Tensor, patch: int) -> Tensor:
     return ((x < 0) | usable_centres(level, patch)[b, y.clamp(min=0), x.clamp(min=0)])[..., None]
 
 
-def _better_start(level: Level, nnf: Tensor, start: Tensor, patch: int) -> Tensor:
-    """Per pixel ``nnf`` or ``start``, whichever's patch fits the guides better."""
-    legal = clamped(start.to(nnf.dtype), level.source_size, patch // 2)
-    legal = torch.where((start[..., :1] < 0) | ~_is_usable(level, legal, patch), nnf, legal)
-    guides, weights = level.source[..., level.style_channels :], level.weights_there[level.style_channels :]
+def _better_start(level: Level, nnf: Tensor, told: SynthesisProblem, patch: int) -> Tensor:
+    """Per pixel ``nnf`` or the start that the problem was told, whichever's patch fits the guides better."""
+    assert told.start is not None, "it was checked"
+    legal = clamped(told.start.to(nnf.dtype), level.source_size, patch // 2)
+    legal = torch.where((told.start[..., :1] < 0) | ~_is_usable(level, legal, patch), nnf, legal)
+    weights = level.weights_there[level.style_channels :]
     same = (legal == nnf).all(dim=-1, keepdim=True)
 
     def misfit(matches: Tensor) -> Tensor:
         asked = torch.where(same, -1, matches)
-        return patch_error(guides.contiguous(), level.target, weights, asked, patch, level.modulation)
+        return patch_error(told.source_guides, told.target_guides, weights, asked, patch, told.modulation)
 
     return torch.where((misfit(legal) < misfit(nnf))[..., None], legal, nnf)

@@ -117,7 +117,7 @@ def test_torch_engines_keep_their_counts(engine):
 
 def test_compiled_engine_keeps_its_occupancy_map():
     level, search = random_level(), search_of(matches=2)
-    problem = numba_engine._Problem(level, 0, random_nnf(2, 5)[0], search)
+    problem = numba_engine._Problem(level, search, (0, random_nnf(2, 5)[0]))
     assert problem.band_count == 2
     with Helpers(torch.device("cpu")) as helpers:
         numba_engine._vote([problem], helpers)

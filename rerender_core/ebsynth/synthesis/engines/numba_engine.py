@@ -33,6 +33,8 @@ FEWEST_PARTS = 4  # of an iteration
 SCALES = np.rint(256 * np.sqrt(np.arange(256) / 255.0)).astype(np.int16)  # of differences, by the modulation
 REFRESH_SHARE = 100  # bands are told once 1 / this of all pixels have changed their match, or a row of each band
 
+NO_PICTURE = np.empty((0, 0, 0), np.uint8)
+
 
 def solve(level: Level, nnf: Tensor, search: Search, step: Callable[[], None]) -> Solution:
     """See :class:`.search_level.Engine`. Uses as many threads as torch does.
@@ -42,8 +44,8 @@ def solve(level: Level, nnf: Tensor, search: Search, step: Callable[[], None]) -
     """
     device = level.source.device
     with Helpers(device) as helpers:
-        problems = helpers.each(lambda at: _Problem(level, at[0], at[1], search), enumerate(nnf))
-        del nnf  # the problems have their own
+        problems = helpers.each(partial(_Problem, level, search), enumerate(nnf))
+        del level, nnf  # the problems have their own
         _vote(problems, helpers)
         for iteration in range(search.vote_iterations):
             _search(problems, helpers, iteration)
@@ -84,7 +86,8 @@ def _vote(problems: list["_Problem"], helpers: Helpers) -> None:
 class _Problem:
     """One problem of the batch, in the layout of numba_kernels.py."""
 
-    def __init__(self, level: Level, index: int, nnf: Tensor, search: Search):
+    def __init__(self, level: Level, search: Search, at: tuple[int, Tensor]):
+        index, nnf = at
         self.kernels = compiled(numba_kernels)
         self.search = search
         self.seed = (search.seed * 1_000_003 + index) * 1_000_003 + sum(level.target_size)
@@ -95,13 +98,14 @@ class _Problem:
 
         source = level.source[index].cpu().numpy()
         self.style = np.ascontiguousarray(source[..., : self.style_channels])
-        features = self._features(source, 0)
+        features = np.empty(source.shape, np.int16)
+        self._scale(source, 0, features)
         means = np.zeros((*features.shape[:2], MEANS), np.int16)
         _patch_means(features, search.patch, means)
         self.source, self.source_means = features.ravel(), means.ravel()
         guides = np.pad(level.target[index].cpu().numpy(), ((radius,) * 2, (radius,) * 2, (0, 0)), "edge")
         self.target = np.empty((*guides.shape[:2], self.channels), np.int16)
-        self.target[..., self.style_channels :] = self._features(guides, self.style_channels)
+        self._scale(guides, self.style_channels, self.target)
         self.target_means = np.zeros((self.height, self.width, MEANS), np.int16)
         self.scales, self.scaled, self.steady = self._modulation(
             None if level.modulation is None else level.modulation[index]
@@ -117,7 +121,7 @@ class _Problem:
         self.radii = np.array(search_radii(level.source_size), np.int64)
         self.bounds = np.array([radius, radius, self.source_width - radius, self.source_height - radius], np.int64)
         self.active = np.ones(self.height * self.width, np.uint8)
-        self.image = np.empty((0, 0, 0), np.uint8)  # until the first vote
+        self.image = NO_PICTURE  # until the first vote
         self.band_count = min(max(self.height // BAND_ROWS, 1), MOST_BANDS)
         self.edges = [self.height * band // self.band_count for band in range(self.band_count + 1)]
         self.band_rows = -(-self.height // self.band_count)
@@ -126,12 +130,10 @@ class _Problem:
         self.most_rows = self.height if alone else max(self.band_rows // FEWEST_PARTS, 1)
         self.part_rows = self.height if alone else 1
 
-    def _features(self, picture: np.ndarray, first_channel: int) -> np.ndarray:
-        """uint8 [H, W, c] to scaled int16; the channels start at ``first_channel`` of all."""
-        result = np.empty(picture.shape, np.int16)
-        for channel in range(picture.shape[-1]):
-            result[..., channel] = self.levels[first_channel + channel][picture[..., channel]]
-        return result
+    def _scale(self, picture: np.ndarray, first_channel: int, features: np.ndarray) -> None:
+        """uint8 [H, W, c] to scaled int16 in ``features`` [H, W, C], from channel ``first_channel`` on."""
+        for channel, values in enumerate(np.moveaxis(picture, -1, 0), first_channel):
+            features[..., channel] = self.levels[channel][values]
 
     def _modulation(self, modulation: Tensor | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Scales of differences like the target picture, which pixels' patches have any, and which channels none."""
@@ -150,10 +152,8 @@ class _Problem:
     def begin_search(self) -> None:
         """Take the last vote into the target picture and count the matches anew."""
         radius, patch = self.radius, self.search.patch
-        self.maps: list[np.ndarray] = []  # freed, as the other, before the next are made
-        self.occupied = self.blocked[:0]
         style = np.pad(self.image, ((radius,) * 2, (radius,) * 2, (0, 0)), "edge")
-        self.target[..., : self.style_channels] = self._features(style, 0)
+        self._scale(style, 0, self.target)
         _patch_means(self.target, patch, self.target_means)
         count = np.bincount(self.matches[self.matches >= 0], minlength=self.blocked.size).astype(np.int32)
         uses = torch.from_numpy(count.reshape(1, *self.blocked.shape))
@@ -213,7 +213,12 @@ class _Problem:
         return total
 
     def begin_vote(self) -> None:
-        self.previous, self.image = self.image, np.empty((self.height, self.width, self.style_channels), np.uint8)
+        """Free what the search needed, and make room for the picture."""
+        self.maps, self.occupied = [], self.blocked[:0]
+        self.previous, self.image = self.image, NO_PICTURE
+        if self.search.stop_threshold == 0:
+            self.previous = NO_PICTURE
+        self.image = np.empty((self.height, self.width, self.style_channels), np.uint8)
 
     def vote(self, band: int) -> None:
         """The picture that the matches make, in a band."""
