@@ -1,7 +1,8 @@
 """Compiling with numba: what the first use of a kernel costs after an installation, and in later processes.
 
-``python -m benchmarks.first_use [--baseline CHECKOUT]``. Each row runs in a process of its own. "Both" are the line
-detector and patch synthesis in one process. The import of numba counts; that of PyTorch does not.
+``python -m benchmarks.first_use [--baseline CHECKOUT]``. Each row runs in a process of its own. "In a
+later process" is what is left where the set-up of ``betwixt.py`` has compiled. "Both" are the line detector and patch
+synthesis in one process. The import of numba counts; that of PyTorch does not.
 
 What a user waits for is the other table: seconds on the clock from queueing one of the demo's graphs in a real server
 to its first frame, with kernels to be compiled and with kernels that were kept, in turns; compiling goes on beside

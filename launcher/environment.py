@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .console import say, step
 from .failures import SetupFailed
-from .folders import PACK_REQUIREMENTS
+from .folders import PACK, PACK_REQUIREMENTS
 from .host_tree import VERSION, Host
 from .pip import Pip, explain, free_space
 from .torch_build import TorchBuild, builds, matches, repair_light_build
@@ -25,7 +25,11 @@ LEFT_OUT = ("comfyui-workflow-templates", "comfyui-embedded-docs", "pyopengl", "
 TRIO = ("torch", "torchvision", "torchaudio")
 INSTALL = ("install", "--no-compile")  # most modules are never imported; Python compiles the others when they are
 PROBE = "import torch, torchvision, torchaudio, torchsde, transformers, aiohttp, av, cv2, kornia, numba"
-STEPS = ("Make the Python environment", "Install PyTorch", "Install the requirements", "Check the environment")
+STEPS = (
+    *("Make the Python environment", "Install PyTorch", "Install the requirements", "Check the environment"),
+    "Compile kernels",
+)
+COMPILE = "from betwixt.launcher.kernels import compile_kernels; compile_kernels()"
 
 
 def host_requirements(host: Path) -> list[str]:
@@ -191,6 +195,13 @@ class Environment:
                     f"Remove the folder {self.folder} and run the same command again.",
                     probe.stderr[-2000:],
                 )
+
+    def compile_kernels(self) -> None:
+        """Have numba compile what the first frames would wait for; where that fails they do."""
+        with step(STEPS[4]):
+            done = subprocess.run([self.python, "-c", COMPILE], capture_output=True, check=False, cwd=PACK)
+            if done.returncode:
+                say("  not done; kernels are compiled when they are first used")
 
     def finish(self, host: Host, tests: bool) -> None:
         self._write_stamps(host, tests)

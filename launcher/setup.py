@@ -88,6 +88,7 @@ def set_up(environment, host: Host | None, tests: bool) -> Host:
         environment.install_torch()
         environment.install_requirements(host, tests)
         environment.repair_and_check()
+        environment.compile_kernels()
         environment.finish(host, tests)
         say(f"Ready: ComfyUI {host.version} in {host.path}, Python environment in {environment.folder}")
     return host

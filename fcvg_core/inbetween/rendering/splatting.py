@@ -82,13 +82,14 @@ def _plain(order, depth, places, values, size, out, top) -> None:
             out[covered + low, channel] = total[covered] / weight[covered]
 
 
-def _smallest_splat() -> None:
+def compile_splatter() -> None:
+    """The smallest splat that calls the kernel."""
     Splatter(np.zeros((2, 2), int))(np.zeros((2, 2, 2), np.float32), np.zeros((2, 2, 4), np.float32))
 
 
 def prepare_splatting() -> None:
     """Have the kernel ready when layers are rendered: in a thread beside the search for them."""
-    compile_ahead(_smallest_splat)
+    compile_ahead(compile_splatter)
 
 
 def nearest_known(known: np.ndarray, pixels: np.ndarray) -> np.ndarray | None:

@@ -72,10 +72,11 @@ def lsd(grey: np.ndarray, scale: float, engine: Engine = "auto") -> np.ndarray:
 
 def prepare() -> None:
     """Have the detector compiled beside what comes first, such as reading a network."""
-    compile_ahead(_smallest_detection)
+    compile_ahead(compile_detector)
 
 
-def _smallest_detection() -> None:
+def compile_detector() -> None:
+    """The smallest detection that calls every kernel."""
     picture = np.zeros((32, 32), np.uint8)
     picture[8:24, 8:24] = 255
     lsd(picture, 1.0, "numba")

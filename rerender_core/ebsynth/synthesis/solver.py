@@ -68,10 +68,11 @@ def _engine(name: EngineName, device: torch.device) -> Engine:
 def prepare(name: EngineName, device: torch.device | str) -> None:
     """Have the engine that :func:`synthesise` will use compiled beside what comes first, such as estimating flow."""
     if torch.device(device).type == "cpu" and name in ("auto", "numba"):
-        compile_ahead(_smallest_synthesis)
+        compile_ahead(compile_numba_engine)
 
 
-def _smallest_synthesis() -> None:
+def compile_numba_engine() -> None:
+    """The smallest synthesis that calls every kernel."""
     picture = torch.zeros(1, 12, 12, 3, dtype=torch.uint8)
     problem = SynthesisProblem(picture, picture, picture, torch.ones(3))
     synthesise(problem, SynthesisOptions(vote_iterations=1, match_iterations=1), "numba")

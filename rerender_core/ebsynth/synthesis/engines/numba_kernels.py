@@ -72,7 +72,11 @@ def steady_mean_error(ours, first, theirs, offset, steady):
     total = np.int32(0)
     for i in range(MEANS):
         difference = np.int32(ours[U(first + i)]) - np.int32(theirs[U(offset + i)])
-        difference = max(abs(difference) - ROUNDING, np.int32(0)) * np.int32(steady[i])
+        if difference < 0:
+            difference = -difference
+        difference -= ROUNDING
+        if difference < 0 or not steady[i]:
+            difference = 0
         total = np.int32(total + np.int32(difference * difference))
     return np.int64(total)
 
