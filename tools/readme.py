@@ -105,7 +105,10 @@ RESULTS = {
         row="pictures",
         column="way",
         shown=("PSNR, dB", "edges, px"),
-        order=("cross-fade", "DIS splat", "DIS flow, our renderer", "least squares", "RIFE", "layers", "layers, poses"),
+        order=(
+            *("cross-fade", "DIS splat", "DIS flow, our renderer", "least squares", "RIFE", "layers", "layers, poses"),
+            "true motion",
+        ),
     ),
     "fcvg guider": Shown("fcvg_sampling", ("overhead",)),
     "fcvg encoder": Shown("fcvg_sampling", ("encoder",)),

@@ -1,6 +1,7 @@
 """Pairs of pictures with known motion: drawn scenes or given pictures, moved layer by layer."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -39,6 +40,23 @@ class MovedPair:
     last: np.ndarray
     first_layer: np.ndarray
     last_layer: np.ndarray
+    motions: np.ndarray
+
+
+class MovedClip(NamedTuple):
+    """Two frames, those between them, and the truth about them.
+
+    Attributes:
+        first, last: uint8 RGB (H, W, 3), with noise.
+        between: the same without noise, at some times.
+        seen: time, also 0 and 1 -> int (H, W), number of the layer seen, -1 is outside.
+        motions: (L, 3, 3), pixel of the first frame to pixel of the last, for each layer.
+    """
+
+    first: np.ndarray
+    last: np.ndarray
+    between: list[np.ndarray]
+    seen: dict[float, np.ndarray]
     motions: np.ndarray
 
 
@@ -170,17 +188,12 @@ def moved_clip(
     random: np.random.Generator,
     times: list[float],
     noise: float = NOISE,
-) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+) -> MovedClip:
     """First and last frame of a scene moved in one of :data:`KINDS`, with noise of ``noise`` levels, and the frames
-    at ``times`` between them without noise: every layer on the arc of its motion, light that changes evenly.
-
-    Returns:
-        uint8 RGB (H, W, 3) each.
-    """
-    motion = motions(kind, len(layers), size, random)
-    placed = {
-        time: _render(layers, [part_way(matrix, time) for matrix in motion], size, random)[0] for time in (0, 1, *times)
-    }
+    at ``times`` between them without noise: every layer on the arc of its motion, light that changes evenly."""
+    motion, placed, seen = motions(kind, len(layers), size, random), {}, {}
+    for time in (0, 1, *times):
+        placed[time], seen[time] = _render(layers, [part_way(matrix, time) for matrix in motion], size, random)
     if kind in ("lighting", "combined"):
         light = random.bit_generator.state
         for time, frame in placed.items():
@@ -188,4 +201,4 @@ def moved_clip(
             placed[time] = frame + (_relit(frame, random) - frame) * time
     noisy = [placed[time] + random.normal(0, noise, placed[time].shape) for time in (0, 1)]
     frames = [np.clip(frame, 0, 255).round().astype(np.uint8) for frame in (*noisy, *(placed[t] for t in times))]
-    return frames[0], frames[1], frames[2:]
+    return MovedClip(frames[0], frames[1], frames[2:], seen, motion)

@@ -29,7 +29,7 @@ TIMES = [0.25, 0.5]
 
 def drawn(kind, scene="objects", seed=3):
     random = np.random.default_rng([seed, len(kind)])
-    first, last, truth = moved_clip(drawn_layers(scene, SIZE, random, True), kind, SIZE, random, TIMES)
+    first, last, truth, *_ = moved_clip(drawn_layers(scene, SIZE, random, True), kind, SIZE, random, TIMES)
     return (first, last), truth
 
 
@@ -57,7 +57,7 @@ def test_layers_come_nearer_to_the_truth_than_optical_flow(kind, least, gain):
 def test_what_turns_keeps_to_its_arc():
     random = np.random.default_rng(2)
     layers = drawn_layers("objects", SIZE, random, True)
-    first, last, _ = moved_clip(layers, "rotation", SIZE, random, TIMES)
+    first, last, *_ = moved_clip(layers, "rotation", SIZE, random, TIMES)
     found = layers_of_pair(floats((first, last)))
     number = np.bincount(found.label[0][found.label[0] >= 0]).argmax()
     motion = found.motions[number]
@@ -85,7 +85,7 @@ def test_a_motion_in_a_larger_picture_moves_as_far_in_its_pixels():
 def test_all_rigid_motions_are_among_the_candidates():
     random = np.random.default_rng(5)
     layers = drawn_layers("facade", SIZE, random, True)
-    first, last, _ = moved_clip(layers, "translation", SIZE, random, [])
+    first, last, *_ = moved_clip(layers, "translation", SIZE, random, [])
     greys = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (first, last)]
     found = rigid_candidates(*greys)
     random = np.random.default_rng(5)
