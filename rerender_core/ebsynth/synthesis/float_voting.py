@@ -49,7 +49,7 @@ def float_vote(
             if plain:
                 said = said * ((x >= 0) & (x < width) & (y >= 0) & (y < height))
             index = y.clamp(0, height - 1) * width + x.clamp(0, width - 1)
-            total += flat[index] * said[..., None]
+            total += flat.index_select(0, index.flatten()).view(total.shape) * said[..., None]
             count += said[..., None]
     return total / torch.where(count > 0, count, 1)
 

@@ -74,11 +74,11 @@ def patch_error(
         first_target = (line + 2 * radius * batch) * wide + pixel - line * wt
         for row in range(patch):
             here = first_target + row * wide
-            ours, theirs = source_rows[first_source + row * ws], target_rows[here]
+            ours, theirs = source_rows.index_select(0, first_source + row * ws), target_rows.index_select(0, here)
             difference = (ours.maximum(theirs) - ours.minimum(theirs)).float()
             difference *= difference
             if scale_rows is not None:
-                difference *= scale_rows[here].float() / 255.0
+                difference *= scale_rows.index_select(0, here).float() / 255.0
             error[part] += difference @ row_weights
 
     with Helpers(target.device) as helpers:

@@ -132,7 +132,7 @@ def _weighted_vote(channels: Tensor, match: Tensor, weight: Tensor, patch: int) 
         for dx in range(2 * radius + 1):
             window = (slice(None), slice(dy, dy + h), slice(dx, dx + w))
             position = match[window] - ((dy - radius) * row + dx - radius)
-            total += flat[position] * weight[window][..., None]
+            total += flat.index_select(0, position.flatten()).view(total.shape) * weight[window][..., None]
     return (total[..., :-1] / total[..., -1:].clamp(min=1e-30)).to(torch.uint8)
 
 
