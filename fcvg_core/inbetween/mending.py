@@ -27,10 +27,11 @@ TEARING = 0.02  # and as far as which it then reaches
 CLOSING = 0.02  # gaps that belong to what is torn
 HOLE = 0.01  # share of the picture below which what it encloses belongs to it too
 LEAST = 0.01  # share of the picture below which a region is a blemish
-OTHER_TIMES = (0.25, 0.75)
+LOOKS = (), (0.25, 0.75)  # times looked at, beside half-way, after what was torn before dissolves
 GROWN = 0.3  # share of a region that dissolved, mostly not known, before it grew
+MOST = 0.5  # share of the picture that dissolves, above which all of it does
 MOSTLY = 0.5  # share of a region, not known, from which it dissolves
-WORSE = 0.05  # unlikeness by which a dissolve may then be worse than the layers are
+WORSE = 0.05  # unlikeness by which a dissolve may then be worse than the layers are, if half-way tells already
 PARTLY = 0.15  # and from which it does if one smooth motion is no more unlike than the layers are
 RIM = 0.006  # by which regions grow
 SOFT = 0.004  # and over which they fade out
@@ -51,31 +52,40 @@ def dissolve_torn(layers: MotionLayers, points: Sides, flow: Flow | None = None)
     people = np.isin(seen.label[0], figures) | np.isin(seen.label[1], figures)
     diagonal = float(np.hypot(*layers.size))
     torn = (seen.torn & ~people).astype(np.float32)
-    regions = _torn_regions(torn, seen.unknown, people, diagonal)
-    if not regions.any():
-        return layers
+    mended, region, candidates = layers, np.zeros(layers.size, bool), None
+    for times in LOOKS:
+        torn = np.maximum(torn, torn_at(mended, times) & ~people) if times else torn
+        regions = _torn_regions(torn, seen.unknown, people, diagonal)
+        if not regions.any():
+            continue
+        if candidates is None:
+            candidates = _smooth_motions(layers, points, flow)
+        region, way, unlike = _unexplained(regions, region, seen, candidates, diagonal, 0 if times else WORSE)
+        if region.mean() > MOST:
+            region, motion = ~people, candidates.best_for_all()
+            return _dissolving(layers, region, _dissolve(region, people, motion.way, motion.unlike, diagonal))
+        if region.any():
+            mended = _dissolving(layers, region, _dissolve(region, people, way, unlike, diagonal))
+    return mended
+
+
+def _smooth_motions(layers: MotionLayers, points: Sides, flow: Flow | None) -> SmoothMotions:
     pictures = both(lambda side: _levels(layers, side))
     if flow is None:
         greys = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in pictures]
         flow = optical_flow(*greys), optical_flow(*greys[::-1])
-    candidates = SmoothMotions(pictures, flow, points, layers.motions)
-    region, way, unlike = _unexplained(regions, np.zeros(layers.size, bool), seen, candidates, diagonal)
-    if not region.any():
-        return layers
-    dissolve = _dissolve(region, people, way, unlike, diagonal)
-    mended = _dissolving(layers, region, dissolve)
-    for time in OTHER_TIMES:  # pieces that are out of the regions by then
-        torn = np.maximum(torn, _brought_half_way(torn_at(mended, time), dissolve, time) & ~people)
-    regions = _torn_regions(torn, seen.unknown, people, diagonal)
-    region, way, unlike = _unexplained(regions, region, seen, candidates, diagonal)
-    return _dissolving(layers, region, _dissolve(region, people, way, unlike, diagonal))
+    return SmoothMotions(pictures, flow, points, layers.motions)
 
 
 def _unexplained(
-    regions: np.ndarray, before: np.ndarray, seen: HalfWay, candidates: SmoothMotions, diagonal: float
+    regions: np.ndarray, before: np.ndarray, seen: HalfWay, candidates: SmoothMotions, diagonal: float, worst: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Those of the numbered regions (h, w) that layers do not explain, and what was one of them ``before``: bool
-    (h, w), their smooth motions (h, w, 2) and how unlike both key frames are then (h, w)."""
+    (h, w), their smooth motions (h, w, 2) and how unlike both key frames are then (h, w).
+
+    Args:
+        worst: unlikeness by which what is mostly not known may be worse as a dissolve.
+    """
     region, way = np.zeros(before.shape, bool), np.zeros((*before.shape, 2), np.float32)
     unlike = np.zeros(before.shape, np.float32)
 
@@ -86,7 +96,7 @@ def _unexplained(
     def dissolves(own: np.ndarray, unlikeness: float) -> bool:
         unknown = seen.unknown[own].mean()
         worse = unlikeness - seen.unlike[own].mean()
-        unexplained = (unknown > MOSTLY and worse < WORSE) or (unknown > PARTLY and worse <= 0)
+        unexplained = (unknown > MOSTLY and worse < worst) or (unknown > PARTLY and worse <= 0)
         return bool(own.mean() >= LEAST and (unexplained or (before & mostly)[own].mean() > GROWN))
 
     def take(own: np.ndarray, always: bool) -> None:
@@ -100,15 +110,6 @@ def _unexplained(
     for number in range(1, count):
         take(left == number, True)
     return region, way, unlike
-
-
-def _brought_half_way(plane: np.ndarray, dissolve: Dissolve, time: float) -> np.ndarray:
-    """bool (h, w), of a frame at ``time``, where that is half-way."""
-    last = np.subtract(plane.shape[::-1], 1)
-    x, y = np.rint(dissolve.half_way(time)[plane]).astype(int).clip(0, last).T
-    brought = np.zeros(plane.shape, bool)
-    brought[y, x] = True
-    return brought
 
 
 def _levels(layers: MotionLayers, side: int) -> np.ndarray:

@@ -84,6 +84,20 @@ class SmoothMotions:
             return self.own[name], unlike(self.own[name])
         return none, unlike(none)
 
+    def best_for_all(self) -> SmoothMotion:
+        """The one motion for the whole picture: a rigid one or none, which bend nothing, unless flow or moving least
+        squares is clearly better. Outlines count most, lest it be that of the largest background."""
+        rigid = [self._of(number) for number in range(len(self._motions))]
+        strengths = both(lambda side: lengths(gradient(self._levels[side])))
+
+        def unlike(motion: SmoothMotion) -> float:
+            there = both(lambda side: fetch(strengths[side], np.float32(side - 0.5) * motion.way, self._grid))
+            weight = np.maximum(*there)
+            return float((weight * motion.unlike).sum() / max(float(weight.sum()), 1e-9))
+
+        stiff, bending = (min(motions, key=unlike) for motions in ([self.still, *rigid], self.own.values()))
+        return bending if unlike(bending) < BETTER * unlike(stiff) else stiff
+
 
 def half_way_flow(flow: Flow, grid: np.ndarray) -> np.ndarray:
     """Optical flow of both directions brought half-way and smoothed, float32 (h, w, 2) px from first to last."""

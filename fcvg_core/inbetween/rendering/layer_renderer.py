@@ -25,6 +25,7 @@ FRINGE = 0.005  # trust in pixels at the rim of what lies in front of them: thei
 HIDDEN = 0.05  # trust in pixels that are not found again
 CLEAN = 0.04  # trust above which a pixel has no colour of what lies in front
 BEHIND = 1e-3  # weight of what the other key frame puts something in front of
+WELL, A_LITTLE = 0.7, 0.2  # known less than well, a pixel hides nothing that is known more than a little
 NOTHING = 1e-4  # weight where nothing comes to lie and the nearest motion is gone on with
 SPARSE, FEWEST_SAMPLES = 4, 20  # step and number of pixels that tell how a layer goes on beyond the border
 HOLE_SEARCH = 31  # px of the window in which the farthest layer is looked for
@@ -77,7 +78,7 @@ class LayerRenderer:
         parts, sure, picture = self.composed(time)
         empty = parts[1].top < 0
         if self._dissolve_here is not None:
-            empty &= self._lay_over(self._dissolve_here, picture, sure, time) < 0.5
+            empty &= self.lay_over(self._dissolve_here, picture, sure, time) < 0.5
         return picture, self._enlarged(sure).clip(0, 1), parts[0].holes.where(empty)
 
     def composed(self, time: float) -> tuple[Sequence["_Part"], np.ndarray, np.ndarray]:
@@ -93,7 +94,7 @@ class LayerRenderer:
         picture = self._mixed(parts, first_share, passed)
         return parts, np.maximum(parts[0].explained, parts[1].explained), picture
 
-    def _lay_over(self, dissolve: Dissolve, picture: np.ndarray, sure: np.ndarray, time: float) -> np.ndarray:
+    def lay_over(self, dissolve: Dissolve, picture: np.ndarray, sure: np.ndarray, time: float) -> np.ndarray:
         """Lay what dissolves over the picture (H, W, 3) and ``sure`` (h, w), in place; its share (h, w)."""
         detour = self._travel.dissolve_detour(self.layers, time)
         if detour is not None:
@@ -121,11 +122,21 @@ class LayerRenderer:
         places = [part.top.ravel() // PARTS for part in parts]
         apart = np.flatnonzero(places[0] != places[1])
         apart = apart[~self._same_thing(parts, apart)]
+        apart = apart[~self._doubtful(parts, apart)]
         second_in_front = places[0].take(apart) < places[1].take(apart)
         weights[0].ravel()[apart[second_in_front]] *= BEHIND
         weights[1].ravel()[apart[~second_in_front]] *= BEHIND
         weights[1] += weights[0]
         return np.divide(weights[0], weights[1], out=weights[0])
+
+    @staticmethod
+    def _doubtful(parts: Sequence["_Part"], pixels: np.ndarray) -> np.ndarray:
+        """bool (N,): in which of the pixels numbered ``pixels`` (N,) what lies in front is not known well, and what it
+        would hide is known a little at least: trust and time mix both."""
+        known = [np.maximum(part.explained.take(pixels), part.trust.take(pixels)) for part in parts]
+        first_in_front = parts[0].top.take(pixels) // PARTS > parts[1].top.take(pixels) // PARTS
+        front, behind = np.where(first_in_front, known, known[::-1])
+        return (front < WELL) & (behind > A_LITTLE)
 
     def _same_thing(self, parts: Sequence["_Part"], pixels: np.ndarray) -> np.ndarray:
         """bool (N,): in which of the pixels numbered ``pixels`` (N,) both key frames show the same thing, as far as

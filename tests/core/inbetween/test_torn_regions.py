@@ -13,7 +13,7 @@ from betwixt.fcvg_core.inbetween.mending import dissolve_torn
 from betwixt.fcvg_core.inbetween.motion.dissolve import Dissolve
 from betwixt.fcvg_core.inbetween.motion.motions import RigidMotion, pixel_grid, similarity_matrix, transformed
 from betwixt.fcvg_core.inbetween.rendering.layer_renderer import LayerRenderer
-from betwixt.fcvg_core.inbetween.rendering.tears import half_way
+from betwixt.fcvg_core.inbetween.rendering.tears import half_way, torn_at
 from betwixt.fcvg_core.inbetween.rendering.travel import Travel
 from betwixt.fcvg_core.tweening.drawn_paths import DrawnPath
 from betwixt.fcvg_core.tweening.moving_least_squares import least_squares_displacement
@@ -119,12 +119,26 @@ def test_a_dissolve_leads_from_one_key_frame_to_the_other():
     assert np.allclose(dissolve.from_side(1)[1], -way)
 
 
-def cut_up(seed=2):
+def test_outlines_tell_the_motion_of_a_whole_picture():
+    first = texture(11, 9.0)
+    last = np.roll(first, 12, axis=1)
+    checks = np.where((np.add.outer(np.arange(48) // 6, np.arange(48) // 6) % 2)[..., None], 250, 5)
+    for picture in (first, last):
+        picture[36:84, 56:104] = checks
+    ways = [RigidMotion(similarity_matrix(1, step), NOWHERE, SIZE) for step in (12, 0)]
+    motions = SmoothMotions((first, last), (np.zeros((*SIZE, 2), np.float32),) * 2, NOWHERE, ways)
+    assert np.allclose(motions.best_for_all().way, 0)
+    (bent_pair, points), ways = bent(4), [RigidMotion(np.eye(3), NOWHERE, SIZE)]
+    motions = SmoothMotions(bent_pair, flow_of(bent_pair), points, ways)
+    assert motions.best_for_all() is motions.own["flow"]
+
+
+def cut_up(seed=2, radius=36):
     """A still ground with a disc that changes its colour, cut into pieces that fly apart; layers and points."""
     ground = cv2.GaussianBlur(texture(seed, 6.0), (0, 0), 3)
     pair = [ground.copy(), ground.copy()]
     disc = np.zeros(SIZE, np.uint8)
-    cv2.circle(disc, (80, 60), 36, 1, -1)
+    cv2.circle(disc, (80, 60), radius, 1, -1)
     for picture, face in zip(pair, ((230, 40, 40), (20, 20, 90)), strict=True):
         picture[disc > 0] = face
     still = RigidMotion(np.eye(3), NOWHERE, SIZE)
@@ -158,6 +172,61 @@ def test_torn_pieces_become_one_dissolve():
     frame = LayerRenderer(mended).frame(0.25)[0]
     assert np.abs(frame - faded)[disc].mean() < 0.35 * np.abs(LayerRenderer(layers).frame(0.25)[0] - faded)[disc].mean()
     assert np.abs(frame - faded).mean() < 0.02
+
+
+def test_tears_of_other_times_are_told_half_way_and_mended():
+    layers, points, disc = cut_up()
+    mended = dissolve_torn(layers, points)
+    near = cv2.dilate(disc.astype(np.uint8), np.ones((19, 19), np.uint8)) > 0  # pieces fly 7 px by then
+    for time in (0.25, 0.75):
+        torn = torn_at(layers, [time])
+        assert torn[disc].mean() > 0.05 and not torn[~near].any()
+        assert torn_at(mended, [time]).sum() < 0.05 * torn.sum()
+
+
+def test_tears_that_half_way_does_not_have_are_mended(monkeypatch):
+    layers, points, disc = cut_up()
+    whole = half_way(layers, 0.35)
+    unseen = replace(whole, torn=np.zeros(SIZE, bool))
+    monkeypatch.setattr("betwixt.fcvg_core.inbetween.mending.half_way", lambda layers, known: unseen)
+    assert dissolve_torn(layers, points).dissolve.share[disc].mean() > 0.95
+
+
+def test_where_most_dissolves_all_does():
+    layers, points, disc = cut_up(radius=75)
+    assert 0.5 < disc.mean() < 0.85
+    mended = dissolve_torn(layers, points)
+    assert mended.dissolve.share.min() > 0.999 and np.allclose(mended.dissolve.way, 0)
+    faded = 0.5 * (layers.pictures[0] + layers.pictures[1])
+    assert np.abs(LayerRenderer(mended).frame(0.5)[0] - faded).max() < 0.01
+
+
+@pytest.mark.parametrize("known", [0.0, 0.5, 1.0])
+def test_what_is_doubtful_does_not_cover_what_is_known(known):
+    layers, _, _ = cut_up()
+    ground = layers.pictures[0].copy()
+    ground[:] = 0.5
+    crumbed = ground.copy()
+    crumb = np.zeros(SIZE, bool)
+    crumb[50:58, 62:70] = True
+    crumbed[crumb] = (1, 0, 0)
+    own = crumb.astype(np.int16)
+    own[50:58, 70:86] = 3  # makes way for it
+    field = np.zeros((*SIZE, 2), np.float32)
+    for number in (1, 3):
+        field[own == number] = layers.motions[number].displacement(0, np.zeros((1, 2), np.float32))[0]
+    seen = np.where(crumb, known, 1).astype(np.float32)
+    layers = replace(
+        layers,
+        pictures=(crumbed, ground),
+        label=(own, np.zeros_like(own)),
+        displacement=(field, np.zeros_like(field)),
+        seen=(seen, np.ones_like(seen)),
+        explained=(seen, np.ones_like(seen)),
+    )
+    off = np.abs(LayerRenderer(layers).frame(0.5)[0] - 0.5).max(axis=-1)
+    place = np.s_[51:56, 71:75]
+    assert (off[place] > 0.45).all() if known == 1 else (off < 0.4 * known + 0.01).all()
 
 
 def test_what_layers_explain_is_left_alone():
