@@ -138,6 +138,8 @@ RESULTS = {
     "clip growth": Shown(
         "clip_propagation", ("growth",), ("frames", "processor s per frame", "peak memory above the clip, MiB")
     ),
+    "limits": Shown("limits", ("shares",)),
+    "growth": Shown("growth", ("matching", "conditions", "painting", "guider", "decoding")),
     "blending": Shown("blending", ("steps",), ("step", "processor seconds")),
     "lsqr": Shown("blending", ("lsqr",)),
     "measures": Shown("measures", ("time",)),
