@@ -138,9 +138,11 @@ PARTS = {
 def main() -> None:
     parser = options(__doc__, repeats=3, threads=1)
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS))
+    parser.add_argument("--usual-memory", action="store_true", help="let freed memory go back to the system")
     given = parser.parse_args()
     report = Report("growth", given)
-    _keep_memory()
+    if not given.usual_memory:
+        _keep_memory()
     columns = ["part", "over", "sizes", "smallest, processor s", "middle", "largest", "exponent"]
     for part in given.parts:
         with report.table(part, f"Growth of {part}", columns) as table:
