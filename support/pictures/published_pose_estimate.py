@@ -1,4 +1,4 @@
-"""What stands around DWPose's networks, step by step as docs/methods/poses.md describes the published procedure."""
+"""DWPose around its networks, step by step as published (docs/methods/poses.md, Person detector; Crops)."""
 
 from collections.abc import Callable
 
