@@ -97,7 +97,6 @@ RESULTS = {
     "poses": Shown("poses", ("drawing",)),
     "pose estimates": Shown("poses", ("estimate",), ("runtime", "ms", "as published, ms", "of that")),
     "first use": Shown("first_use", ("compiling",)),
-    "first frame": Shown("first_use", ("first frame",)),
     "video encoding": Shown("video_encoding", ("repeats",)),
     "inbetweens": Across(
         "inbetweens",
