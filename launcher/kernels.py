@@ -1,4 +1,4 @@
-"""``python -m betwixt.launcher.kernels``: have numba compile all kernels, in the process whose numba keeps them."""
+"""What the set-up runs in the environment it made: have numba compile all kernels, which it keeps."""
 
 from ..common.compiled_kernels import numba_available
 from ..fcvg_core.inbetween.rendering.splatting import compile_splatter

@@ -26,7 +26,7 @@ def signatures() -> dict[str, int]:
 
 
 def test_real_work_compiles_nothing_more():
-    pytest.importorskip("numba")
+    pytest.importorskip("numba", reason="numba is optional: without it there is nothing to compile")
     assert kernels.compile_kernels()
     before = signatures()
     assert all(count for name, count in before.items() if name != "log_false_alarms")  # which tests alone call

@@ -216,7 +216,7 @@ def test_partial_modulation_counts_in_the_errors(problem, engine):
 
 
 def test_giving_modulated_patches_up_early_changes_nothing(problem, monkeypatch):
-    pytest.importorskip("numba")
+    pytest.importorskip("numba", reason="numba is optional, and the bound is its engine's")
     from betwixt.rerender_core.ebsynth.synthesis.engines.numba_engine import _Problem
 
     modulation = torch.full_like(problem.target_guides, 255)
