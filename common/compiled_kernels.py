@@ -3,7 +3,7 @@
 A kernel module is ordinary Python that stays within what numba compiles: scalars, tuples, flat arrays, ``math`` and
 calls to its own functions. Run as it is, it is the fallback; its compiled twin is the same source and gives the same
 bits, because nothing here relaxes the arithmetic. Where a module names those of its functions that are called from
-outside as ``KERNELS``, the others are compiled into them alone.
+outside as ``KERNELS``, the others are compiled into them alone, and in place of every call where it says ``INLINE``.
 """
 
 import gc
@@ -11,7 +11,7 @@ import logging
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from threading import RLock, Thread
 from types import FunctionType, ModuleType, SimpleNamespace
 
@@ -94,7 +94,8 @@ def _twins(module: ModuleType) -> SimpleNamespace:
     for function in functions:
         # A copy that looks its callees up among the compiled ones; the module itself stays plain Python.
         twin = FunctionType(function.__code__, scope, function.__name__, function.__defaults__)
-        scope[function.__name__] = (_jit if function.__name__ in kernels else _inner)(numba, twin)
+        inner = partial(_inner, inline=getattr(module, "INLINE", False))
+        scope[function.__name__] = (_jit if function.__name__ in kernels else inner)(numba, twin)
     return SimpleNamespace(**{name: scope[name] for name in kernels})
 
 
@@ -125,9 +126,9 @@ def _forgiving(access: Callable) -> Callable:
     return work
 
 
-def _inner(numba: ModuleType, function: FunctionType):
+def _inner(numba: ModuleType, function: FunctionType, inline: bool):
     """Without the wrappers that Python needs and a file of its own, which are a quarter of the time to compile."""
-    return numba.njit(**OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    return numba.njit(**OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=inline)(function)
 
 
 _begun: set[Callable] = set()

@@ -181,7 +181,7 @@ class _Problem:
             self.maps[band] = self.occupied.copy()
         rows = self.edges[band + 1] - self.edges[band]
         seed = (self.seed * 1_000_003 + iteration * 1009 + number) & 0x7FFF_FFFF_FFFF_FFFF
-        self.moved[band], _ = self.kernels.search(
+        self.moved[band] = self.kernels.search(
             self.source, self.source_means, self.source_width, self.target.ravel(), self.target_means.ravel(),
             self.scales, self.scaled, self.steady, self.width, self.height, self.channels, self.search.patch,
             self.matches, self.before, self.error, self.maps[band], self.cost, self.active, self.radii, self.bounds,

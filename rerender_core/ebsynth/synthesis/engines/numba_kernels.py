@@ -17,6 +17,7 @@ Kernel module, see common/compiled_kernels.py; far too slow to be used uncompile
 import numpy as np
 
 KERNELS = ("match_errors", "search", "vote")
+INLINE = True  # a call costs as much as what is called computes
 MULTIPLIER = np.uint64(6364136223846793005)  # Knuth's linear congruential generator MMIX
 INCREMENT = np.uint64(1442695040888963407)
 MIXER = np.uint64(0x9E3779B97F4A7C15)
@@ -53,30 +54,30 @@ def scaled_row_error(source, first, target, scales, offset, length):
     scale = scales[offset : offset + length]
     total = np.int32(0)
     for i in range(length):
-        difference = np.int32((np.int32(ours[i]) - np.int32(theirs[i])) * np.int32(scale[i])) >> np.int32(8)
+        difference = np.int32(np.int32(ours[i]) - np.int32(theirs[i]))
+        difference = np.int32(np.int32(difference * np.int32(scale[i])) >> np.int32(8))
         total = np.int32(total + np.int32(np.int32(difference) * np.int32(difference)))
     return np.int64(total)
 
 
-def mean_error(ours, first, theirs, offset):
-    """Squared distance of two pixels' patch means."""
+def mean_error(ours, first, theirs, offset, count):
+    """Squared distance of two pixels' patch means, ``count`` each."""
+    our, their = ours[first : first + count], theirs[offset : offset + count]
     total = np.int32(0)
-    for i in range(MEANS):
-        difference = np.int16(ours[U(first + i)] - theirs[U(offset + i)])
+    for i in range(count):
+        difference = np.int16(our[i] - their[i])
         total = np.int32(total + np.int32(np.int32(difference) * np.int32(difference)))
     return np.int64(total)
 
 
 def steady_mean_error(ours, first, theirs, offset, steady):
     """The same of the channels that ``steady`` is 1 for, with ``ROUNDING`` off each difference."""
+    count = len(steady)
+    our, their = ours[first : first + count], theirs[offset : offset + count]
     total = np.int32(0)
-    for i in range(MEANS):
-        difference = np.int32(ours[U(first + i)]) - np.int32(theirs[U(offset + i)])
-        if difference < 0:
-            difference = -difference
-        difference -= ROUNDING
-        if difference < 0 or not steady[i]:
-            difference = 0
+    for i in range(count):
+        difference = np.int32(abs(np.int32(np.int32(our[i]) - np.int32(their[i]))) - ROUNDING)
+        difference = np.int32(max(difference, np.int32(0)) * np.int32(steady[i]))
         total = np.int32(total + np.int32(difference * difference))
     return np.int64(total)
 
@@ -152,8 +153,7 @@ def search(
         first, last: the rows that are the part, first..last - 1, counted from where the scan of the band begins.
 
     Returns:
-        How many matches changed; and a number without meaning, which keeps the compiler from leaving out loads that
-        are made ahead of time.
+        How many matches changed.
     """
     radius = patch // 2
     source_row = source_width * channels
@@ -162,9 +162,9 @@ def search(
     shift = (radius + 1) * source_width  # from a match to its place in the map
     length = patch * channels
     area = patch * patch
+    means = len(steady)  # MEANS: a loop whose length is known is written out and not computed side by side
     step = 1 if forward else -1
     moved = 0
-    sink = 0
     for i in range(first, last):
         y = top + i if forward else bottom - 1 - i
         state = seeded(seed, y)
@@ -197,8 +197,6 @@ def search(
                         new_x = low_x + ((np.int64(state >> U(43)) * wide) >> 21)
                         new_y = low_y + ((np.int64((state >> U(22)) & LOW_21) * high) >> 21)
                         candidates[U(k)] = new_y * source_width + new_x
-                        # All candidates' memory is asked for before any is looked at.
-                        sink += source_means[U(candidates[U(k)] * MEANS)]
                 else:
                     candidate = np.int64(matches[U(t - step)]) if j > 0 else -1
                     if candidate >= 0:
@@ -215,7 +213,7 @@ def search(
                     if scaled[U(t)]:
                         low = steady_mean_error(source_means, first_mean, target_means, t * MEANS, steady)
                     else:
-                        low = mean_error(source_means, first_mean, target_means, t * MEANS)
+                        low = mean_error(source_means, first_mean, target_means, t * MEANS, means)
                     bound[U(k)] = area * low
                 for k in range(count):
                     candidate = candidates[U(k)]
@@ -237,7 +235,7 @@ def search(
             moved += match != matches[U(t)]
             matches[U(t)] = match
             error[U(t)] = best
-    return moved, sink
+    return moved
 
 
 def vote(style, source_width, matches, width, height, channels, patch, sums, out, top, bottom):
