@@ -329,8 +329,11 @@ class _Front:
         if self._options.occlusion == "fill" or not any(moved):
             return None
         known = torch.where(torch.stack(list(hidden)), 0, 255).to(torch.uint8)
-        everywhere = torch.full_like(known, 255)
-        return torch.stack([known if moves else everywhere for moves in moved], dim=-1)
+        modulation = torch.full((*known.shape, len(moved)), 255, dtype=torch.uint8, device=known.device)
+        for channel, moves in enumerate(moved):
+            if moves:
+                modulation[..., channel] = known
+        return modulation
 
 
 def _on_processor(solution: Solution) -> Solution:

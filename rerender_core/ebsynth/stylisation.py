@@ -1,8 +1,9 @@
 """A whole clip from a few key frames: propagation, blending, masks, streamed interval by interval."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -13,12 +14,14 @@ from ...common.errors import BetwixtError
 from ...common.helpers import Helpers, pair_of
 from ...common.progress import Progress, silent
 from ..flow.estimation import Flow, FlowModel
-from .blending.interval import BlendOptions, blended_frames
+from .blending.interval import Blended, BlendOptions, blends
 from .plan import frames_of_part, plan_intervals
 from .propagation import PropagatedInterval, PropagationOptions, propagate
 from .stylised_keys import StylisedKeys
 from .synthesis.float_voting import lost_precision
 from .synthesis.solver import SynthesisOptions
+
+FRAMES_AT_ONCE = 2  # blended beside each other; each takes memory
 
 
 @dataclass(frozen=True)
@@ -123,16 +126,22 @@ def finish_interval(
     Yields:
         (frame number, frame as :func:`stylise_clip` gives it, bool [H, W] of the pixels from the right key frame).
     """
-    synthesis = options.propagation.synthesis
-    blended = blended_frames(part, options.blend)
-    for index, (number, (picture, mask)) in enumerate(zip(part.interval.frames, blended, strict=True)):
+
+    def finished(at: tuple[int, tuple[int, Callable[[], Blended]]]) -> tuple[int, Tensor, Tensor]:
+        index, (number, blend) = at
+        picture, mask = blend()
         frame = torch.from_numpy(np.ascontiguousarray(picture)).float() / 255
         from_right = torch.from_numpy(mask)
         if options.keep_precision:
-            with Helpers():
-                lost = pair_of(partial(_lost, part, keys, synthesis, index))
+            lost = pair_of(partial(_lost, part, keys, options.propagation.synthesis, index))
             frame = frame + torch.where(from_right[..., None], lost[1], lost[0])
-        yield number, _composited(frames, number, frame, region), from_right
+        return number, _composited(frames, number, frame, region), from_right
+
+    waiting = enumerate(zip(part.interval.frames, blends(part, options.blend), strict=True))
+    while group := list(islice(waiting, FRAMES_AT_ONCE)):
+        with Helpers() as helpers:
+            done = helpers.each(finished, group)
+        yield from done
 
 
 def _lost(part: PropagatedInterval, keys: StylisedKeys, synthesis: SynthesisOptions, index: int, number: int) -> Tensor:

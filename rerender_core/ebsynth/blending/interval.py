@@ -1,7 +1,8 @@
 """From frames propagated from two key frames to the finished ones (docs/methods/ebsynth.md, Blending)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from .screened_poisson import poisson_blend
 from .selection import select, selection_masks, weights_of
 
 MODES = ("poisson", "mix", "selection")
+Blended = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -31,13 +33,12 @@ class BlendOptions:
     mirrored_errors: bool = False
 
 
-def blended_frames(
-    part: PropagatedInterval, options: BlendOptions = BlendOptions()
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Blend the two sides of an interval, a frame after the other; one side alone is taken as it is.
+def blends(part: PropagatedInterval, options: BlendOptions = BlendOptions()) -> Iterator[Callable[[], Blended]]:
+    """What blends the two sides of an interval, for one frame after the other; one side alone is taken as it is.
 
     Yields:
-        (uint8 [H, W, 3], bool [H, W]): a finished frame, and True where it is from the right key frame.
+        Calls that may be made beside each other: a finished frame, uint8 [H, W, 3], and where it is from the right key
+        frame, bool [H, W].
     """
     left, right = part.left, part.right
     if left is None or right is None:
@@ -45,14 +46,21 @@ def blended_frames(
         assert side is not None, "an interval has a key frame on one side at least"
         from_right = np.full(side.errors.shape[1:], left is None)
         for picture in side.pictures:
-            yield picture, from_right
+            yield partial(_taken, picture, from_right)
         return
     weights = weights_of(len(left.pictures), options.published_weights)
     masks = selection_masks(left.errors, right.errors, part.flows, weights, options.mirrored_errors)
     for a, b, mask, weight in zip(left.pictures, right.pictures, masks, weights, strict=True):
-        selected = select(a, b, mask)
-        if options.mode == "selection":
-            yield selected, mask
-            continue
-        mixed = histogram_blend(a, b, selected, weight)
-        yield (poisson_blend(mixed, a, b, mask, options.solver) if options.mode == "poisson" else mixed), mask
+        yield partial(_blend, a, b, mask, weight, options)
+
+
+def _taken(picture: np.ndarray, from_right: np.ndarray) -> Blended:
+    return picture, from_right
+
+
+def _blend(a: np.ndarray, b: np.ndarray, mask: np.ndarray, weight: float, options: BlendOptions) -> Blended:
+    selected = select(a, b, mask)
+    if options.mode == "selection":
+        return selected, mask
+    mixed = histogram_blend(a, b, selected, weight)
+    return (poisson_blend(mixed, a, b, mask, options.solver) if options.mode == "poisson" else mixed), mask
