@@ -16,6 +16,7 @@ from .layers import FREE, MotionLayers
 from .motion.dissolve import Dissolve, fetch_at
 from .motion.motions import Sides, both, pixel_grid
 from .motion.skinning import FigureMotion
+from .regions import disc
 from .rendering.splatting import nearest_known
 from .rendering.tears import HalfWay, half_way, torn_at
 from .rendering.travel import Travel
@@ -117,11 +118,6 @@ def _levels(layers: MotionLayers, side: int) -> np.ndarray:
     return (picture.clip(0, 1) * 255).round().astype(np.uint8)
 
 
-def _disc(radius: float) -> np.ndarray:
-    width = 2 * max(1, round(radius)) + 1
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
-
-
 def _torn_regions(torn: np.ndarray, unknown: np.ndarray, people: np.ndarray, diagonal: float) -> np.ndarray:
     """Number of the torn region of each pixel half-way, int (h, w), 0 for none."""
     density = cv2.GaussianBlur(torn, (0, 0), max(1.0, NEAR * diagonal))
@@ -132,7 +128,7 @@ def _torn_regions(torn: np.ndarray, unknown: np.ndarray, people: np.ndarray, dia
     _, part = cv2.connectedComponents(((density > TEARING) | unknown).astype(np.uint8))
     region = np.isin(part, np.unique(part[core])).astype(np.uint8)
     margin = round(2 * CLOSING * diagonal) + 1
-    closed = cv2.morphologyEx(np.pad(region, margin), cv2.MORPH_CLOSE, _disc(CLOSING * diagonal))
+    closed = cv2.morphologyEx(np.pad(region, margin), cv2.MORPH_CLOSE, disc(CLOSING * diagonal))
     region = closed[margin:-margin, margin:-margin] > 0
     _, part, stats, _ = cv2.connectedComponentsWithStats((~region).astype(np.uint8))
     region |= stats[part, cv2.CC_STAT_AREA] < HOLE * region.size
@@ -141,7 +137,7 @@ def _torn_regions(torn: np.ndarray, unknown: np.ndarray, people: np.ndarray, dia
 
 def _around(region: np.ndarray, seen: HalfWay, diagonal: float) -> int:
     """The motion that most of what is around a region follows."""
-    ring = (cv2.dilate(region.astype(np.uint8), _disc(NEAR * diagonal)) > 0) & ~region
+    ring = (cv2.dilate(region.astype(np.uint8), disc(NEAR * diagonal)) > 0) & ~region
     labels = np.concatenate([label[ring] for label in seen.label])
     return int(np.bincount(labels - FREE).argmax()) + FREE if len(labels) else FREE
 
@@ -152,7 +148,7 @@ def _dissolve(region: np.ndarray, people: np.ndarray, way: np.ndarray, unlike: n
     if nearest is not None:
         way = way.reshape(-1, 2)[nearest].reshape(way.shape)
     way = cv2.GaussianBlur(way, (0, 0), max(1.0, 2 * SOFT * diagonal))
-    grown = cv2.dilate(region.astype(np.float32), _disc(RIM * diagonal)) * ~people
+    grown = cv2.dilate(region.astype(np.float32), disc(RIM * diagonal)) * ~people
     known = ((UNSURE - cv2.blur(unlike, (5, 5))) / (UNSURE - SURE)).clip(0, 1).astype(np.float32)
     return Dissolve(cv2.GaussianBlur(grown, (0, 0), max(0.5, SOFT * diagonal)), way, known)
 

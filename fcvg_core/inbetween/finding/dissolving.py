@@ -8,6 +8,7 @@ import numpy as np
 
 from ..layers import FREE, MotionLayers
 from .carrying import UNKNOWN, carry_unknown
+from .limbs import carry_limbs
 
 ISLAND = 0.02  # share of the picture below which a part may be an island
 SHORE = 0.4  # share of its surroundings whose motion is not known that makes it one
@@ -19,6 +20,7 @@ LEAST = 0.004  # share of the picture below which what is not known stays as it 
 def dissolve_unknown(layers: MotionLayers) -> None:
     """Change label, displacement, seen and explained of motion layers, in place."""
     carried = carry_unknown(layers)
+    carry_limbs(layers, carried)
     for side in (0, 1):
         unknown = _unknown(layers, side, carried[side])
         if not unknown.any():

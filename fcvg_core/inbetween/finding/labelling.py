@@ -15,13 +15,14 @@ from ....common.helpers import pair_of
 from ..layers import FREE, MotionLayers
 from ..motion.motions import Motion, RigidMotion, Sides, both, lengths, pixel_grid
 from ..motion.skinning import FigureMotion
+from .better_looking import better_looking
 from .depth_order import depth_order
 from .dissolving import dissolve_unknown
 from .guided_filter import GuidedFilter
 from .hiding import hidden_behind
 from .hypotheses import Flow, Hypothesis, chosen_fields, hypotheses, without_flow
 from .likeness import change_of_light, channel_mean, fetch, gradient, outside, sampling_difference, unlikeness
-from .plain_flow import plain_where_as_good, structure
+from .plain_flow import all_flowing, plain_where_as_good, structure
 from .refitting import refitted
 from .things import held_together
 
@@ -260,7 +261,16 @@ def find_layers(
     )
     fields = chosen_fields(found, chosen, pair.grid)
     tell(0.95, "ordering motion layers")
-    return _finished(pair, found, chosen, fields, motions)
+    layers = _finished(pair, found, chosen, fields, motions)
+    dissolve_unknown(layers)
+    flowing = all_flowing(found, chosen, things)
+    if all((flowing[side] == chosen[side]).all() for side in (0, 1)):
+        return layers
+
+    def plain() -> MotionLayers:
+        return _finished(pair, found, flowing, chosen_fields(found, flowing, pair.grid), motions)
+
+    return better_looking(layers, plain)
 
 
 def _without_rare(found: list[Hypothesis], chosen: Sides) -> tuple[list[Hypothesis], Sides]:
@@ -299,7 +309,6 @@ def _finished(pair: _Pair, found: list[Hypothesis], chosen: Sides, fields: Sides
         light=(pair.light[0], pair.light[1]),
         order=order,
     )
-    dissolve_unknown(layers)
     return layers
 
 

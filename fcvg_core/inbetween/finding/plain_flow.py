@@ -75,9 +75,7 @@ def plain_where_as_good(
     pieced = by_motions - as_chosen > DEFORMING and by_flow < by_motions + AS_GOOD
     everywhere = (pieced or by_flow - as_chosen < WHOLE) and by_flow < LIKELY
     numbers = np.array([hypothesis.number for hypothesis in found])
-    held = {hypothesis.number for hypothesis in found if isinstance(hypothesis.motion, FigureMotion)}
-    for thing in things:
-        held |= set(numbers[chosen[0][thing]].tolist())
+    held = _held(found, chosen, things)
 
     def plainer(side: int) -> np.ndarray:
         rimmed = cv2.blur(worse[side], (RIM, RIM))
@@ -91,3 +89,19 @@ def plain_where_as_good(
         return np.where(plain, FLOW, chosen[side]).astype(chosen[side].dtype)
 
     return both(plainer)
+
+
+def all_flowing(found: Sequence[Hypothesis], chosen: Sides, things: Sequence[np.ndarray]) -> Sides:
+    """``chosen`` with free flow for everything but posed figures and masked things."""
+    numbers = np.array([hypothesis.number for hypothesis in found])
+    kept = np.isin(numbers, list(_held(found, chosen, things)))
+    return both(lambda side: np.where(kept[chosen[side]], chosen[side], FLOW).astype(chosen[side].dtype))
+
+
+def _held(found: Sequence[Hypothesis], chosen: Sides, things: Sequence[np.ndarray]) -> set[int]:
+    """Numbers of the motions that are kept: those of posed figures and of masked things."""
+    numbers = np.array([hypothesis.number for hypothesis in found])
+    held = {hypothesis.number for hypothesis in found if isinstance(hypothesis.motion, FigureMotion)}
+    for thing in things:
+        held |= set(numbers[chosen[0][thing]].tolist())
+    return held
