@@ -62,18 +62,22 @@ class _CoarseLooks:
 
 def _limbs(layers: MotionLayers, number: int, fields: Sides, looks: _CoarseLooks, carried: Sides) -> Sides:
     """bool (h, w) each: the limbs of the bodies that follow the motion ``number`` with the displacements ``fields``."""
+    none = both(lambda side: np.zeros(layers.size, bool))
     bodies = both(lambda side: _bodies((layers.label[side] == number) & (layers.seen[side] > SEEN)))
     if not all(0 < body.mean() <= BODIES for body in bodies):
-        return both(lambda side: np.zeros(layers.size, bool))
+        return none
 
     def lost(side: int) -> np.ndarray:
         behind = layers.order[layers.label[side] - FREE] < layers.order[number - FREE]
         apart = lengths(fields[side] - layers.displacement[side]) > APART * looks.diagonal
         return (looks.own[side] > STRANGE) & behind & apart & ~layers.figure(side) & ~carried[side]
 
+    width = 2 * max(1, round(BENDING * looks.diagonal)) + 1
+    around = np.ones((width, width), np.uint8)  # a disc of that size takes ten times as long
+
     def goals(planes: Sides) -> Sides:
         """Where the motion leads to what the other key frame's planes hold, or near it."""
-        near = both(lambda side: cv2.dilate(planes[side].astype(np.uint8), disc(BENDING * looks.diagonal)))
+        near = both(lambda side: cv2.dilate(planes[side].astype(np.uint8), around))
         return both(lambda side: fetch(near[1 - side], fields[side], looks.grid, nearest=True) > 0)
 
     strange = both(lost)
@@ -89,6 +93,8 @@ def _limbs(layers: MotionLayers, number: int, fields: Sides, looks: _CoarseLooks
     taken = both(lambda side: pieces[side].more_alike())
     reached = goals(taken)  # what changes its shape may be more alike seen from one side only
     taken = both(lambda side: taken[side] | pieces[side].reaching(reached[side]))
+    if not all(plane.any() for plane in taken):
+        return none
     taken = both(lambda side: _hanging(taken[side], bodies[side], GAP * looks.diagonal))
     reached = goals(taken)
     return both(lambda side: taken[side] & pieces[side].reaching(reached[side]))
@@ -105,14 +111,15 @@ class _Pieces:
 
     def __init__(self, found: np.ndarray, explained: np.ndarray, led: np.ndarray, own: np.ndarray):
         count, self._part, stats, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8), connectivity=4)
-        self._areas = stats[:, cv2.CC_STAT_AREA]
+        self._areas, self._own = stats[:, cv2.CC_STAT_AREA], np.flatnonzero(found)
+        self._numbers = self._part.ravel().take(self._own)
         self._may = (self._areas >= LEAST * found.size) & (self._areas <= LARGEST * found.size)
         self._may &= self._mean(explained < 0.5) > LOST
         self._may[0] = False
         self._unlike = self._mean(led) / np.maximum(self._mean(own), 1e-6)
 
     def _mean(self, plane: np.ndarray) -> np.ndarray:
-        return np.bincount(self._part.ravel(), plane.ravel(), len(self._areas)) / self._areas
+        return np.bincount(self._numbers, plane.ravel().take(self._own), len(self._areas)) / self._areas
 
     def more_alike(self) -> np.ndarray:
         """bool (h, w): those clearly more alike where the body leads them."""
