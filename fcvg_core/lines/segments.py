@@ -47,7 +47,7 @@ def detect_segments(
     return segments[best], scores[best]
 
 
-def quick_lsd(grey: np.ndarray, scale: float) -> np.ndarray:
+def quick_lsd(grey: np.ndarray, scale: float, bins: int = 1024) -> np.ndarray:
     """OpenCV's LSD brought as close to :func:`.lsd.detector.lsd` as its parameters allow
     (docs/methods/lines.md, The quick detector).
 
@@ -56,6 +56,7 @@ def quick_lsd(grey: np.ndarray, scale: float) -> np.ndarray:
     to 0..255; the gradient threshold is stretched along.
 
     Arguments and result as for :func:`.lsd.detector.lsd`, endpoint order included; the order of segments is OpenCV's.
+    ``bins`` are the steps of gradient that pixels are sorted by; with 64 detection takes seven tenths of the time.
     """
     stretch = 1.0
     picture = np.ascontiguousarray(grey)
@@ -65,7 +66,7 @@ def quick_lsd(grey: np.ndarray, scale: float) -> np.ndarray:
         stretch = 255.0 / max(most - least, 1.0)
         picture = np.rint((sampled - least) * stretch).astype(np.uint8)
     detector = cv2.createLineSegmentDetector(
-        cv2.LSD_REFINE_ADV, scale=1.0, quant=2.0 * stretch, ang_th=22.5, log_eps=0.0, density_th=0.0, n_bins=1024
+        cv2.LSD_REFINE_ADV, scale=1.0, quant=2.0 * stretch, ang_th=22.5, log_eps=0.0, density_th=0.0, n_bins=bins
     )
     ends, _, precisions, _ = detector.detect(picture)
     if ends is None:

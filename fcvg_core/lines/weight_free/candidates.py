@@ -19,23 +19,25 @@ def predict(hypothesis: MotionHypothesis, segments: np.ndarray) -> tuple[np.ndar
         predicted (3, N, 2, 2) and trust (3, N), 0..1.
     """
     points, beside = points_along(segments, SHARES), normals(segments)[:, None]
-    found = [_linear_motion(*hypothesis.at(points + side * beside)) for side in (-SIDE, 0, SIDE)]
-    return segments + np.stack([ends for ends, _ in found]), np.stack([trust for _, trust in found])
+    ends, trust = _linear_motion(*hypothesis.at(np.stack([points + side * beside for side in (-SIDE, 0, SIDE)])))
+    return segments + ends, trust
 
 
 def _linear_motion(moved: np.ndarray, trust: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Displacements of both endpoints (N, 2, 2), from those (N, T, 2) along the segment, and trust (N,) in them.
+    """Displacements of both endpoints (..., 2, 2), from those (..., T, 2) along the segment, and trust (...) in them.
 
     A robust straight-line fit (iteratively reweighted, Cauchy weights of 1 px).
     """
-    basis = np.stack([1 - SHARES, SHARES], axis=1)
+    basis = np.stack([1 - SHARES, SHARES])  # (2, T)
+    squares = (basis[:, None] * basis).reshape(4, -1).T  # (T, 4)
     weight = trust + 1e-3
     for _ in range(3):
-        normal = np.einsum("tk,nt,tl->nkl", basis, weight, basis) + 1e-4 * np.eye(2)
-        ends = np.linalg.solve(normal, np.einsum("tk,nt,ntc->nkc", basis, weight, moved))
-        residual = np.linalg.norm(moved - np.einsum("tk,nkc->ntc", basis, ends), axis=-1)
-        weight = (trust + 1e-3) / (1 + residual**2)
-    return ends.astype(np.float32), trust.mean(axis=1) / (1 + (residual.mean(axis=1) / 4) ** 2)
+        normal = (weight @ squares).reshape(*weight.shape[:-1], 2, 2) + 1e-4 * np.eye(2)
+        ends = np.linalg.solve(normal, (weight[..., None, :] * basis) @ moved)
+        left = moved - basis.T @ ends
+        residual = dot(left, left)
+        weight = (trust + 1e-3) / (1 + residual)
+    return ends.astype(np.float32), trust.mean(axis=-1) / (1 + (np.sqrt(residual).mean(axis=-1) / 4) ** 2)
 
 
 def agreement(
@@ -116,12 +118,16 @@ class Candidates:
 
     def add(self, predicted: np.ndarray, trust: np.ndarray) -> None:
         """Take predictions (P, N, 2, 2) with trust (P, N) into account."""
-        for one, sure in zip(predicted, trust, strict=True):
-            first, second, value = agreement(one, sure, self.end)
-            better = value > self.agreement[first, second]
-            at = first[better], second[better]
+        count = len(self.start)
+        row, second, value = agreement(predicted.reshape(-1, 2, 2), trust.ravel(), self.end)
+        turns = np.searchsorted(row, count * np.arange(len(predicted) + 1))  # rows ascend
+        for number, one in enumerate(predicted):
+            turn = slice(turns[number], turns[number + 1])
+            at = row[turn] - number * count, second[turn]
+            better = value[turn] > self.agreement[at]
+            at = at[0][better], at[1][better]
             self._best[at] = len(self._predictions)
-            self.agreement[at] = value[better]
+            self.agreement[at] = value[turn][better]
             self._predictions.append(one)
 
     def best(self, count: int, least: float) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from ....common.progress import Progress, silent
 from ..geometry import lengths, line_coordinates
 from ..matches import LineMatches
 from ..segments import quick_lsd
-from .appearance import brighter_side_first, compare, lab_picture
+from .appearance import brighter_side_first, compare, smoothed
 from .candidates import Candidates, predict, transfer
 from .motion_hypotheses import motion_hypotheses
 from .neighbour_consistency import neighbour_prediction, order_kept, relative_error
@@ -22,6 +22,7 @@ LEAST_AGREEMENT = 0.05
 NEIGHBOUR_ROUNDS, NEIGHBOUR_TRUST, SURE = 2, 0.7, 0.3
 LEAST_ORDER = 0.6  # of a match's neighbours must stay on their side of it
 SHARED = 0.3  # two matches may overlap by this share of the shorter on one end segment
+GRADIENT_BINS = 64  # finds as good segments as the detector's 1024
 HALF_PIXEL = 0.5  # detected segments count pixels from corners, pictures are sampled from pixel centres
 
 # Confidence is a logistic regression on the logarithms of agreement with motion, likeness and 1 + disagreement with the
@@ -40,15 +41,17 @@ def exclusive(first: np.ndarray, second: np.ndarray, merit: np.ndarray, place: n
         merit: (Q,).
         place: (Q, 2), where on the end segment's line the pair's endpoints lie, in pixels.
     """
-    low, high = place.min(axis=1), place.max(axis=1)
+    low, high = place.min(axis=1).tolist(), place.max(axis=1).tolist()
+    first, second = first.tolist(), second.tolist()
     matched: set[int] = set()
     pieces: dict[int, list[tuple[float, float]]] = {}
     kept = []
     for pair in np.argsort(-merit, kind="stable").tolist():
+        if first[pair] in matched:
+            continue
         begin, finish = low[pair], high[pair]
-        taken = pieces.setdefault(int(second[pair]), [])
-        clash = any(min(f, finish) - max(b, begin) > SHARED * min(f - b, finish - begin) for b, f in taken)
-        if clash or first[pair] in matched:
+        taken = pieces.setdefault(second[pair], [])
+        if any(min(f, finish) - max(b, begin) > SHARED * min(f - b, finish - begin) for b, f in taken):
             continue
         taken.append((begin, finish))
         matched.add(first[pair])
@@ -109,8 +112,8 @@ class WeightFreeLineMatcher:
         found = pair_of(lambda side: self.detect(greys[side]))
         if min(map(len, found)) == 0:
             return LineMatches(np.zeros((0, 2, 2)), np.zeros((0, 2, 2)), np.zeros(0), canvas)
-        labs = pair_of(lambda side: lab_picture(pictures[side]))
-        start, end = (brighter_side_first(lab, segments) for lab, segments in zip(labs, found, strict=True))
+        smooth = pair_of(lambda side: smoothed(pictures[side]))
+        start, end = (brighter_side_first(picture, segments) for picture, segments in zip(smooth, found, strict=True))
         progress(0.15, "estimating motion")
         hypotheses = motion_hypotheses(*greys, lambda share: progress(0.15 + 0.45 * share, "estimating motion"))
         candidates = Candidates(start, end)
@@ -118,14 +121,14 @@ class WeightFreeLineMatcher:
             progress(0.6 + 0.3 * number / len(hypotheses), "matching line segments")
             candidates.add(*predict(hypothesis, start))
         progress(0.9, "matching line segments")
-        matches = _choose(candidates, labs)
+        matches = _choose(candidates, smooth)
         for _ in range(NEIGHBOUR_ROUNDS):
             sure = matches.merit > SURE
             if np.count_nonzero(sure) < 3:
                 break
             around = neighbour_prediction(start, matches.start[sure], matches.end[sure], matches.merit[sure])
             candidates.add(around[0][None], NEIGHBOUR_TRUST / (1 + (around[1][None] / 3) ** 2))
-            matches = _choose(candidates, labs)
+            matches = _choose(candidates, smooth)
         score = confidence(matches)
         best = np.argsort(-score, kind="stable")
         best = best[score[best] >= self.min_confidence]
@@ -134,19 +137,19 @@ class WeightFreeLineMatcher:
 
     def detect(self, picture: np.ndarray) -> np.ndarray:
         """Segments (N, 2, 2) of a uint8 grey picture (H, W), pixels counted from centres; the most prominent ones."""
-        found = quick_lsd(picture, 1.0)
+        found = quick_lsd(picture, 1.0, GRADIENT_BINS)
         segments = found[:, :4].reshape(-1, 2, 2) - HALF_PIXEL
         length = lengths(segments)
         best = np.argsort(-found[:, 4] * np.sqrt(length), kind="stable")
         return segments[best[length[best] >= self.min_length][: self.max_segments]]
 
 
-def _choose(candidates: Candidates, labs: tuple[np.ndarray, np.ndarray]) -> _Matches:
+def _choose(candidates: Candidates, smooth: tuple[np.ndarray, np.ndarray]) -> _Matches:
     """The best exclusive pairs of segments by agreement and likeness."""
     first, second = candidates.best(PARTNERS, LEAST_AGREEMENT)
     targets = candidates.end[second]
     start, end = transfer(candidates.start[first], candidates.predicted(first, second), targets)
-    likeness = compare(labs[0], start, labs[1], end)
+    likeness = compare(smooth[0], start, smooth[1], end)
     agreement = candidates.agreement[first, second]
     place, _ = line_coordinates(end.transpose(1, 0, 2), targets)
     kept = exclusive(first, second, agreement * likeness, place.T)

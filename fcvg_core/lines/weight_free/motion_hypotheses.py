@@ -12,6 +12,7 @@ import numpy as np
 
 from ....common.helpers import pair_of
 from ....common.recent_results import made_once
+from ..geometry import dot
 from .bilinear import sample
 
 WORKING_SIZE = 640  # longer side of the pictures flow is computed on
@@ -19,6 +20,7 @@ MAX_GLOBAL_MOTIONS = 4
 MIN_INLIERS = 10
 MOST_FEATURES = 1500
 RIGID_TRUST = 0.6  # in a global motion without flow, which nothing confirms locally
+STILL = np.eye(3)
 SIMPLER = 0.75  # share of a homography's supporters with which a similarity is preferred: it extrapolates better
 
 
@@ -130,13 +132,24 @@ def optical_flow(first: np.ndarray, last: np.ndarray) -> np.ndarray:
     return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(first, last, None)
 
 
-def _flow_after(matrix: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+@made_once
+def coarse_flow(first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """As :func:`optical_flow`, with fewer patches and not smoothed: lines average it along themselves."""
+    solver = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    solver.setPatchStride(4)
+    solver.setGradientDescentIterations(12)
+    solver.setVariationalRefinementIterations(0)
+    return solver.calc(first, last, None)
+
+
+def _flow_after(matrix: np.ndarray, source: np.ndarray, target: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     """Displacement (h, w, 2) of ``source`` pixels: ``matrix`` brings the target back, optical flow adds the rest."""
+    if np.array_equal(matrix, STILL):
+        return coarse_flow(source, target)
     height, width = source.shape
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     aligned = cv2.warpPerspective(target, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    rest = optical_flow(source, aligned)
-    pixels = _pixels((width, height))
+    rest = coarse_flow(source, aligned)
     return _transform(matrix, pixels + rest) - pixels
 
 
@@ -150,7 +163,7 @@ def motion_hypotheses(first: np.ndarray, last: np.ndarray, tell=lambda share: No
     size = tuple(max(16, round(side * shrink)) for side in first.shape[::-1])
     scale = np.divide(size, first.shape[::-1]).astype(np.float32)
     first, last = (cv2.resize(grey, size, interpolation=cv2.INTER_AREA) for grey in (first, last))
-    matrices = [np.eye(3), *global_motions(first, last)]
+    matrices = [STILL, *global_motions(first, last)]
     greys = first, last
     pixels = _pixels(size)
     hypotheses = []
@@ -159,12 +172,12 @@ def motion_hypotheses(first: np.ndarray, last: np.ndarray, tell=lambda share: No
         ways = matrix, np.linalg.inv(matrix)
 
         def flow(side: int, ways=ways) -> np.ndarray:
-            return _flow_after(ways[side], greys[side], greys[1 - side])
+            return _flow_after(ways[side], greys[side], greys[1 - side], pixels)
 
         forward, backward = pair_of(flow)
-        error = np.linalg.norm(forward + sample(backward, pixels + forward), axis=-1)
-        hypotheses.append(MotionHypothesis(forward / scale, 1 / (1 + error**2), scale))
+        error = forward + sample(backward, pixels + forward)
+        hypotheses.append(MotionHypothesis(forward / scale, 1 / (1 + dot(error, error)), scale))
         if number:  # the rigid motion alone as well: in flat colours flow drifts
             rigid = (_transform(matrix, pixels) - pixels) / scale
-            hypotheses.append(MotionHypothesis(rigid, np.full(error.shape, RIGID_TRUST, np.float32), scale))
+            hypotheses.append(MotionHypothesis(rigid, np.full(size[::-1], RIGID_TRUST, np.float32), scale))
     return hypotheses
