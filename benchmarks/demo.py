@@ -13,10 +13,9 @@ from pathlib import Path
 import psutil
 from betwixt.demo.scene import write_inputs
 from betwixt.launcher.client import Client
-from betwixt.launcher.demo import GRAPHS, DemoGraph
+from betwixt.launcher.demo import GRAPHS, DemoGraph, demo_graph
 from betwixt.launcher.events import Event
-from betwixt.launcher.folders import PACK
-from betwixt.launcher.graph import apply_settings, load_graph, title
+from betwixt.launcher.graph import title
 from betwixt.launcher.host_tree import find_host
 from betwixt.launcher.server import Server
 
@@ -64,7 +63,7 @@ def turn(graphs: list[DemoGraph], inputs: list[Path]) -> tuple[dict, float, floa
         for path in inputs:
             client.upload(path)
         for item in graphs:
-            graph = apply_settings(load_graph(PACK / "workflows" / "api" / f"{item.name}.json"), item.settings)
+            graph = demo_graph(item)
             clock = NodeClock(graph, process)
             client.run(graph, clock)
             taken |= {(item.name, title(graph, node)): spent for node, spent in clock.taken.items()}

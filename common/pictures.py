@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from .errors import BetwixtError
+from .finite import all_finite
 
 
 def rgb_frames(images: torch.Tensor, name: str) -> torch.Tensor:
@@ -29,7 +30,7 @@ def rgb_frames(images: torch.Tensor, name: str) -> torch.Tensor:
     frames = images[..., :3].expand(-1, -1, -1, 3) if images.shape[-1] == 1 else images[..., :3]
     frames = frames.float()
     # frame by frame: a check of a long clip at once takes twice its memory
-    bad = next((number for number, frame in enumerate(frames) if not bool(torch.isfinite(frame).all())), None)
+    bad = next((number for number, frame in enumerate(frames) if not all_finite(frame)), None)
     if bad is not None:
         raise BetwixtError(
             f"Frame {bad} of '{name}' contains NaN or infinite values.",

@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,18 +13,20 @@ import numpy as np
 
 from ..demo.contact_sheet import Row, contact_sheet
 from ..demo.scene import write_inputs
-from .client import Client
+from .client import Client, Run
 from .console import say
+from .farm.graphs import pruned
 from .folders import PACK
 from .graph import apply_settings, load_graph
-from .run import run_graph, server_address, stoppable
+from .run import follow_graph, server_address, stoppable
 
 TITLE = "ComfyUI-Betwixt demo"
 
 
 @dataclass(frozen=True)
 class SheetRow:
-    """A row of the contact sheet: ``count`` frames, evenly spaced, of what the node with id ``node`` shows or saves."""
+    """A row of the contact sheet: ``count`` frames, evenly spaced, of what the node with id ``node`` shows or saves,
+    no more than there are."""
 
     caption: str
     node: str
@@ -76,13 +79,25 @@ def demo(args, host: Path, graphs: Sequence[DemoGraph] = GRAPHS) -> Path:
     with tempfile.TemporaryDirectory(prefix=".demo-", dir=out) as scratch:
         inputs = write_inputs(Path(scratch) / "input")
         rows = [Row("Two key frames", [frames_of([Path(scratch) / "input" / name])[0] for name in KEY_FRAMES])]
-        with stoppable(), server_address(None, host) as url, Client(url) as client:
+        with (
+            stoppable(),
+            server_address(None, host) as url,
+            Client(url) as client,
+            ThreadPoolExecutor(1) as beside,  # fetches while the next graph runs
+        ):
             say(f"Computing begins {time.monotonic() - began:.0f} s after the start")
             for path in inputs:
                 client.upload(path)
+            fetched = []
             for item in graphs:
                 say(f"{item.name}:")
-                rows += run_one(client, item, Path(scratch) / item.name, out)
+                folder = Path(scratch) / item.name
+                run = follow_graph(client, demo_graph(item), folder)
+                fetched.append(beside.submit(fetch_one, client, item, run, folder, out))
+            for files, shown in (one.result() for one in fetched):
+                rows += shown
+                for path in files:
+                    say(f"Wrote {path}")
         for path in inputs:  # kept: 'run' can use them with the same graphs
             path.replace(out / "input" / path.name)
         sheet = Path(scratch) / "contact-sheet.png"
@@ -93,19 +108,38 @@ def demo(args, host: Path, graphs: Sequence[DemoGraph] = GRAPHS) -> Path:
     return sheet
 
 
-def run_one(client: Client, item: DemoGraph, scratch: Path, out: Path) -> list[Row]:
-    """Run one graph, move its saved files to ``out`` under the graph's name, and return its rows of the sheet."""
-    graph = load_graph(PACK / "workflows" / "api" / f"{item.name}.json")
-    run, paths = run_graph(client, apply_settings(graph, item.settings), scratch)
+def demo_graph(item: DemoGraph) -> dict:
+    """What the demo runs of a graph: what is saved, and previews of no other frames than those of the sheet, because a
+    clip's take as long to write as its video."""
+    graph = apply_settings(load_graph(PACK / "workflows" / "api" / f"{item.name}.json"), item.settings)
+    saved = [node for node, entry in graph.items() if entry["class_type"] == "SaveVideo"]
+    graph = pruned(graph, [*saved, *(row.node for row in item.rows)])
+    for row in item.rows:
+        entry = graph[row.node]
+        if entry["class_type"] == "PreviewImage":
+            chosen = f"{row.node}-chosen"
+            graph[chosen] = {
+                "class_type": "BetwixtRetimeClip",
+                "inputs": entry["inputs"]
+                | {"frame_count": row.count, "method": "nearest", "hold": 1, "still_threshold": 0.0},
+                "_meta": {"title": "Frames for the sheet"},
+            }
+            entry["inputs"] = {"images": [chosen, 0]}
+    return graph
+
+
+def fetch_one(client: Client, item: DemoGraph, run: Run, scratch: Path, out: Path) -> tuple[list[Path], list[Row]]:
+    """Fetch what a graph made and move its saved files to ``out`` under the graph's name; these and its rows of the
+    sheet."""
     by_node: dict[str, list[Path]] = {}
-    saved = 0
-    for file, path in zip(run.files, paths, strict=True):
+    saved: list[Path] = []
+    for file, path in zip(run.files, client.fetch_all(run.files, scratch), strict=True):
         if file.folder == "output":
-            saved += 1
-            path = path.replace(out / f"{item.name}{'' if saved == 1 else f' {saved}'}{path.suffix}")
-            say(f"Wrote {path}")
+            number = "" if not saved else f" {len(saved) + 1}"
+            path = path.replace(out / f"{item.name}{number}{path.suffix}")
+            saved.append(path)
         by_node.setdefault(file.node, []).append(path)
-    return [Row(row.caption, spread(frames_of(by_node[row.node]), row.count)) for row in item.rows]
+    return saved, [Row(row.caption, spread(frames_of(by_node[row.node]), row.count)) for row in item.rows]
 
 
 def frames_of(paths: Sequence[Path]) -> list[np.ndarray]:

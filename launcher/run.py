@@ -115,9 +115,16 @@ def send_files(
 
 
 def run_graph(client: Client, graph: dict, out: Path) -> tuple[Run, list[Path]]:
-    """Run a graph with progress and fetch its files into ``out``.
+    """Run a graph with progress and fetch its files into ``out``, as :func:`follow_graph` says."""
+    run = follow_graph(client, graph, out)
+    return run, client.fetch_all(run.files, out)
 
-    When a node fails, the files of those that were finished are fetched before the failure is raised again.
+
+def follow_graph(client: Client, graph: dict, out: Path) -> Run:
+    """Run a graph with progress.
+
+    When a node fails, the files of those that were finished are fetched into ``out`` before the failure is raised
+    again.
     """
     progress = Progress(graph)
     try:
@@ -139,7 +146,7 @@ def run_graph(client: Client, graph: dict, out: Path) -> tuple[Run, list[Path]]:
         texts = output.get("text")
         for text in texts if isinstance(texts, list) else ():
             say(f"  {title(graph, node)}: {text}")
-    return run, client.fetch_all(run.files, out)
+    return run
 
 
 def report(paths: Sequence[Path]) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from ..common.errors import BetwixtError
 from ..common.files.published_files import CLIP_VISION_H
+from ..common.finite import all_finite
 from ..common.pictures import rgb_frames
 
 # Type of a wire -> (what it carries, what each such value has). Values of other packs may have the same name and be
@@ -132,7 +133,7 @@ def _mask(value: object, name: str) -> torch.Tensor:
             _connect(name),
         )
     masks = masks.float()
-    if not bool(torch.isfinite(masks).all()):
+    if not all_finite(masks):
         raise BetwixtError(
             f"'{name}' contains NaN or infinite values.",
             "All values must lie in 0..1.",
@@ -155,7 +156,7 @@ def _latent(value: object, name: str) -> Mapping:
             "Floating-point numbers [frames, channels, height / 8, width / 8], at least one, are needed.",
             _connect(name),
         )
-    if not bool(torch.isfinite(samples).all()):
+    if not all_finite(samples):
         raise BetwixtError(
             f"The latent on '{name}' contains NaN or infinite values.",
             "All values must be finite.",
@@ -173,7 +174,7 @@ def _latent(value: object, name: str) -> Mapping:
 
 def _is_noise_mask(mask: object) -> bool:
     sound = isinstance(mask, torch.Tensor) and mask.ndim >= 2 and mask.numel() > 0 and not mask.is_complex()
-    return sound and bool(torch.isfinite(mask).all())
+    return sound and all_finite(mask)
 
 
 def _conditioning(value: object, name: str) -> Sequence:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 
 from ..errors import BetwixtError
+from ..finite import all_finite
 
 logger = logging.getLogger(__name__)
 
@@ -167,20 +168,11 @@ def load_strict(
 
 def non_finite_report(state_dict: Mapping[str, torch.Tensor]) -> list[str]:
     """A line for a report that names the tensors with NaN or infinite values; empty where all are finite."""
-    names = [name for name, tensor in state_dict.items() if not _is_finite(tensor)]
+    names = [name for name, tensor in state_dict.items() if not all_finite(tensor)]
     if not names:
         return []
     listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
     return [f"NaN or infinite values in {len(names)} tensors ({listed}): results will be useless; get the file again."]
-
-
-def _is_finite(tensor: torch.Tensor) -> bool:
-    if not (tensor.is_floating_point() or tensor.is_complex()) or tensor.is_meta:
-        return True
-    if tensor.element_size() == 1:  # float8 knows no sum
-        tensor = tensor.float()
-    # NaN and infinity survive in a sum, which takes no memory; a sum of large values may overflow by itself.
-    return bool(torch.isfinite(tensor.sum())) or bool(torch.isfinite(tensor).all())
 
 
 def wrong_weights(

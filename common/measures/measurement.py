@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ..errors import BetwixtError
+from ..finite import all_finite
 from ..pictures import rgb_frames, same_size
 
 BRIGHTEST = 1000.0  # far beyond any picture, and small enough for squares in float32
@@ -120,7 +121,7 @@ def selected(masks: torch.Tensor | None, count: int, height: int, width: int, na
             f"One mask or {count}, each {width}x{height} as the frames, are needed.",
             f"Make '{name}' from the frames that are measured.",
         )
-    if not bool(torch.isfinite(masks).all()):
+    if not all_finite(masks):
         raise BetwixtError(
             f"'{name}' contains NaN or infinite values.", "All of it must be finite.", f"Check what makes '{name}'."
         )

@@ -12,6 +12,7 @@ from einops import rearrange
 from torch import Tensor
 
 from ...common.errors import BetwixtError
+from ...common.finite import all_finite
 from ...common.helpers import Helpers
 from ...common.number_lists import parse_whole_numbers
 from ...common.progress import Progress, silent
@@ -69,7 +70,7 @@ class Flow:
                 needed,
                 remedy,
             )
-        if not all(bool(torch.isfinite(field).all()) for field in (self.forward, self.backward)):
+        if not all(map(all_finite, (self.forward, self.backward))):
             raise BetwixtError(
                 "The flow contains NaN or infinite values.", "All of it must be finite.", "Estimate it again."
             )

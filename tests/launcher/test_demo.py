@@ -7,8 +7,10 @@ import types
 import cv2
 import numpy as np
 import pytest
+import torch
+from betwixt.common.clips.retiming import resampled
 from betwixt.launcher import demo as module
-from betwixt.launcher.demo import GRAPHS, DemoGraph, SheetRow, demo, spread
+from betwixt.launcher.demo import GRAPHS, DemoGraph, SheetRow, demo, demo_graph, spread
 from betwixt.launcher.graph import load_graph
 
 from support.bootstrap import ROOT
@@ -49,6 +51,25 @@ def test_frames_for_the_sheet_are_evenly_spaced_with_both_ends():
     frames = [np.full((1, 1, 3), value, np.uint8) for value in range(25)]
     assert [int(frame[0, 0, 0]) for frame in spread(frames, 5)] == [0, 6, 12, 18, 24]
     assert len(spread(frames[:3], 5)) == 3 and spread(frames, 1)[0] is frames[0]
+
+
+def test_nothing_is_previewed_but_the_frames_of_the_sheet_and_all_is_saved():
+    for item in GRAPHS:
+        shipped, run = load_graph(ROOT / "workflows" / "api" / f"{item.name}.json"), demo_graph(item)
+        previews = {node for node, entry in run.items() if entry["class_type"] == "PreviewImage"}
+        counts = {row.node: row.count for row in item.rows}
+        assert previews and previews <= set(counts)
+        for node in previews:
+            chosen = run[run[node]["inputs"]["images"][0]]
+            assert chosen["inputs"]["images"] == shipped[node]["inputs"]["images"]
+            assert chosen["inputs"]["frame_count"] == counts[node]
+        saved = {node for node, entry in shipped.items() if entry["class_type"] == "SaveVideo"}
+        assert saved and all(run[node] == shipped[node] for node in saved)
+
+
+@pytest.mark.parametrize(("frames", "count"), [(25, 5), (11, 6)])
+def test_the_chosen_frames_are_those_that_the_sheet_takes(frames, count):
+    assert resampled(torch.arange(frames), count).tolist() == spread(range(frames), count)
 
 
 def test_every_demo_graph_is_shipped_and_its_rows_name_its_nodes():

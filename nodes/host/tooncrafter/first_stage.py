@@ -12,6 +12,7 @@ from comfy.ldm.modules.temporal_ae import VideoDecoder
 
 from ....common.errors import BetwixtError
 from ....common.files.checkpoints import describe_state_dict, load_strict
+from ....common.finite import all_finite
 from ....common.memory_model import (
     DECODER_CHANNELS,
     ENCODER_CHANNELS,
@@ -210,7 +211,7 @@ def latents_of(samples: dict) -> torch.Tensor:
             "A clip [frames, 4, height, width] of a ToonCrafter or DynamiCrafter model is needed.",
             "Connect the sampler that ran with 'ToonCrafter Conditioning'.",
         )
-    if not bool(torch.isfinite(latents).all()):
+    if not all_finite(latents):
         raise BetwixtError(
             "The latent contains NaN or infinite values.",
             "All values must be finite.",
