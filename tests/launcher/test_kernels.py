@@ -1,6 +1,9 @@
 """What the set-up has compiled is what the nodes call."""
 
+import os
+import shutil
 import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -58,3 +61,48 @@ def test_a_set_up_goes_on_where_kernels_do_not_compile(monkeypatch, capsys, tmp_
     Environment(tmp_path, cuda=False).compile_kernels()
     said = capsys.readouterr().out
     assert said.startswith("- Compile kernels") and ("when they are first used" in said) == fails
+
+
+def install(folder, cwd, **environment) -> str:
+    """What ``python install.py`` says, run from another folder; it must not fail."""
+    command = [sys.executable, str(folder / "install.py")]
+    done = subprocess.run(
+        command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and done.stderr == ""
+    (line,) = done.stdout.splitlines()
+    return line
+
+
+def test_an_installation_goes_on_without_numba(tmp_path):
+    (tmp_path / "numba.py").write_text("raise ImportError('Numba needs NumPy 1.25 or less')")
+    said = install(PACK, tmp_path, PYTHONPATH=str(tmp_path))
+    assert said.startswith("Betwixt: no kernels compiled (Numba needs NumPy 1.25 or less);")
+
+
+def test_an_installation_goes_on_where_compiling_crashes(tmp_path):
+    shutil.copy(PACK / "install.py", tmp_path)
+    (tmp_path / "betwixt.py").write_text("import os; os.abort()")
+    said = install(tmp_path, PACK)
+    assert said.startswith("Betwixt: no kernels compiled (") and "first used" in said
+
+
+@pytest.mark.parametrize(
+    ("works", "folder", "said"),
+    [(False, "", "numba does not work here"), (True, None, "cannot be kept"), (True, "empty", "cannot be kept")],
+)
+def test_an_installation_says_why_compiling_brought_nothing(monkeypatch, capsys, tmp_path, works, folder, said):
+    pytest.importorskip("numba", reason="numba is optional: without it there is nothing to compile")
+    cache = None if folder is None else str(tmp_path / folder)
+    kernel = SimpleNamespace(stats=SimpleNamespace(cache_path=cache))
+    monkeypatch.setattr(kernels, "compile_kernels", lambda: works)
+    monkeypatch.setattr(kernels, "compiled", lambda module: SimpleNamespace(kernel=kernel))
+    kernels.compile_and_tell()
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.long  # compiles everything anew
+def test_an_installation_compiles_all_kernels(tmp_path):
+    pytest.importorskip("numba", reason="numba is optional: without it there is nothing to compile")
+    assert "compiled and kept" in install(PACK, tmp_path, NUMBA_CACHE_DIR=str(tmp_path))
+    assert len({path.name for path in tmp_path.rglob("*.nbi")}) >= 3
