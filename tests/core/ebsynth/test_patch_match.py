@@ -24,7 +24,8 @@ def nothing() -> None:
     pass
 
 
-def random_level(seed=0, modulated=False, usable=None) -> Level:
+def random_level(seed=0, modulated="", usable=None) -> Level:
+    """``modulated``: "" = not, "by steps" of all sizes, "on or off"."""
     random = np.random.default_rng(seed)
 
     def picture(size, channels):
@@ -33,6 +34,8 @@ def random_level(seed=0, modulated=False, usable=None) -> Level:
 
     weights = torch.tensor([0.3, 0.3, 0.3, 2.0, 2.0, 2.0, 0.2])
     modulation = picture(TARGET, 4) if modulated else None
+    if modulated == "on or off":
+        modulation = modulation.ge(100).to(torch.uint8) * 255
     return Level(picture(SOURCE, 7), picture(TARGET, 4), weights, 3, modulation, usable)
 
 
@@ -47,7 +50,7 @@ def search_of(patch=5, votes=1, matches=0, uniformity=3500.0, voting="plain") ->
     return Search(patch, uniformity, votes, matches, voting, 0, 3)
 
 
-@pytest.mark.parametrize("modulated", [False, True])
+@pytest.mark.parametrize("modulated", ["", "by steps", "on or off"])
 @pytest.mark.parametrize("patch", [3, 5, 9])
 @pytest.mark.parametrize(("engine", "tolerance"), [("numba", 5e-3), ("torch", 1e-5), ("masked", 1e-5)])
 def test_engines_measure_and_vote_like_the_definitions(engine, tolerance, patch, modulated):

@@ -24,7 +24,7 @@ from ..occupancy import covered
 from ..search_level import Level, Search, Solution, occupancy_cost, search_radii, usable_centres
 from ..voting import changed, vote
 from . import numba_kernels
-from .numba_kernels import BLOCKED, MEANS
+from .numba_kernels import BLOCKED, MEANS, SCALED, SWITCHED
 
 BAND_ROWS = 64  # at least
 MOST_BANDS = 16
@@ -142,8 +142,10 @@ class _Problem:
         if modulation is None:
             return np.zeros(0, np.int16), np.zeros(self.height * self.width, np.uint8), steady
         scales = np.full((self.height, self.width, self.channels), 256, np.int16)
-        scales[..., self.style_channels :] = SCALES[modulation.cpu().numpy()]
-        reduced = (scales.min(axis=-1) < 256).astype(np.uint8)
+        given = modulation.cpu().numpy()
+        scales[..., self.style_channels :] = SCALES[given]
+        switched = all(((channel == 0) | (channel == 255)).all() for channel in np.moveaxis(given, -1, 0))
+        reduced = (scales.min(axis=-1) < 256) * np.uint8(SWITCHED if switched else SCALED)
         scaled = cv2.dilate(reduced, np.ones((self.search.patch,) * 2, np.uint8), borderType=cv2.BORDER_REPLICATE)
         padded = np.pad(scales, ((radius,) * 2, (radius,) * 2, (0, 0)), "edge")
         steady[: self.channels] = (scales.min(axis=(0, 1)) == 256)[:MEANS]

@@ -26,6 +26,7 @@ U = np.uint64
 MEANS = 16
 ROUNDING = np.int32(2)  # more than rounding two means can add to their difference
 BLOCKED = 1 << 30
+SCALED, SWITCHED = 1, 2  # pixels whose patch has other scales than 256: any, or 0 alone
 NEVER = 2.0**62  # a float as all limits are, so that one copy of the code that takes them is compiled
 
 
@@ -60,6 +61,19 @@ def scaled_row_error(source, first, target, scales, offset, length):
     return np.int64(total)
 
 
+def switched_row_error(source, first, target, scales, offset, length):
+    """The same where all ``scales`` are 0 or 256, in half the time."""
+    ours = source[first : first + length]
+    theirs = target[offset : offset + length]
+    scale = scales[offset : offset + length]
+    total = np.int32(0)
+    for i in range(length):
+        counts = np.int16(-np.int16(scale[i] >> np.int16(8)))  # all bits or none
+        difference = np.int16(np.int16(ours[i] - theirs[i]) & counts)
+        total = np.int32(total + np.int32(np.int32(difference) * np.int32(difference)))
+    return np.int64(total)
+
+
 def mean_error(ours, first, theirs, offset, count):
     """Squared distance of two pixels' patch means, ``count`` each."""
     our, their = ours[first : first + count], theirs[offset : offset + count]
@@ -88,7 +102,9 @@ def error_below(limit, source, first, source_row, target, scales, scaled, offset
     for row in range(patch):
         ours = first + row * source_row
         theirs = offset + row * target_row
-        if scaled:
+        if scaled == SWITCHED:
+            total += switched_row_error(source, ours, target, scales, theirs, length)
+        elif scaled:
             total += scaled_row_error(source, ours, target, scales, theirs, length)
         else:
             total += row_error(source, ours, target, theirs, length)
@@ -140,7 +156,7 @@ def search(
 
     Args:
         source, source_means, source_width, target, target_means, scales, width, height, channels: the pictures;
-            ``scaled``: uint8 per target pixel, nonzero where its patch has scales other than 256;
+            ``scaled``: uint8 per target pixel, ``SCALED`` or ``SWITCHED``, else 0;
             ``steady``: int16 (MEANS,), 1 for each channel whose scale is 256 everywhere, else 0.
         matches: int32 per target pixel; ``before``: as they were before the iteration, read outside the band.
         error: int64, the errors of ``matches``.
