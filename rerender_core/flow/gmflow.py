@@ -92,14 +92,10 @@ class WindowAttention(nn.Module):
             self.mlp = nn.Sequential(*layers)
             self.norm2 = operations.LayerNorm(CHANNELS, **factory)
 
-    def forward(self, source: Tensor, target: Tensor, size: tuple[int, int], mask: Tensor | None) -> Tensor:
-        """``source`` and ``target`` [B, h*w, C] -> source plus message, same shape. With ``mask``, which is that of
-        :func:`.swin_windows.shift_mask`, the windows are shifted."""
-        shifted = mask is not None
-        q, k, v = self.q_proj(source), self.k_proj(target), self.v_proj(target)
-        q, k, v = (split_windows(tokens, size, shifted) for tokens in (q, k, v))
-        message = attend(q, k, v, mask)
-        message = self.norm1(self.merge(join_windows(message, size, shifted)))
+    def forward(self, source: Tensor, target: Tensor, mask: Tensor | None) -> Tensor:
+        """``source`` and ``target`` [B, 4, n, C], windows of tokens -> source plus message, same shape."""
+        message = attend(self.q_proj(source), self.k_proj(target), self.v_proj(target), mask)
+        message = self.norm1(self.merge(message))
         if self.mlp is not None:
             message = self.norm2(self.mlp(torch.cat([source, message], dim=-1)))
         return source + message
@@ -113,10 +109,12 @@ class TransformerBlock(nn.Module):
 
     def forward(self, tokens: Tensor, size: tuple[int, int], mask: Tensor | None) -> Tensor:
         """``tokens`` [2B, h*w, C], first frames then second frames; each frame attends to the other one as it was
-        before this block."""
-        other = torch.cat(tokens.chunk(2)[::-1])
-        tokens = self.self_attn(tokens, tokens, size, mask)
-        return self.cross_attn_ffn(tokens, other, size, mask)
+        before this block. With ``mask``, which is that of :func:`.swin_windows.shift_mask`, the windows are shifted."""
+        shifted = mask is not None
+        windows = split_windows(tokens, size, shifted)
+        other = torch.cat(windows.chunk(2)[::-1])
+        windows = self.self_attn(windows, windows, mask)
+        return join_windows(self.cross_attn_ffn(windows, other, mask), size, shifted)
 
 
 class FeatureTransformer(nn.Module):
