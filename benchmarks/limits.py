@@ -56,7 +56,7 @@ def patches() -> tuple[Loop, list[Loop]]:
     loop = Loop("PatchMatch of the numba engine: candidates, M/s", tried, lambda: _searched(level, ordered, search))
     limits = []
     for name, matches in (("in order", ordered), ("at random places", mixed.view_as(ordered))):
-        made = numba_engine._Problem(level, 0, matches, search)
+        made = numba_engine._Problem(level, search, (0, matches[0]))
         limits.append(
             Loop(f"patch errors {name}", PAINTED**2, lambda made=made: [made.measure(b) for b in _bands(made)])
         )
