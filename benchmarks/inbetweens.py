@@ -60,7 +60,8 @@ TABLES = ("cost", "street", "drawn", "pictures", "films")
 COLUMNS = ["pictures", "way", "pairs", "PSNR, dB", "SSIM", "edges, px", "unknown"]
 
 Picture = np.ndarray  # uint8 RGB (H, W, 3)
-Way = Callable[[Picture, Picture], tuple[list[Picture], float | None]]  # frames at TIMES, share not known
+Made = tuple[list[Picture], float | None]  # frames at TIMES, share not known
+Way = Callable[[Picture, Picture], Made]
 
 
 def floats(first: Picture, last: Picture) -> tuple[np.ndarray, np.ndarray]:
@@ -193,12 +194,15 @@ def film_clips(path: Path, gap: int) -> Iterator[list[Picture]]:
         yield [frames[start], frames[start + gap], *(frames[start + round(gap * time)] for time in TIMES)]
 
 
-def compare(table, source: str, clips: Iterator[list[Picture]], ways: dict[str, Way]) -> None:
-    """One row for each way: means over the clips."""
+def compare(table, source: str, clips: Iterator[list[Picture]], ways: dict[str, Way], keep: str = "") -> list[Made]:
+    """One row for each way: means over the clips. Returns what the way ``keep`` made of them."""
     scores: dict[str, list] = {name: [] for name in ways}
+    kept = []
     for first, last, *truth in clips:
         for name, way in ways.items():
             frames, unknown = way(first, last)
+            if name == keep:
+                kept.append((frames, unknown))
             quality = [
                 np.mean([m(f, t) for f, t in zip(frames, truth, strict=True)]) for m in (psnr, ssim, edge_distance)
             ]
@@ -206,6 +210,7 @@ def compare(table, source: str, clips: Iterator[list[Picture]], ways: dict[str, 
     for name, rows in scores.items():
         mean = np.mean(rows, axis=0)
         table.add(source, name, len(rows), *(float(value) for value in mean[:3]), _known(mean[3]))
+    return kept
 
 
 def _known(share: float) -> float | None:
@@ -221,8 +226,8 @@ def quality(report: Report, given: argparse.Namespace) -> None:
     posed = {"layers, poses": lambda first, last: by_layers(first, last, poses)}
     if "street" in given.tables:
         with report.table("street", f"The demo's street, {TITLE}", COLUMNS) as table:
-            compare(table, "street, 512x288", iter([street(2)]), ways | posed)
-            outside_walker(table, posed["layers, poses"])
+            (made,) = compare(table, "street, 512x288", iter([street(2)]), ways | posed, keep="layers, poses")
+            outside_walker(table, *made)
             if not given.quick:
                 compare(table, "street, 1024x576", iter([street(1)]), {"layers": by_layers} | posed)
     for kind in given.kinds:
@@ -231,11 +236,11 @@ def quality(report: Report, given: argparse.Namespace) -> None:
                 compare(table, f"drawn, {kind}", islice(drawn_clips(kind), given.per_kind), ways)
         if "pictures" in given.tables and given.pictures is not None and kind in PICTURE_KINDS:
             with report.table(f"pictures {kind}", f"Moved pictures, {TITLE}", COLUMNS) as table:
-                compare(table, f"pictures, {kind}", picture_clips(kind, given.pictures), ways)
+                made = compare(table, f"pictures, {kind}", picture_clips(kind, given.pictures), ways, keep="layers")
                 clean = picture_clips(kind, given.pictures, noise=0)
                 compare(table, f"pictures, {kind}, without noise", clean, {"layers": by_layers})
                 if kind not in RELIT:
-                    shown_by_key_frames(table, kind, given.pictures)
+                    shown_by_key_frames(table, kind, moved_pictures(kind, given.pictures), made)
     if "films" in given.tables and given.clips is not None:
         with report.table("films", f"Films, {TITLE}", COLUMNS) as table:
             for path in sorted(given.clips.glob("*.mp4")):
@@ -243,11 +248,10 @@ def quality(report: Report, given: argparse.Namespace) -> None:
                     compare(table, f"{path.stem.split('_')[0]}, {gap} frames apart", film_clips(path, gap), ways)
 
 
-def shown_by_key_frames(table, kind: str, folder: Path) -> None:
-    """PSNR of the layers and of the true motion, pixels that neither key frame shows left out."""
+def shown_by_key_frames(table, kind: str, clips: Iterator[MovedClip], made: list[Made]) -> None:
+    """PSNR of what the layers ``made`` and of the true motion, pixels that neither key frame shows left out."""
     scores = []
-    for clip in moved_pictures(kind, folder):
-        ours = by_layers(clip.first, clip.last)[0]
+    for clip, (ours, _) in zip(clips, made, strict=True):
         for time, frame, truth in zip(TIMES, ours, clip.between, strict=True):
             best, known = true_motion(clip, time)
             scores.append([psnr(frame, truth, known), psnr(best, truth, known)])
@@ -257,9 +261,8 @@ def shown_by_key_frames(table, kind: str, folder: Path) -> None:
         )
 
 
-def outside_walker(table, way: Way) -> None:
-    first, last, *truth = street(2)
-    frames, unknown = way(first, last)
+def outside_walker(table, frames: list[Picture], unknown: float | None) -> None:
+    truth = street(2)[2:]
     box = np.ones((5, 5), np.uint8)
     away = [cv2.erode((cv2.resize(draw_matte(t), SIZE[::-1])[..., 0] < 10).astype(np.uint8), box) > 0 for t in TIMES]
     level = np.mean([psnr(f, t, w) for f, t, w in zip(frames, truth, away, strict=True)])
