@@ -9,6 +9,7 @@ pixels).
 import cv2
 import numpy as np
 
+from ....common.helpers import pair_of
 from ..layers import FREE, MotionLayers
 from ..motion.motions import RigidMotion, Sides, both, lengths, pixel_grid
 from ..regions import disc
@@ -32,14 +33,21 @@ def carry_limbs(layers: MotionLayers, carried: Sides) -> None:
     """Change label, displacement and seen of motion layers, and ``carried``, bool (h, w) each, in place."""
     looks = _CoarseLooks(layers)
     for number in (np.argsort(layers.order)[::-1] + FREE).tolist():  # the foremost first
-        if number == FREE or not isinstance(layers.motions[number], RigidMotion):
-            continue
-        fields = both(lambda side, motion=layers.motions[number]: motion.displacement(side, looks.grid))
-        for side, limbs in enumerate(_limbs(layers, number, fields, looks, carried)):
-            carried[side][limbs] = True
-            layers.label[side][limbs] = number
-            layers.displacement[side][limbs] = fields[side][limbs]
-            layers.seen[side][limbs] = TRUST
+        if number != FREE and isinstance(layers.motions[number], RigidMotion):
+            _carry_with(layers, number, looks, carried)
+
+
+def _carry_with(layers: MotionLayers, number: int, looks: "_CoarseLooks", carried: Sides) -> None:
+    """Let limbs go along with the bodies that follow the motion ``number``."""
+    bodies = both(lambda side: _bodies((layers.label[side] == number) & (layers.seen[side] > SEEN)))
+    if not all(0 < body.mean() <= BODIES for body in bodies):
+        return
+    fields = both(lambda side: layers.motions[number].displacement(side, looks.grid))
+    for side, own in enumerate(_limbs(layers, layers.order[number - FREE], bodies, fields, looks, carried)):
+        carried[side][own] = True
+        layers.label[side][own] = number
+        layers.displacement[side][own] = fields[side][own]
+        layers.seen[side][own] = TRUST
 
 
 class _CoarseLooks:
@@ -60,15 +68,13 @@ class _CoarseLooks:
         return channel_mean(cv2.absdiff(self._blurred[side], there))
 
 
-def _limbs(layers: MotionLayers, number: int, fields: Sides, looks: _CoarseLooks, carried: Sides) -> Sides:
-    """bool (h, w) each: the limbs of the bodies that follow the motion ``number`` with the displacements ``fields``."""
-    none = both(lambda side: np.zeros(layers.size, bool))
-    bodies = both(lambda side: _bodies((layers.label[side] == number) & (layers.seen[side] > SEEN)))
-    if not all(0 < body.mean() <= BODIES for body in bodies):
-        return none
+def _limbs(
+    layers: MotionLayers, place: int, bodies: Sides, fields: Sides, looks: _CoarseLooks, carried: Sides
+) -> Sides:
+    """bool (h, w) each: the limbs of bodies at a ``place`` from back to front that ``fields`` displace."""
 
     def lost(side: int) -> np.ndarray:
-        behind = layers.order[layers.label[side] - FREE] < layers.order[number - FREE]
+        behind = layers.order[layers.label[side] - FREE] < place
         apart = lengths(fields[side] - layers.displacement[side]) > APART * looks.diagonal
         return (looks.own[side] > STRANGE) & behind & apart & ~layers.figure(side) & ~carried[side]
 
@@ -82,7 +88,7 @@ def _limbs(layers: MotionLayers, number: int, fields: Sides, looks: _CoarseLooks
 
     strange = both(lost)
     meeting = goals(both(lambda side: strange[side] | bodies[side]))
-    pieces = both(
+    pieces = pair_of(
         lambda side: _Pieces(
             strange[side] & meeting[side],
             layers.explained[side],
@@ -94,7 +100,7 @@ def _limbs(layers: MotionLayers, number: int, fields: Sides, looks: _CoarseLooks
     reached = goals(taken)  # what changes its shape may be more alike seen from one side only
     taken = both(lambda side: taken[side] | pieces[side].reaching(reached[side]))
     if not all(plane.any() for plane in taken):
-        return none
+        return both(lambda side: np.zeros(layers.size, bool))
     taken = both(lambda side: _hanging(taken[side], bodies[side], GAP * looks.diagonal))
     reached = goals(taken)
     return both(lambda side: taken[side] & pieces[side].reaching(reached[side]))
