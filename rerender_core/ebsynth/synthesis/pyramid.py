@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-from ....common.helpers import Helpers
-
 ROWS_AT_ONCE = 32  # of a level on the processor: sampled in float32, the whole would be its largest picture by far
 
 
@@ -54,9 +52,7 @@ def resample(picture: Tensor, size: tuple[int, int]) -> Tensor:
         return (row(top[rows]) * (1 - down[:, rows]) + row(bottom[rows]) * down[:, rows]).to(torch.uint8)
 
     at_once = ROWS_AT_ONCE if picture.device.type == "cpu" else size[0]
-    with Helpers(picture.device) as helpers:
-        parts = helpers.each(part, [slice(first, first + at_once) for first in range(0, size[0], at_once)])
-    return torch.cat(parts, dim=1)
+    return torch.cat([part(slice(first, first + at_once)) for first in range(0, size[0], at_once)], dim=1)
 
 
 def resample_mask(mask: Tensor, size: tuple[int, int], upscaled: tuple[int, int]) -> Tensor:
