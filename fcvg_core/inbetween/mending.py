@@ -54,19 +54,23 @@ def dissolve_torn(layers: MotionLayers, points: Sides, flow: Flow | None = None)
     diagonal = float(np.hypot(*layers.size))
     torn = (seen.torn & ~people).astype(np.float32)
     mended, region, candidates = layers, np.zeros(layers.size, bool), None
+    front = both(layers.figure)
     for times in LOOKS:
         torn = np.maximum(torn, torn_at(mended, times) & ~people) if times else torn
         regions = _torn_regions(torn, seen.unknown, people, diagonal)
+        passing = _passing(regions > 0, seen, layers, diagonal)
+        front = _with_passing(front, passing, seen, layers)
+        regions[passing] = 0
         if not regions.any():
             continue
         if candidates is None:
             candidates = _smooth_motions(layers, points, flow)
         region, way, unlike = _unexplained(regions, region, seen, candidates, diagonal, 0 if times else WORSE)
         if region.mean() > MOST:
-            region, motion = ~people, candidates.best_for_all()
-            return _dissolving(layers, region, _dissolve(region, people, motion.way, motion.unlike, diagonal))
+            region, motion, front = ~people, candidates.best_for_all(), both(layers.figure)
+            return _dissolving(layers, region, _dissolve(region, people, motion.way, motion.unlike, front, diagonal))
         if region.any():
-            mended = _dissolving(layers, region, _dissolve(region, people, way, unlike, diagonal))
+            mended = _dissolving(layers, region, _dissolve(region, people, way, unlike, front, diagonal))
     return mended
 
 
@@ -135,6 +139,45 @@ def _torn_regions(torn: np.ndarray, unknown: np.ndarray, people: np.ndarray, dia
     return cv2.connectedComponents((region & ~people).astype(np.uint8))[1]
 
 
+def _passing(region: np.ndarray, seen: HalfWay, layers: MotionLayers, diagonal: float) -> np.ndarray:
+    """bool (h, w): what passes in front of a region, bool (h, w): parts of one known motion that lie mostly outside."""
+    passing = np.zeros(region.shape, bool)
+    if not region.any():
+        return passing
+    place = layers.order[_around(region, seen, diagonal) - FREE]
+    known = (seen.label[0] == seen.label[1]) & ~seen.unknown
+    for number in np.unique(seen.label[0][region & known]).tolist():
+        if number == FREE or layers.order[number - FREE] <= place:
+            continue
+        _, part, stats, _ = cv2.connectedComponentsWithStats((known & (seen.label[0] == number)).astype(np.uint8))
+        areas = stats[:, cv2.CC_STAT_AREA]
+        inside = np.bincount(part.ravel(), region.ravel(), len(areas)) / areas
+        own = (inside < MOSTLY) & (areas >= LEAST * region.size)
+        own[0] = False
+        passing |= own[part]
+    return passing
+
+
+def _with_passing(front: Sides, passing: np.ndarray, seen: HalfWay, layers: MotionLayers) -> Sides:
+    """``front``, bool (h, w) each, and what comes to lie half-way in what is ``passing`` (h, w) and has its motion."""
+    if not passing.any():
+        return front
+
+    def more(side: int) -> np.ndarray:
+        numbers = np.where(passing, seen.label[side], FREE).astype(np.float32)
+        there = cv2.remap(numbers, _half_way_places(layers, side), None, cv2.INTER_NEAREST, borderValue=FREE)
+        return front[side] | ((there == layers.label[side]) & (there != FREE))
+
+    return both(more)
+
+
+def _half_way_places(layers: MotionLayers, side: int) -> np.ndarray:
+    """Where the pixels of a key frame lie half-way, float32 (h, w, 2) px."""
+    led = pixel_grid(*layers.size) + np.float32(0.5) * layers.displacement[side]
+    detour = Travel().detour(layers, side, 0.5)
+    return led if detour is None else led + detour
+
+
 def _around(region: np.ndarray, seen: HalfWay, diagonal: float) -> int:
     """The motion that most of what is around a region follows."""
     ring = (cv2.dilate(region.astype(np.uint8), disc(NEAR * diagonal)) > 0) & ~region
@@ -142,7 +185,7 @@ def _around(region: np.ndarray, seen: HalfWay, diagonal: float) -> int:
     return int(np.bincount(labels - FREE).argmax()) + FREE if len(labels) else FREE
 
 
-def _dissolve(region: np.ndarray, people: np.ndarray, way: np.ndarray, unlike: np.ndarray, diagonal: float) -> Dissolve:
+def _dissolve(region, people, way, unlike, front: Sides, diagonal: float) -> Dissolve:
     """What is shown in ``region`` with soft borders; its motion goes on outside of it."""
     nearest = nearest_known(region, np.arange(region.size))
     if nearest is not None:
@@ -150,7 +193,8 @@ def _dissolve(region: np.ndarray, people: np.ndarray, way: np.ndarray, unlike: n
     way = cv2.GaussianBlur(way, (0, 0), max(1.0, 2 * SOFT * diagonal))
     grown = cv2.dilate(region.astype(np.float32), disc(RIM * diagonal)) * ~people
     known = ((UNSURE - cv2.blur(unlike, (5, 5))) / (UNSURE - SURE)).clip(0, 1).astype(np.float32)
-    return Dissolve(cv2.GaussianBlur(grown, (0, 0), max(0.5, SOFT * diagonal)), way, known)
+    share = cv2.GaussianBlur(grown, (0, 0), max(0.5, SOFT * diagonal))
+    return Dissolve(share, way, known, both(lambda side: front[side].astype(np.float32)))
 
 
 def _dissolving(layers: MotionLayers, region: np.ndarray, dissolve: Dissolve) -> MotionLayers:
@@ -159,12 +203,8 @@ def _dissolving(layers: MotionLayers, region: np.ndarray, dissolve: Dissolve) ->
     ends = [dissolve.from_side(side) for side in (0, 1)]
 
     def belongs(side: int) -> np.ndarray:
-        led = pixel_grid(*layers.size) + np.float32(0.5) * layers.displacement[side]
-        detour = Travel().detour(layers, side, 0.5)
-        if detour is not None:
-            led += detour
-        there = np.maximum(fetch_at(inside, ends[side][0]), fetch_at(inside, led)) > 0.5
-        return there & ~layers.figure(side)
+        there = np.maximum(fetch_at(inside, ends[side][0]), fetch_at(inside, _half_way_places(layers, side))) > 0.5
+        return there & (dissolve.front[side] == 0)
 
     own = both(belongs)
     known = both(lambda side: fetch_at(dissolve.known, ends[side][0]))

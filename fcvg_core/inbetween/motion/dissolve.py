@@ -22,11 +22,13 @@ class Dissolve:
         share: float32 (h, w), 0..1: 1 where only the dissolve is shown.
         way: float32 (h, w, 2), px, from the first key frame to the last, smooth.
         known: float32 (h, w), 0..1: how alike both key frames are with that motion.
+        front: float32 (h, w) each, 0..1: pixels of the key frames that pass in front and are no part of it.
     """
 
     share: np.ndarray
     way: np.ndarray
     known: np.ndarray
+    front: Sides
 
     def half_way(self, time: float, detour: np.ndarray | None = None) -> np.ndarray:
         """float32 (h, w, 2), px: where half-way what lies at each pixel at ``time`` is.

@@ -32,6 +32,7 @@ HOLE_SEARCH = 31  # px of the window in which the farthest layer is looked for
 LEVEL = 1 << 14  # more than there are depths; a power of 2
 SAME = 2.5  # px within which both key frames mean the same thing
 JUMP = 2.5  # px between neighbours that part one thing from another
+LEAST_SHOWN = np.float32(1.001)  # what passes in front of a dissolve in both key frames dissolves with it
 FIGURE = 0.7  # trust in posed people at least, so that they stay in one piece
 
 
@@ -58,8 +59,9 @@ class LayerRenderer:
         dissolve = self.layers.dissolve
         if dissolve is None:
             return None
-        share, way, known = (cv2.resize(p, self._size[::-1]) for p in (dissolve.share, dissolve.way, dissolve.known))
-        return Dissolve(share, way * self._scale, known)
+        planes = dissolve.share, dissolve.way, dissolve.known, *dissolve.front
+        share, way, known, *front = (cv2.resize(plane, self._size[::-1]) for plane in planes)
+        return Dissolve(share, way * self._scale, known, (front[0], front[1]))
 
     def frame(self, time: float) -> tuple[np.ndarray, np.ndarray]:
         """The picture at ``time``, float32 RGB (H, W, 3) 0..1, and how sure its motion is, float32 (H, W) 0..1.
@@ -78,7 +80,7 @@ class LayerRenderer:
         parts, sure, picture = self.composed(time)
         empty = parts[1].top < 0
         if self._dissolve_here is not None:
-            empty &= self.lay_over(self._dissolve_here, picture, sure, time) < 0.5
+            empty &= self.lay_over(self._dissolve_here, picture, sure, time, parts) < 0.5
         return picture, self._enlarged(sure).clip(0, 1), parts[0].holes.where(empty)
 
     def composed(self, time: float) -> tuple[Sequence["_Part"], np.ndarray, np.ndarray]:
@@ -94,21 +96,31 @@ class LayerRenderer:
         picture = self._mixed(parts, first_share, passed)
         return parts, np.maximum(parts[0].explained, parts[1].explained), picture
 
-    def lay_over(self, dissolve: Dissolve, picture: np.ndarray, sure: np.ndarray, time: float) -> np.ndarray:
-        """Lay what dissolves over the picture (H, W, 3) and ``sure`` (h, w), in place; its share (h, w)."""
+    def lay_over(
+        self, dissolve: Dissolve, picture: np.ndarray, sure: np.ndarray, time: float, parts: Sequence["_Part"]
+    ) -> np.ndarray:
+        """Lay what dissolves over the picture (H, W, 3) and ``sure`` (h, w), in place, behind what passes in front of
+        it there as ``parts`` from :meth:`composed` tell; its share (h, w)."""
         detour = self._travel.dissolve_detour(self.layers, time)
         if detour is not None:
             detour = cv2.resize(detour, self._size[::-1]) * self._scale
-        places = dissolve.half_way(time, detour)
-        share = fetch_at(dissolve.share, places)
+        places, grid = dissolve.half_way(time, detour), pixel_grid(*self._size)
+        passing = (fetch_at(front, grid + part.offset) for front, part in zip(dissolve.front, parts, strict=True))
+        share = fetch_at(dissolve.share, places) * (1 - np.maximum(*passing))
         sure += share * (fetch_at(dissolve.known, places) - sure)
         gone = float(np.clip(time, 0, 1))
-        sources, grid = dissolve.sources(places), pixel_grid(*self._size)
+        sources = dissolve.sources(places)
+        weights = [
+            np.float32(left) * (LEAST_SHOWN - fetch_at(front, there))
+            for left, front, there in zip((1 - gone, gone), dissolve.front, sources, strict=True)
+        ]
         passed = time, 1 - time
-        first, last = pair_of(
+        first, mixed = pair_of(
             lambda number: self._sides[number].colours(self._enlarged(sources[number] - grid), passed[number])
         )
-        mixed = first * np.float32(1 - gone) + last * np.float32(gone)
+        first -= mixed
+        first *= self._enlarged(weights[0] / (weights[0] + weights[1]))[..., None]
+        mixed += first
         mixed -= picture
         mixed *= self._enlarged(share)[..., None]
         picture += mixed

@@ -67,7 +67,7 @@ def _bring_half_way(layers: MotionLayers, renderer: LayerRenderer, levels: Sides
     edges = _key_edges(levels, both(lambda side: grid + parts[side].offset))
     inside = np.zeros(layers.size, bool)
     if dissolve is not None:
-        share = renderer.lay_over(dissolve, frame, sure, time)
+        share = renderer.lay_over(dissolve, frame, sure, time, parts)
         inside = share >= 0.5
         places = dissolve.half_way(time)
         dissolving = _key_edges(levels, dissolve.sources(places))

@@ -110,7 +110,8 @@ def test_what_is_around_is_better_than_standing_still_where_all_moves():
 
 def test_a_dissolve_leads_from_one_key_frame_to_the_other():
     way = np.full((*SIZE, 2), (10, -4), np.float32)
-    dissolve = Dissolve(np.ones(SIZE, np.float32), way, np.ones(SIZE, np.float32))
+    everywhere, nowhere = np.ones(SIZE, np.float32), np.zeros(SIZE, np.float32)
+    dissolve = Dissolve(everywhere, way, everywhere, (nowhere, nowhere))
     grid = pixel_grid(*SIZE)
     for time in (0.0, 0.25, 1.0):
         first, last = dissolve.sources(dissolve.half_way(time))
