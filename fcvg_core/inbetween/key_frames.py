@@ -10,6 +10,7 @@ from ...common.helpers import Helpers
 from ..lines.matches import LineMatches
 from ..lines.weight_free.matcher import WeightFreeLineMatcher
 from ..poses.pose import PoseFrame
+from .finding.coarse import leads
 from .finding.hypotheses import SMALLEST, Flow
 from .finding.labelling import find_layers
 from .finding.things import parted
@@ -21,6 +22,7 @@ from .motion.skinning import figures
 from .rendering.splatting import prepare_splatting
 
 DETAIL = {"quick": 512, "full": 1024}  # longer side, px, of the pictures that layers are found on
+HARDLY_LARGER = 1.5  # times as large: layers at the size of *quick* do not lead smaller ones
 HALF_PIXEL = 0.5  # matched lines count from the corners of pixels, motions from their centres
 
 
@@ -71,10 +73,33 @@ def _layers_of_pair(pictures, detail, matches, flow, poses, masks, tell) -> Moti
         scale = np.divide(size[::-1], (width, height), dtype=np.float32)
         fields = flow
         flow = both(lambda side: cv2.resize(fields[side], size[::-1], interpolation=cv2.INTER_AREA) * scale)
-    layers = find_layers(small, motions, flow, things, tell=lambda share, text: tell(0.35 + 0.6 * share, text))
+    coarse = _coarse_layers(small, motions, flow, things, tell=lambda share, text: tell(0.35 + 0.1 * share, text))
+    layers = find_layers(small, motions, flow, things, lambda share, text: tell(0.45 + 0.5 * share, text), coarse)
     tell(0.95, "looking for what is torn")
     layers = dissolve_torn(layers, both(lambda side: _lines(matches, size)[side].reshape(-1, 2)), flow)
     return replace(layers, pictures=both(lambda side: np.ascontiguousarray(pictures[side], np.float32)))
+
+
+def _coarse_layers(pictures, motions, flow, things, tell) -> MotionLayers | None:
+    """Layers at the size of *quick*, arguments as for :func:`.find_layers`; None where that is hardly smaller, or where
+    they explain too little."""
+    size = pictures[0].shape[:2]
+    smaller = solved_size(size[0], size[1], "quick")
+    if max(size) < HARDLY_LARGER * max(smaller):
+        return None
+    shrink = smaller[1] / size[1]
+
+    def shrunk(plane: np.ndarray) -> np.ndarray:
+        return cv2.resize(plane, smaller[::-1], interpolation=cv2.INTER_AREA)
+
+    layers = find_layers(
+        both(lambda side: shrunk(pictures[side])),
+        [motion.scaled(shrink) for motion in motions],
+        None if flow is None else both(lambda side: shrunk(flow[side]) * np.float32(shrink)),
+        [thing for thing in (shrunk(thing.astype(np.float32)) > 0.5 for thing in things) if thing.any()],
+        tell,
+    )
+    return layers if leads(layers) else None
 
 
 def _small(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:

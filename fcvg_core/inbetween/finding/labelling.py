@@ -16,6 +16,7 @@ from ..layers import FREE, MotionLayers
 from ..motion.motions import Motion, RigidMotion, Sides, both, lengths, pixel_grid
 from ..motion.skinning import FigureMotion
 from .better_looking import better_looking
+from .coarse import CoarseLayers
 from .depth_order import depth_order
 from .dissolving import dissolve_unknown
 from .guided_filter import GuidedFilter
@@ -110,8 +111,8 @@ def _distance(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 class _Costs:
     """Of every displacement what does not depend on other choices, float16 (h, w), made when it is first asked for."""
 
-    def __init__(self, pair: _Pair, dominant: Sides):
-        self._pair, self._dominant = pair, dominant
+    def __init__(self, pair: _Pair, dominant: Sides, coarse: CoarseLayers | None):
+        self._pair, self._dominant, self._coarse = pair, dominant, coarse
         self._unlike: dict[tuple[Hypothesis, int], np.ndarray] = {}
         self._reluctant: dict[tuple[Hypothesis, int], np.ndarray] = {}
         self._away: dict[int, tuple[np.ndarray, np.ndarray]] = {}
@@ -140,6 +141,8 @@ class _Costs:
             return motion.reluctance(side, self._pair.grid).astype(np.float16)  # people go where they want
         off = lengths(field - self._dominant[side]) / (0.1 * diagonal)
         cost = FAR_FROM_DOMINANT * np.minimum(off, 1)
+        if self._coarse is not None:
+            cost += self._coarse.cost(side, field)
         if hypothesis.error is not None:
             cost += FLOW + DISAGREEING * np.minimum(hypothesis.error[side].astype(np.float32) / 2, 1)
         if motion is None:
@@ -194,6 +197,7 @@ def find_layers(
     flow: Flow | None = None,
     things: Sequence[np.ndarray] = (),
     tell: Callable[[float, str], None] = lambda share, text: None,
+    coarse: MotionLayers | None = None,
 ) -> MotionLayers:
     """The motion layers of two key frames.
 
@@ -203,13 +207,15 @@ def find_layers(
         flow: optical flow in px in place of DIS.
         things: bool (h, w) each, in the first key frame, what follows one motion as a whole; they do not overlap.
         tell: called with the share done and what is being done; may raise to cancel.
+        coarse: layers of the same key frames found at a smaller size, which lead these.
     """
     pair = _Pair(pictures)
     greys = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in pictures]
     found = hypotheses(greys, motions, flow, lambda share: tell(0.3 * share, "estimating motion"))
     dominant = both(lambda side: found[1 if motions else 0].field(side, pair.grid))
     filters = [GuidedFilter(picture, RADIUS) for picture in pictures]
-    costs = _Costs(pair, dominant)
+    leading = None if coarse is None else CoarseLayers(coarse, pair.grid.shape[:2])
+    costs = _Costs(pair, dominant, leading)
 
     def first_costs(side: int, number: int) -> np.ndarray:
         if side == 0:  # the other one is done beside it

@@ -193,6 +193,32 @@ def test_tears_that_half_way_does_not_have_are_mended(monkeypatch):
     assert dissolve_torn(layers, points).dissolve.share[disc].mean() > 0.95
 
 
+def test_what_passes_in_front_of_a_dissolve_does_not_fade_with_it():
+    layers, points, disc = cut_up()
+    bar, way = np.zeros(SIZE, bool), np.zeros((1, 2), np.float32)
+    bar[:, 60:76] = True
+    motions = (*layers.motions, RigidMotion(similarity_matrix(1, 24), NOWHERE, SIZE))
+    pictures, label, field, known = [], [], [], []
+    for side in (0, 1):
+        own = np.roll(bar, 24 * side, axis=1)
+        pictures.append(np.where(own[..., None], np.float32((0, 1, 0)), layers.pictures[side]))
+        label.append(np.where(own, 5, layers.label[side]).astype(np.int16))
+        field.append(np.where(own[..., None], motions[5].displacement(side, way), layers.displacement[side]))
+        known.append(np.where(own, 1, layers.seen[side]).astype(np.float32))
+    layers = replace(layers, pictures=tuple(pictures), motions=motions, label=tuple(label), displacement=tuple(field),
+                     seen=tuple(known), explained=tuple(known), order=np.arange(7))  # fmt: skip
+    mended = dissolve_torn(layers, points)
+    assert mended.dissolve.share[disc & ~bar].mean() > 0.5
+    for time in (0.25, 0.5, 0.75):
+        frame = LayerRenderer(mended).frame(time)[0]
+        green = (frame[..., 1] > 0.8) & (frame[..., 0] < 0.2)
+        now = np.roll(bar, round(24 * time), axis=1)
+        assert green[now].mean() > 0.95  # whole, and
+        assert green[~now].mean() < 0.01  # no ghost of it where the key frames have it
+        faint = (frame[..., 1] - frame[..., 0] > 0.3) & ~now & disc
+        assert faint.mean() < 0.01
+
+
 def test_where_most_dissolves_all_does():
     layers, points, disc = cut_up(radius=75)
     assert 0.5 < disc.mean() < 0.85
