@@ -36,7 +36,12 @@ class CoarseLayers:
 
         self._fields = both(larger)
         self._seen = both(lambda side: cv2.resize(layers.seen[side], size[::-1]))
+        self._followed = {number for side in layers.label for number in np.unique(side).tolist()}
         self._far = FAR * float(np.hypot(*size))
+
+    def follow(self, number: int) -> bool:
+        """Whether any pixel follows the motion of that number."""
+        return number in self._followed
 
     def cost(self, side: int, field: np.ndarray) -> np.ndarray:
         """float32 (h, w), of the displacement ``field`` (h, w, 2): more the farther off and the surer these are."""

@@ -92,6 +92,7 @@ def hypotheses(
     motions: Sequence[Motion],
     flow: Flow | None = None,
     tell: Callable[[float], None] = lambda share: None,
+    bending: Callable[[int], bool] = lambda number: True,
 ) -> list[Hypothesis]:
     """All displacements to choose from, free flow first, then for each motion itself and, if rigid, with flow on top.
 
@@ -99,6 +100,7 @@ def hypotheses(
         greys: the key frames, uint8 (H, W).
         flow: px, in place of DIS between the key frames as they are.
         tell: called with the share done; may raise to cancel.
+        bending: whether the rigid motion of a number may have flow on top.
     """
     grid = pixel_grid(*greys[0].shape)
     free = flow or both(lambda side: _flow(greys[side], greys[1 - side]))
@@ -106,7 +108,9 @@ def hypotheses(
     for number, motion in enumerate(motions):
         tell(number / len(motions))
         if isinstance(motion, RigidMotion):
-            found += [Hypothesis(number, motion, None, None), _flow_on_top(motion, number, greys, grid)]
+            found.append(Hypothesis(number, motion, None, None))
+            if bending(number):
+                found.append(_flow_on_top(motion, number, greys, grid))
         else:
             kept = motion.displacement(0, grid), motion.displacement(1, grid)
             found.append(Hypothesis(number, motion, None, None, kept))

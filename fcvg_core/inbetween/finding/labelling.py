@@ -211,10 +211,16 @@ def find_layers(
     """
     pair = _Pair(pictures)
     greys = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in pictures]
-    found = hypotheses(greys, motions, flow, lambda share: tell(0.3 * share, "estimating motion"))
+    leading = None if coarse is None else CoarseLayers(coarse, pair.grid.shape[:2])
+    found = hypotheses(
+        greys,
+        motions,
+        flow,
+        lambda share: tell(0.3 * share, "estimating motion"),
+        lambda number: leading is None or leading.follow(number),
+    )
     dominant = both(lambda side: found[1 if motions else 0].field(side, pair.grid))
     filters = [GuidedFilter(picture, RADIUS) for picture in pictures]
-    leading = None if coarse is None else CoarseLayers(coarse, pair.grid.shape[:2])
     costs = _Costs(pair, dominant, leading)
 
     def first_costs(side: int, number: int) -> np.ndarray:

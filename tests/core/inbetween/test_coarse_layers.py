@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from betwixt.fcvg_core.inbetween import key_frames
+from betwixt.fcvg_core.inbetween.finding import hypotheses
 from betwixt.fcvg_core.inbetween.finding.coarse import OTHERWISE, CoarseLayers, leads
 from betwixt.fcvg_core.inbetween.finding.labelling import find_layers
 from betwixt.fcvg_core.inbetween.motion.motions import RigidMotion, similarity_matrix
@@ -30,6 +31,23 @@ def test_other_displacements_cost_more_the_farther_off_they_are():
     assert costs[0].max() < 1e-3
     np.testing.assert_allclose(costs[1], OTHERWISE * 0.4 / (0.005 * np.hypot(96, 128)), rtol=0.05)
     np.testing.assert_allclose(costs[2:], OTHERWISE, rtol=1e-3)
+
+
+def test_motions_without_followers_get_no_flow_on_top(monkeypatch):
+    asked = []
+    flow_on_top = hypotheses._flow_on_top
+
+    def spy(motion, *rest):
+        asked.append(motion)
+        return flow_on_top(motion, *rest)
+
+    monkeypatch.setattr(hypotheses, "_flow_on_top", spy)
+    ways = [RigidMotion(similarity_matrix(1, step), NOWHERE, SIZE) for step in (4, 20)]
+    coarse = find_layers(moved(4), ways)
+    assert asked == ways and CoarseLayers(coarse, SIZE).follow(0) and not CoarseLayers(coarse, SIZE).follow(1)
+    layers = find_layers(moved(4), ways, coarse=coarse)
+    assert asked == [*ways, ways[0]]
+    assert np.abs(layers.displacement[0][:, :56] - (4, 0)).mean() < 0.1
 
 
 def test_what_was_not_found_again_leads_nothing():
